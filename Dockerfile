@@ -1,0 +1,20 @@
+# syntax=docker/dockerfile:1
+# Any Debian 12 or 13 base: the same file builds with Docker on debian:*-slim and with buildah on a debootstrapped base.
+ARG BASE_IMAGE=debian:trixie-slim
+
+FROM ${BASE_IMAGE} AS build
+RUN apt-get update && apt-get install -y --no-install-recommends python3 python3-venv ca-certificates
+COPY requirements.lock /src/
+RUN python3 -m venv --without-pip /app \
+ && python3 -m venv /tmp/pip \
+ && /tmp/pip/bin/pip --python /app/bin/python install --no-cache-dir --no-compile --require-hashes -r /src/requirements.lock
+COPY hook /src/hook
+COPY chart/values.schema.json chart/values.yaml /src/chart/
+COPY build/slim.sh /src/build/
+RUN sh /src/build/slim.sh /src /app
+
+FROM scratch
+COPY --from=build /rootfs /
+ENV PATH=/app/bin:/usr/bin PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
+USER 65532:65532
+ENTRYPOINT ["gitops-runtime-auth"]

@@ -1,0 +1,53 @@
+"""The process: the only place that exits, and the last net under every failure."""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from hook import cli, log
+from hook.errors import AuthError
+
+TERMINATION_LOG = Path("/dev/termination-log")
+"""Where Kubernetes reads a container's last words (``terminationMessagePath``)."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run a command and return its exit code (sysexits; see ``errors``). Ends every failure in two sentences."""
+    log.setup()
+    try:
+        return cli.run(argv)
+    except AuthError as e:
+        return _fail(e.problem, e.remedy, e.exit_code)
+    except KeyboardInterrupt:
+        return 130
+    except Exception as e:
+        # Only where it happened: a traceback's text can hold values, and values can be credentials.
+        frame = traceback.extract_tb(e.__traceback__)[-1]
+        where = f"{Path(frame.filename).name}:{frame.lineno}"
+        return _fail(
+            f"This program failed in a way it was not made for ({type(e).__name__} at {where}).",
+            "Run the command again, and report this line if it comes back.",
+            os.EX_TEMPFAIL,
+        )
+
+
+def _fail(problem: str, remedy: str, code: int) -> int:
+    log.error(problem)
+    log.error(f"What to do: {remedy}")
+    if TERMINATION_LOG.exists():
+        try:
+            TERMINATION_LOG.write_text(f"{problem}\n{remedy}\n", encoding="utf-8")
+        except OSError as e:
+            log.debug(f"No termination message could be written: {e.strerror}")
+    return code
+
+
+def run() -> None:
+    """Entry point of the command ``gitops-runtime-auth``."""
+    sys.exit(main(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    run()

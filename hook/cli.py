@@ -1,0 +1,42 @@
+"""Commands and flags. Each command imports what it needs when it runs: start-up time is the hook's cost."""
+
+import argparse
+from collections.abc import Sequence
+from typing import NoReturn
+
+from hook import log
+from hook.errors import AuthError, UsageError
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message[:1].upper()}{message[1:]}.", f"See {self.prog} --help.")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's parser."""
+    top = _Parser(prog="gitops-runtime-auth", description="Connects a GitOps Runtime to an existing Argo CD.")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    commands.add_parser("ensure", help="check the account, obtain an API key, write the Secret (install hook)")
+    return top
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run the command that ``argv`` names and return its exit code. Raises every error of ``errors``."""
+    options = parser().parse_args(argv)
+    match options.command:
+        case "ensure":
+            return _ensure()
+    raise AssertionError(options.command)
+
+
+def _ensure() -> int:
+    from hook import context, ensure, events
+
+    run_context = context.from_environment()
+    try:
+        log.info(ensure.ensure(run_context))
+    except AuthError as e:
+        events.emit(run_context, "Warning", "AuthenticationFailed", f"{e.problem} {e.remedy}")
+        raise
+    return 0

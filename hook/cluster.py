@@ -1,0 +1,195 @@
+"""The Kubernetes API: the few calls that the product makes, over the official client's generic half.
+
+The generated models are left out on purpose: importing them costs more time than everything else here, and the
+objects are few (``kubernetes.client.ApiClient`` needs none of them for raw JSON).
+"""
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+from hook import log
+from hook.errors import AnswerError, RbacError, TemporaryError, UnreachableError
+from hook.retry import Deadline, until
+
+if TYPE_CHECKING:
+    from kubernetes.client import ApiClient
+
+Object = dict[str, Any]
+
+_TIMEOUT = 10.0
+_BUSY = {408, 429, 500, 502, 503, 504}
+
+
+class ConflictError(Exception):
+    """Somebody else wrote the object in the meantime: read it again and decide anew."""
+
+
+class Cluster(Protocol):
+    """What the product needs of Kubernetes; ``RealCluster`` talks to an API server, tests to a small fake.
+
+    Raises RbacError (77) when access is refused, UnreachableError or TemporaryError when the deadline passed.
+    """
+
+    def get(self, path: str) -> Object | None:
+        """Return the object at ``path``, or None."""
+
+    def create(self, path: str, body: Object) -> Object:
+        """Create an object in the collection ``path``; ConflictError when it exists."""
+
+    def replace(self, path: str, body: Object) -> Object:
+        """Replace an object; ConflictError unless ``metadata.resourceVersion`` is the present one."""
+
+    def patch(self, path: str, body: Object) -> Object:
+        """Merge ``body`` into the object at ``path``."""
+
+    def delete(self, path: str, resource_version: str = "") -> None:
+        """Delete an object (of that version); one that is gone is fine, another version a ConflictError."""
+
+    def watch(self, path: str, seconds: float, resource_version: str = "") -> Iterator[Object]:
+        """Yield watch events of the collection ``path`` (with its query) for ``seconds``."""
+
+
+def secret_path(namespace: str, name: str = "") -> str:
+    """Return the API path of a Secret, or of a namespace's Secrets."""
+    return f"/api/v1/namespaces/{namespace}/secrets" + (f"/{name}" if name else "")
+
+
+class RealCluster:
+    """A ``Cluster`` behind an API server: the pod's own, or the one of a kubeconfig."""
+
+    def __init__(self, client: "ApiClient", deadline: Deadline) -> None:
+        self._client = client
+        self._deadline = deadline
+
+    def get(self, path: str) -> Object | None:
+        """See Cluster."""
+        status, found = self._call("GET", path, ok={404})
+        return None if status == 404 else found
+
+    def create(self, path: str, body: Object) -> Object:
+        """See Cluster."""
+        return self._changed(*self._call("POST", path, body, ok={409}))
+
+    def replace(self, path: str, body: Object) -> Object:
+        """See Cluster. A replaced object that is gone is a conflict too."""
+        return self._changed(*self._call("PUT", path, body, ok={404, 409}))
+
+    def patch(self, path: str, body: Object) -> Object:
+        """See Cluster."""
+        return self._changed(*self._call("PATCH", path, body, ok={404, 409}))
+
+    def delete(self, path: str, resource_version: str = "") -> None:
+        """See Cluster."""
+        options = {"preconditions": {"resourceVersion": resource_version}} if resource_version else {}
+        status, _ = self._call("DELETE", path, {"propagationPolicy": "Background", **options}, ok={404, 409})
+        if status == 409:
+            raise ConflictError(path)
+
+    def watch(self, path: str, seconds: float, resource_version: str = "") -> Iterator[Object]:
+        """See Cluster. Ends when the server ends it; the caller watches again."""
+        query = f"{path}{'&' if '?' in path else '?'}watch=true&timeoutSeconds={max(1, int(seconds))}"
+        if resource_version:
+            query += f"&resourceVersion={resource_version}"
+        response = self._send("GET", query, None, seconds + _TIMEOUT)
+        if response.status != 200:
+            response.read()
+            self._judge(response.status, "GET", path, set())
+        rest = b""
+        for chunk in response.response.stream(decode_content=True):
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                yield json.loads(line)
+
+    @staticmethod
+    def _changed(status: int, body: Object) -> Object:
+        if status in (404, 409):
+            raise ConflictError(str(status))
+        return body
+
+    def _call(self, method: str, path: str, body: Object | None = None, *, ok: set[int]) -> tuple[int, Object]:
+        def attempt() -> tuple[int, Object]:
+            with log.Span(f"kubernetes {method} {path}"):
+                response = self._send(method, path, body, min(_TIMEOUT, 1 + self._deadline.left()))
+                content = response.read()
+            self._judge(response.status, method, path, ok)
+            try:
+                answer = json.loads(content)
+            except ValueError:
+                answer = None
+            if not isinstance(answer, dict):
+                raise AnswerError(
+                    f"The Kubernetes API answers {method} {path} with something that is not an object.",
+                    "Check what stands between this pod and the API server (a proxy needs NO_PROXY).",
+                    status=response.status,
+                    code=-1,
+                )
+            return response.status, answer
+
+        return until(self._deadline, f"Kubernetes {method}", attempt)
+
+    def _send(self, method: str, path: str, body: Object | None, timeout: float) -> Any:
+        import urllib3.exceptions
+
+        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        request = self._client.param_serialize(
+            method,
+            path,
+            header_params={"Accept": "application/json", "Content-Type": kind},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        try:
+            return self._client.call_api(*request, _request_timeout=timeout)
+        except (urllib3.exceptions.HTTPError, OSError) as e:
+            raise UnreachableError(
+                f"The Kubernetes API does not answer ({type(e).__name__}).",
+                "Check the network policies and the API server's health, then try again.",
+                sent=True,
+            ) from None
+
+    def _judge(self, status: int, method: str, path: str, ok: set[int]) -> None:
+        if 200 <= status < 300 or status in ok:
+            return
+        if status in (401, 403):
+            raise RbacError(
+                f"Kubernetes refuses {method} {path} (HTTP {status}).",
+                f"Give the hook's ServiceAccount the verb for {method} on this object: kubectl auth can-i --list"
+                " shows what it may do, the chart's README (RBAC) what it needs.",
+            )
+        if status in _BUSY:
+            raise TemporaryError(
+                f"The Kubernetes API is busy (HTTP {status}).", "Try again when the API server is healthy."
+            )
+        raise AnswerError(
+            f"The Kubernetes API answers {method} {path} with HTTP {status}.",
+            "An admission policy or a quota may refuse the object: kubectl get events shows it.",
+            status=status,
+            code=-1,
+        )
+
+
+def connect(deadline: Deadline, kubeconfig: str | None = None, context: str | None = None) -> RealCluster:
+    """Return the pod's own cluster, or that of a kubeconfig file (``""`` for the default one).
+
+    Raises ConfigurationError when there is neither.
+    """
+    from hook.errors import ConfigurationError
+
+    with log.Span("import kubernetes"):
+        from kubernetes.client.api_client import ApiClient
+        from kubernetes.client.configuration import Configuration
+        from kubernetes.config import ConfigException, load_incluster_config, load_kube_config
+    configuration = Configuration()
+    configuration.retries = False
+    try:
+        if kubeconfig is None:
+            load_incluster_config(client_configuration=configuration)
+        else:
+            load_kube_config(kubeconfig or None, context=context, client_configuration=configuration)
+    except (ConfigException, OSError) as e:
+        raise ConfigurationError(
+            f"There is no way to the Kubernetes API from here ({type(e).__name__}).",
+            "Run this in a pod whose ServiceAccount token is mounted, or give --kubeconfig.",
+        ) from None
+    return RealCluster(ApiClient(configuration), deadline)

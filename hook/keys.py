@@ -1,0 +1,208 @@
+"""The life of an API key: reuse one that works, make one when none does, revoke what is no longer needed.
+
+Everything that makes or ends keys goes through here, for the hooks and the keeper alike. What keeps it safe:
+
+* A key is written to the Secret only over the version that was read (optimistic locking); the loser of a race
+  revokes its own key and takes the winner's.
+* Only keys whose id names this release of this cluster are revoked, and only those that were listed before the
+  new one was written, so that nobody's key in the making is hit.
+* After the write Argo CD is asked once more whether it accepts what now stands in the Secret.
+"""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from hook import log, privileges, store
+from hook.argocd import Account
+from hook.cluster import ConflictError
+from hook.context import Context
+from hook.errors import HEALS, AnswerError, AuthError, KeyRefusedError, TemporaryError, UnreachableError
+from hook.store import Entry, Stored
+
+_ATTEMPTS = 4
+
+Approve = Callable[[Account, str], Account]
+"""Checks an account's privileges (with a bearer token to look again), and raises or returns the account."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to: the key now in the Secret, its account, and whether it was made just now."""
+
+    entry: Entry
+    account: Account
+    created: bool
+
+
+def accepted(context: Context, entry: Entry | None) -> Account | None:
+    """Return the account if ``entry`` is a key of this release that this Argo CD accepts for this account.
+
+    One request and no login. The key goes only to the server that it was made in.
+    """
+    username = context.settings.auth.username
+    if entry is None or (entry.account, entry.url) != (username, context.settings.server.url):
+        return None
+    claims = entry.claims()
+    if claims is None or claims.expires_at or claims.account != username or not context.owner.owns(claims.key_id):
+        return None
+    try:
+        return context.argocd.account(username, entry.token)
+    except KeyRefusedError as e:
+        log.info(f"The stored API key {claims.key_id} no longer works: {e.reason}.")
+        return None
+
+
+def ensure_key(context: Context, known: Stored, password: Callable[[], str], approve: Approve) -> Outcome:
+    """Return a working key in the Secret: the ``known`` one if Argo CD accepts it, else one made after one login.
+
+    ``password`` is called only when a login is needed. ``approve`` judges the account before a key is made.
+    Raises every error of ``errors``.
+    """
+    kept = _keep(context, known, approve)
+    if kept:
+        return kept
+    secret = password()
+    with ThreadPoolExecutor(1) as pool:
+        # Argo CD delays a login by 0.5 s and more: time to load the Kubernetes client and read the Secret.
+        reading = pool.submit(lambda: store.fetch(context.cluster, context.owner.namespace, context.owner.release))
+        session = _login(context, secret)
+        try:
+            stored = reading.result()
+            return _with_session(context, stored, session, approve)
+        finally:
+            end_session(context, session)
+
+
+def _login(context: Context, password: str) -> str:
+    username = context.settings.auth.username
+    try:
+        return context.argocd.login(username, password)
+    except KeyRefusedError as e:
+        raise privileges.explained(e, username, context.argocd_namespace) from None
+
+
+def _keep(context: Context, known: Stored, approve: Approve) -> Outcome | None:
+    account = accepted(context, known.current)
+    if account is None or known.current is None:
+        return None
+    approve(account, known.current.token)
+    revoke_leftovers(context, known, account)
+    return Outcome(known.current, account, created=False)
+
+
+def _with_session(context: Context, stored: Stored, session: str, approve: Approve) -> Outcome:
+    username = context.settings.auth.username
+    before = approve(context.argocd.account(username, session), session)
+    for _ in range(_ATTEMPTS):
+        for entry in filter(None, (stored.current, *stored.previous)):
+            account = accepted(context, entry)
+            if account:  # a race's winner, a Secret newer than the mounted one, or an upgrade rolled back
+                if entry != stored.current:
+                    _write(context, stored.moved_to(entry, keep_old=True))
+                _revoke(context, _ours(context, before, keep=stored, but=entry), entry)
+                return Outcome(entry, account, created=False)
+        entry = context.entry(_new_key(context, username, session), username)
+        old = stored.current
+        moved_on = old is not None and (old.account, old.url) != (entry.account, entry.url)
+        wanted = stored.moved_to(entry, keep_old=moved_on)
+        try:
+            _write(context, wanted)
+        except ConflictError:
+            context.argocd.delete_key(username, entry.key_id(), session)
+            stored = store.fetch(context.cluster, context.owner.namespace, context.owner.release)
+            continue
+        except BaseException:
+            _undo(context, username, entry.key_id(), session)
+            raise
+        account_now = accepted(context, entry)
+        if account_now:
+            _revoke(context, _ours(context, before, keep=wanted, but=entry), entry)
+            return Outcome(entry, account_now, created=True)
+        stored = store.fetch(context.cluster, context.owner.namespace, context.owner.release)
+    raise TemporaryError(
+        f'Secret "{store.NAME}" was changed by others {_ATTEMPTS} times while this run wrote it.',
+        "Make sure that no two upgrades of this release run at once, then run helm upgrade again.",
+    )
+
+
+def _new_key(context: Context, username: str, session: str) -> str:
+    """Create a key. When an answer is lost, look whether the key was made, and take it back before trying again."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        key_id = context.owner.new_id()
+        try:
+            return context.argocd.create_key(username, key_id, session)
+        except (*HEALS, AnswerError) as e:
+            lost = not isinstance(e, UnreachableError) or e.sent
+            if lost and context.argocd.account(username, session).has_key(key_id):
+                context.argocd.delete_key(username, key_id, session)
+            final = isinstance(e, AnswerError) and e.reason == "the account has no apiKey capability"
+            if final or attempt == _ATTEMPTS or not context.deadline.left():
+                raise
+            log.info(f"Creating the API key: {e} Trying again.")
+    raise AssertionError("the loop returns or raises")
+
+
+def _write(context: Context, wanted: Stored) -> None:
+    store.write(context.cluster, context.owner.namespace, context.owner.release, context.chart, wanted)
+
+
+def _undo(context: Context, username: str, key_id: str, session: str) -> None:
+    try:
+        context.argocd.delete_key(username, key_id, session)
+    except AuthError as e:
+        log.warning(f"Key {key_id} could not be revoked ({e}); the next run does it.")
+
+
+def end_session(context: Context, session: str) -> None:
+    """End a login session; that it can't be is a warning: it ends by itself within a day."""
+    try:
+        context.argocd.logout(session)
+    except AuthError as e:
+        log.warning(f"The login session could not be ended ({e}) It expires by itself.")
+
+
+def revoke_leftovers(context: Context, stored: Stored, account: Account) -> None:
+    """Revoke keys of this release that a crash left, as seen by the good key in ``stored``.
+
+    Younger keys than the good one are left alone: a keeper or another upgrade may be about to store one.
+    The next run that logs in ends those too.
+    """
+    assert stored.current is not None  # noqa: S101 (callers hold a good key)
+    born = next((k.issued_at for k in account.keys if k.id == stored.current.key_id()), 0)
+    older = {k.id for k in account.keys if k.issued_at < born}
+    _revoke(context, _ours(context, account, keep=stored, but=stored.current) & older, stored.current)
+
+
+def _ours(context: Context, account: Account, keep: Stored, but: Entry) -> set[str]:
+    kept = {e.key_id() for e in (*keep.previous, but)}
+    return {k.id for k in account.keys if context.owner.owns(k.id)} - kept
+
+
+def _revoke(context: Context, key_ids: Iterable[str], by: Entry) -> None:
+    for key_id in sorted(key_ids):
+        context.argocd.delete_key(by.account, key_id, by.token)
+        log.info(f"Revoked the API key {key_id}, which nothing uses any more.")
+
+
+def revoke_all(context: Context, entry: Entry) -> str | None:
+    """Revoke all keys of this release that ``entry``'s account has, itself last, by its own authority.
+
+    Returns None when nothing is left alive, else a sentence that says what is left and how to revoke it.
+    """
+    argocd, own = context.argocd_of(entry), entry.key_id()
+    try:
+        account = argocd.account(entry.account, entry.token)
+        for key_id in sorted(k.id for k in account.keys if context.owner.owns(k.id) and k.id != own):
+            argocd.delete_key(entry.account, key_id, entry.token)
+        if context.owner.owns(own):
+            argocd.delete_key(entry.account, own, entry.token)
+    except KeyRefusedError:
+        return None
+    except AuthError as e:
+        return (
+            f"The API key {own} of account {entry.account} is still alive: {e} Revoke it with:"
+            f" argocd account delete-token --account {entry.account} {own}"
+        )
+    log.info(f"Revoked the API key {own} of account {entry.account}.")
+    return None

@@ -1,0 +1,134 @@
+"""The chart's ``values.schema.json``, read a second time: the same verdicts as Helm, in our own sentences."""
+
+import difflib
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from jsonschema import Draft7Validator
+from jsonschema.exceptions import ValidationError
+
+from hook.errors import ConfigurationError
+from hook.values import ALIAS, BLOCK, Values, chart_defaults, chart_file, resolve_block
+
+
+@cache
+def _validator() -> Draft7Validator:
+    return Draft7Validator(json.loads(chart_file("values.schema.json").read_bytes()))
+
+
+def validate(values: Any) -> None:
+    """Raise ConfigurationError for the first thing that is wrong with ``values``, naming the key and the remedy.
+
+    Helm and this function read one schema; what a schema can only say badly is said by ``_auth.tpl`` there
+    and by ``_credential`` here.
+    """
+    errors = sorted(_leaves(_validator().iter_errors(values)), key=lambda e: (len(e.absolute_path), str(e.path)))
+    if errors:
+        problem, remedy = _sentences(errors[0])
+        raise ConfigurationError(problem, remedy)
+    _credential(values)
+
+
+def effective_block(values: Values) -> Values:
+    """Return the ``server`` and ``auth`` that count (see ``values.resolve_block``)."""
+    return _resolve(values)[0]
+
+
+def _resolve(values: Values) -> tuple[Values, str]:
+    shared = values.get("global") or {}
+    if shared.get(ALIAS) or not shared.get(BLOCK):
+        return resolve_block(values, chart_defaults())
+    return shared[BLOCK], BLOCK
+
+
+def _credential(values: Values) -> None:
+    block, name = _resolve(values)
+    auth, shared = block.get("auth") or {}, values.get("global") or {}
+    path, kind = f"global.{name}.auth", auth.get("type")
+    ignored = (
+        f" (global.{ALIAS} is set too and is ignored: global.{BLOCK} wins)"
+        if (name == BLOCK and shared.get(ALIAS))
+        else ""
+    )
+    if kind not in ("password", "token"):
+        raise ConfigurationError(f"{path}.type is missing{ignored}.", f"Set {path}.type to password or token.")
+    if kind == "password" and not auth.get("username"):
+        raise ConfigurationError(
+            f"{path}.username is missing{ignored}.", f"Set {path}.username to the Argo CD account's name."
+        )
+    ref = auth.get(f"{kind}SecretKeyRef") or {}
+    if not auth.get(kind) and not (ref.get("name") and ref.get("key")):
+        raise ConfigurationError(
+            f"{path}.type is {kind}, but neither {path}.{kind} nor {path}.{kind}SecretKeyRef.name and .key are set"
+            f"{ignored}.",
+            f"Set {path}.{kind}, or {path}.{kind}SecretKeyRef.name and {path}.{kind}SecretKeyRef.key.",
+        )
+
+
+def _leaves(errors: Iterator[ValidationError]) -> Iterator[ValidationError]:
+    for error in errors:
+        if error.context and error.validator in ("anyOf", "oneOf"):
+            # Of several branches, the one that fails deepest is the one the user meant.
+            branch = max(error.context, key=lambda e: len(e.absolute_path))
+            yield from _leaves(iter([branch]))
+        else:
+            yield error
+
+
+def _sentences(error: ValidationError) -> tuple[str, str]:
+    key = ".".join(str(part) for part in error.absolute_path) or "the values"
+    wanted: Any = error.validator_value
+    instance: Any = error.instance
+    match error.validator:
+        case "propertyNames" | "additionalProperties":
+            known = _known(error)
+            for name in [n for n in instance if n not in known]:
+                near = difflib.get_close_matches(name, known, 1, 0.6)
+                hint = f"Use {near[0]}" if near else "Remove it"
+                return f"{key}.{name} is not a key of this chart.", f"{hint}: {key} knows {', '.join(known)}."
+            return f"{key} has a key that this chart does not know.", f"{key} knows {', '.join(known)}."
+        case "enum" if error.absolute_path:
+            allowed = ", ".join(str(v) for v in wanted)
+            parent = ".".join(str(part) for part in error.absolute_path)
+            return f"{parent} is {_shown(error)}, which is not allowed.", f"Set {parent} to one of {allowed}."
+        case "required":
+            missing = next(name for name in wanted if name not in instance)
+            return f"{key}.{missing} is missing.", f"Set {key}.{missing}."
+        case "type":
+            hint = " (on the command line: --set-string)" if wanted == "string" or "string" in wanted else ""
+            kinds = wanted if isinstance(wanted, str) else " or ".join(wanted)
+            return f"{key} is {_shown(error)}, not a {kinds}.", f"Set {key} to a {kinds}{hint}."
+        case "minLength":
+            return f"{key} is empty.", f"Set {key}."
+        case _:
+            note = (
+                str(error.schema.get("description", "")).split(". ")[0].rstrip(".")
+                if isinstance(error.schema, dict)
+                else ""
+            )
+            return (
+                f"{key} is not valid ({error.validator} {_limit(wanted)}).",
+                f"Correct {key}: {note or 'see the chart README'}.",
+            )
+
+
+def _known(error: ValidationError) -> list[str]:
+    schema = error.schema if isinstance(error.schema, dict) else {}
+    names = schema.get("propertyNames") or {}
+    return list(names.get("enum") or schema.get("properties") or [])
+
+
+def _shown(error: ValidationError) -> str:
+    """A value as it may be shown: never one that may be a credential."""
+    key = str(error.absolute_path[-1]) if error.absolute_path else ""
+    if re.search("password|token", key, re.IGNORECASE):
+        return f"a {type(error.instance).__name__}"
+    text = json.dumps(error.instance, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _limit(wanted: Any) -> str:
+    return str(wanted) if isinstance(wanted, int | float | str) else ""

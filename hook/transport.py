@@ -1,0 +1,195 @@
+"""One HTTP exchange with Argo CD: what goes out, what comes back, and what it means when it goes wrong."""
+
+import json
+import re
+import ssl
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from hook import tls
+from hook.errors import (
+    AnswerError,
+    AuthError,
+    KeyRefusedError,
+    TemporaryError,
+    UnreachableError,
+    WrongServerError,
+)
+from hook.settings import Server
+
+MAX_ANSWER = 8 << 20
+"""Bytes. An account with ten thousand keys answers with about 2 MB."""
+
+_BUSY = {408, 425, 429, 502, 503, 504}
+# gRPC codes that pass by themselves: DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED, UNAVAILABLE.
+_TRANSIENT_CODES = {4, 8, 10, 14}
+
+# Argo CD's own words (server/account, util/session of v3.6) -> a reason that may be shown.
+REASONS: dict[str, str] = {
+    r"does not have token with id": "the key has been revoked",
+    r"token is revoked": "the token has been revoked",
+    r"account .* is disabled": "the account is disabled",
+    r"does not have '?apiKey'? capability": "the account has no apiKey capability",
+    r"does not have '?login'? capability": "the account has no login capability",
+    r"password has changed": "the account's password has changed since the token was issued",
+    r"expired": "the token has expired",
+    r"signature is invalid|[Ff]ailed to verify|verify the token": "the token is not signed by this Argo CD",
+    r"does not exist": "the account does not exist",
+    r"no session information": "the token is not one that Argo CD can read",
+    r"Invalid username or password": "wrong password, unknown account, or locked account",
+    r"already has token with id": "the key id is in use",
+    r"permission denied": "permission denied",
+}
+UNKNOWN_REASON = "no reason that this version knows"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A successful answer."""
+
+    status: int
+    json: Any
+    headers: httpx.Headers
+
+
+class Transport:
+    """Sends single requests to one Argo CD. Retries nothing: that is ``retry``'s part."""
+
+    def __init__(self, server: Server, ca: str | None = None, inner: httpx.BaseTransport | None = None) -> None:
+        self.server = server
+        self._ca = ca
+        self._client = httpx.Client(
+            verify=tls.context(server, ca) if inner is None else False,
+            transport=inner,
+            headers={
+                "Content-Type": "application/json",
+                "Accept": "application/json",
+                "User-Agent": "gitops-runtime-auth",
+            },
+            follow_redirects=False,
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        timeout: float,
+        bearer: str | None = None,
+        cookie: str | None = None,
+        body: Any = None,
+        redirect_is_answer: bool = False,
+    ) -> Answer:
+        """Send one request and return its answer; every other outcome is an error of ``errors``.
+
+        ``timeout`` is in seconds and bounds connecting and each read. DELETE carries a Content-Type too:
+        Argo CD answers 415 without one (``server/server.go``, ``enforceContentTypes``).
+        """
+        headers = {}
+        if bearer is not None:
+            headers["Authorization"] = f"Bearer {bearer}"
+        if cookie is not None:
+            headers["Cookie"] = f"argocd.token={cookie}"
+        limits = httpx.Timeout(timeout, connect=min(timeout, 5.0))
+        try:
+            with self._client.stream(
+                method, self.server.url + path, headers=headers, json=body, timeout=limits
+            ) as response:
+                content = b""
+                for chunk in response.iter_bytes():
+                    content += chunk
+                    if len(content) > MAX_ANSWER:
+                        raise self._not_argocd(f"answers with more than {MAX_ANSWER >> 20} MB")
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as e:
+            raise self._no_answer(e) from None
+        if response.has_redirect_location and redirect_is_answer:
+            return Answer(response.status_code, None, response.headers)
+        return self._judge(response, content)
+
+    def _no_answer(self, error: Exception) -> AuthError:
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, ssl.SSLError):
+                return tls.explain(cause, self.server, self._ca)
+            cause = cause.__cause__ or cause.__context__
+        if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL | httpx.DecodingError | UnicodeError):
+            return self._not_argocd("can't be used as an address, or answers in no known encoding")
+        sent = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError)
+        slow = " in time" if isinstance(error, httpx.TimeoutException) else ""
+        return UnreachableError(
+            f"Argo CD at {self.server.url} does not answer{slow} ({type(error).__name__}).",
+            "Check that Argo CD runs and that global.external-arg-cd.server (svc and port, or url) is its address as"
+            " seen from this namespace: kubectl get svc -A | grep argocd-server.",
+            sent=sent,
+        )
+
+    def _judge(self, response: httpx.Response, content: bytes) -> Answer:
+        status = response.status_code
+        if response.has_redirect_location:
+            target = re.sub(r"[?#].*", "", response.headers["Location"])[:200]
+            raise WrongServerError(
+                f"{self.server.url} redirects to {target}; credentials are never sent along.",
+                "Set global.external-arg-cd.server so that it names the final address: https (port 443) instead of"
+                " http, and the rootpath that Argo CD is configured with.",
+            )
+        data, is_json = _decode(content)
+        code = data.get("code") if isinstance(data, dict) else None
+        if status in _BUSY or (status == 500 and code in _TRANSIENT_CODES):
+            raise TemporaryError(
+                f"Argo CD at {self.server.url} is busy or restarting (HTTP {status}).",
+                "Wait until Argo CD's pods are ready and try again.",
+                retry_after=_retry_after(response.headers.get("Retry-After", "")),
+            )
+        if not is_json and status < 500:
+            page = "a web page" if b"<" in content[:200] else "something that is not JSON"
+            raise self._not_argocd(f"answers with {page} (HTTP {status}), not with Argo CD's API")
+        if status == 200:
+            return Answer(status, data, response.headers)
+        reason = reason_of(data)
+        if status == 401:
+            raise KeyRefusedError(
+                f"Argo CD at {self.server.url} refuses the token: {reason}.",
+                "Make a new key in Argo CD (argocd account generate-token) and store it in the Secret.",
+                reason=reason,
+            )
+        raise AnswerError(
+            f"Argo CD at {self.server.url} answers HTTP {status}: {reason}.",
+            "Look into the log of argocd-server for the reason.",
+            status=status,
+            code=code if isinstance(code, int) else -1,
+            reason=reason,
+        )
+
+    def _not_argocd(self, what: str) -> WrongServerError:
+        return WrongServerError(
+            f"{self.server.url} {what}.",
+            "Point global.external-arg-cd.server at Argo CD itself (Service argocd-server and its rootpath), not at an"
+            " SSO proxy, a login page or another service.",
+        )
+
+
+def reason_of(data: Any) -> str:
+    """Return why Argo CD refused, in words from ``REASONS``: its own text never leaves this function."""
+    message = data.get("message") or data.get("error") if isinstance(data, dict) else None
+    if isinstance(message, str):
+        for pattern, reason in REASONS.items():
+            if re.search(pattern, message[:1000]):
+                return reason
+    return UNKNOWN_REASON
+
+
+def _decode(content: bytes) -> tuple[Any, bool]:
+    try:
+        return json.loads(content), True
+    except (ValueError, RecursionError):
+        return None, False
+
+
+def _retry_after(value: str) -> float:
+    return min(float(value), 60.0) if value.isascii() and value.isdigit() else 0.0
