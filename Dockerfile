@@ -7,11 +7,11 @@ RUN apt-get update && apt-get install -y --no-install-recommends python3 python3
 COPY requirements.lock /src/
 RUN python3 -m venv --without-pip /app \
  && python3 -m venv /tmp/pip \
- && /tmp/pip/bin/pip --python /app/bin/python install --no-cache-dir --no-compile --require-hashes -r /src/requirements.lock
+ && /tmp/pip/bin/pip --python /app/bin/python install -q --no-cache-dir --no-compile --require-hashes -r /src/requirements.lock
 COPY hook /src/hook
-COPY chart/values.schema.json chart/values.yaml /src/chart/
-COPY build/slim.sh /src/build/
-RUN sh /src/build/slim.sh /src /app
+COPY chart/Chart.yaml chart/values.yaml chart/values.schema.json /src/chart/
+COPY image/assemble.sh /src/
+RUN sh /src/assemble.sh /src /app /rootfs
 
 FROM scratch
 COPY --from=build /rootfs /

@@ -1,7 +1,9 @@
 """Commands and flags. Each command imports what it needs when it runs: start-up time is the hook's cost."""
 
 import argparse
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from hook import log
@@ -18,6 +20,10 @@ def parser() -> argparse.ArgumentParser:
     top = _Parser(prog="gitops-runtime-auth", description="Connects a GitOps Runtime to an existing Argo CD.")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     commands.add_parser("ensure", help="check the account, obtain an API key, write the Secret (install hook)")
+    agent = commands.add_parser("agent", help="be ready only while Argo CD accepts the injected key")
+    agent.add_argument("--ca-file", type=Path, default=Path("/var/run/gitops-runtime-auth/ca/ca.crt"))
+    agent.add_argument("--insecure-skip-verify", action="store_true")
+    agent.add_argument("--port", type=int, default=8080)
     return top
 
 
@@ -27,6 +33,11 @@ def run(argv: Sequence[str]) -> int:
     match options.command:
         case "ensure":
             return _ensure()
+        case "agent":
+            from hook import agent
+
+            log.setup(as_json=True)
+            return agent.run(os.environ, options.ca_file, options.insecure_skip_verify, options.port)
     raise AssertionError(options.command)
 
 

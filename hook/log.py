@@ -44,6 +44,12 @@ def debug(message: str, **fields: object) -> None:
     _emit(logging.DEBUG, message, fields)
 
 
+def progress(message: str, **fields: object) -> None:
+    """Log what somebody who waits for a Job wants to see, and a process that runs on says only when asked."""
+    runs_on = any(isinstance(handler.formatter, _Json) for handler in _logger.handlers)
+    _emit(logging.DEBUG if runs_on else logging.INFO, message, fields)
+
+
 def info(message: str, **fields: object) -> None:
     """Log a step."""
     _emit(logging.INFO, message, fields)

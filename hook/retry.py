@@ -62,7 +62,7 @@ def until(deadline: Deadline, what: str, attempt: Callable[[], T], *, heals: tup
 
     def note(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        log.info(f"{what}: {error}; trying again in {state.upcoming_sleep:.1f} s ({deadline.left():.0f} s left).")
+        log.progress(f"{what}: {error}; trying again in {state.upcoming_sleep:.1f} s ({deadline.left():.0f} s left).")
 
     return Retrying(
         stop=_StopAt(deadline), wait=_wait, retry=retry_if_exception_type(heals), before_sleep=note, reraise=True

@@ -1,0 +1,87 @@
+"""``agent``, the connection check: ready only while Argo CD accepts the key that the chart injected."""
+
+import random
+import signal
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hook import probes, tls, tokens
+from hook.argocd import ArgoCD
+from hook.errors import AuthError, KeyRefusedError, UsageError
+from hook.retry import Deadline
+from hook.settings import Server
+from hook.transport import Transport
+
+INTERVAL = 10.0
+"""Seconds between two checks."""
+_PATIENCE = 5.0
+"""Seconds that one check may take, retries included, before Argo CD counts as unreachable."""
+_LOOK = 1.0
+"""Seconds between two looks at the mounted file."""
+
+
+@dataclass(frozen=True)
+class Injected:
+    """The connection as DESIGN section 2 injects it."""
+
+    url: str
+    token: str
+    file: Path | None
+
+    def key(self) -> str:
+        """Return the key: the mounted file's, which follows a new one, else the environment's."""
+        if self.file:
+            try:
+                return self.file.read_text(encoding="utf-8", errors="replace").strip() or self.token
+            except OSError:
+                return self.token
+        return self.token
+
+
+def injected(environ: Mapping[str, str]) -> Injected:
+    """Read the environment. Raises UsageError when it is not that of a Runtime Deployment."""
+    url = environ.get("ARGO_CD_URL", "")
+    file = environ.get("ARGO_CD_TOKEN_FILE", "")
+    token = environ.get("ARGO_CD_TOKEN", "").strip()
+    if not url or not (file or token):
+        raise UsageError(
+            "The environment lacks ARGO_CD_URL, or both ARGO_CD_TOKEN and ARGO_CD_TOKEN_FILE.",
+            "Run this in a Deployment of the chart, which sets them.",
+        )
+    return Injected(url, token, Path(file) if file else None)
+
+
+def check(argocd: ArgoCD, key: str) -> tuple[bool, str]:
+    """Ask Argo CD whether it accepts ``key``; return the verdict and why, telling a refusal from an outage."""
+    claims = tokens.read(key)
+    if claims is None:
+        return False, "refused: the injected key is not an Argo CD token"
+    try:
+        argocd.account(claims.account, key)
+    except KeyRefusedError as e:
+        return False, f"refused: Argo CD does not accept the key of account {claims.account}: {e.reason}"
+    except AuthError as e:
+        return False, f"unreachable: {e.problem}"
+    return True, f"Argo CD accepts the key of account {claims.account}"
+
+
+def run(environ: Mapping[str, str], ca_file: Path, insecure: bool, port: int = probes.PORT) -> int:
+    """Check until told to stop (SIGTERM), serving probes. Raises UsageError, ConfigurationError."""
+    given = injected(environ)
+    health = probes.Health(stalls_after=60.0)
+    stopped = threading.Event()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sign, lambda *_: stopped.set())
+    probes.serve(health, port)
+    transport = Transport(Server(given.url.rstrip("/"), insecure), tls.read_ca(ca_file))
+    while not stopped.is_set():
+        key = given.key()
+        health.report(*check(ArgoCD(transport, Deadline(_PATIENCE)), key))
+        waited, pause = 0.0, INTERVAL * random.uniform(0.9, 1.1)  # noqa: S311
+        while waited < pause and given.key() == key and not stopped.wait(_LOOK):
+            health.beat()
+            waited += _LOOK
+    transport.close()
+    return 0

@@ -1,0 +1,48 @@
+"""Argo CD as its users install it: the manifests of its own module, with images made here."""
+
+import re
+
+from tests.sandbox import images
+from tests.sandbox.controlplane import kubectl
+from tests.sandbox.shell import wait_for
+from tests.sandbox.tools import module_folder
+
+NAMESPACE = "argocd"
+_OFF = ("argocd-dex-server", "argocd-notifications-controller", "argocd-applicationset-controller")
+"""Nothing here needs SSO, notifications or application sets, and their images are not to be had."""
+
+
+def apply() -> None:
+    """Create what is missing; settings that somebody changed in argocd-cm stay (the manifests leave them out)."""
+    manifests = module_folder("argocd", "github.com/argoproj/argo-cd/v3") / "manifests" / "install.yaml"
+    text = re.sub(r"image: \S*argoproj/argocd:\S+", f"image: {images.ARGOCD_IMAGE}", manifests.read_text())
+    text = re.sub(r"image: \S*/redis:\S+", f"image: {images.REDIS_IMAGE}", text)
+    text = text.replace("imagePullPolicy: Always", "imagePullPolicy: IfNotPresent")
+    if not kubectl("get", "namespace", NAMESPACE, "--ignore-not-found", "-o", "name"):
+        kubectl("create", "namespace", NAMESPACE)
+    kubectl("-n", NAMESPACE, "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=text)
+    kubectl("-n", NAMESPACE, "scale", "deployment", *_OFF, "--replicas=0")
+
+
+def wait() -> None:
+    """Wait until Argo CD's server answers and its first admin password is there."""
+    wait_for("Argo CD's server", 240, _ready, every=0.5)
+
+
+def _ready() -> bool:
+    ready = kubectl(
+        "-n", NAMESPACE, "get", "deployment", "argocd-server", "-o", "jsonpath={.status.readyReplicas}", check=False
+    )
+    return ready == "1" and bool(
+        kubectl(
+            "-n",
+            NAMESPACE,
+            "get",
+            "secret",
+            "argocd-initial-admin-secret",
+            "--ignore-not-found",
+            "-o",
+            "name",
+            check=False,
+        )
+    )

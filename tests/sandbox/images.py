@@ -1,0 +1,105 @@
+"""Container images: built with buildah from the debootstrapped base, kept as archives, imported into containerd."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from tests.sandbox import debian
+from tests.sandbox.paths import CACHE, STATE
+from tests.sandbox.shell import run, step
+from tests.sandbox.tools import ARGOCD, which
+
+BASE = f"localhost/debian-base:{debian.SUITE}"
+PAUSE = "localhost/sandbox-pause:1"
+ARGOCD_IMAGE = f"localhost/argocd:v{ARGOCD}"
+REDIS_IMAGE = "localhost/redis:debian"
+CONTAINERD_SOCKET = STATE / "containerd.sock"
+
+_ARCHIVES = CACHE / "images"
+_RECIPES = Path(__file__).parent / "recipes"
+
+
+def ensure() -> list[Path]:
+    """Return the archives of all images that the sandbox itself needs, built on demand."""
+    return [
+        _ensure(PAUSE, _RECIPES / "pause.Containerfile", {}),
+        _ensure(REDIS_IMAGE, _RECIPES / "redis.Containerfile", {}),
+        _ensure(ARGOCD_IMAGE, _RECIPES / "argocd.Containerfile", {"argocd": which("argocd")}),
+    ]
+
+
+def build_project(name: str, dockerfile: Path, context: Path) -> Path:
+    """Build the project's Dockerfile as ``name`` unless an image of the same files is cached."""
+    parts = [dockerfile, *_copied(dockerfile, context)]
+    return _ensure(name, dockerfile, {str(p.relative_to(context)): p for p in parts[1:]}, context)
+
+
+def load(archive: Path) -> None:
+    """Import an archive into the sandbox's containerd."""
+    run(["ctr", f"--address={CONTAINERD_SOCKET}", "-n", "k8s.io", "images", "import", archive])
+
+
+def _ensure(name: str, recipe: Path, files: dict[str, Path], context: Path | None = None) -> Path:
+    key = hashlib.sha256(f"{name} {debian.SUITE}".encode() + recipe.read_bytes())
+    for target, source in sorted(files.items()):
+        # A cached program's real path holds the hash of its recipe; everything else is small enough to read.
+        key.update(target.encode() + (str(source.resolve()).encode() if context is None else source.read_bytes()))
+    archive = _ARCHIVES / f"{name.replace('/', '_').replace(':', '_')}-{key.hexdigest()[:16]}.tar"
+    if not archive.exists():
+        _ensure_base()
+        with step(f"building image {name}"):
+            _build(name, recipe, files, archive, context)
+    return archive
+
+
+def _build(name: str, recipe: Path, files: dict[str, Path], archive: Path, context: Path | None) -> None:
+    folder = context
+    if folder is None:
+        folder = CACHE / f"context-{os.getpid()}"
+        folder.mkdir()
+        for target, source in files.items():
+            shutil.copy(source, folder / target)
+    try:
+        buildah("bud", "--layers=false", f"--build-arg=BASE_IMAGE={BASE}", "-t", name, "-f", recipe, folder)
+    finally:
+        if context is None:
+            shutil.rmtree(folder)
+    _ARCHIVES.mkdir(parents=True, exist_ok=True)
+    part = archive.with_suffix(f".part{os.getpid()}")
+    buildah("push", "-q", name, f"docker-archive:{part}:{name}")
+    part.rename(archive)
+
+
+def _ensure_base() -> None:
+    if BASE in buildah("images", "--format", "{{.Name}}:{{.Tag}}"):
+        return
+    archive = debian.base_archive()
+    with step(f"making base image {BASE}"):
+        folder = CACHE / f"context-base-{os.getpid()}"
+        folder.mkdir()
+        (folder / "Containerfile").write_text('FROM scratch\nADD base.tar /\nCMD ["bash"]\n')
+        os.link(archive, folder / "base.tar")
+        try:
+            buildah("bud", "--layers=false", "-t", BASE, folder)
+        finally:
+            shutil.rmtree(folder)
+
+
+def buildah(*arguments: str | Path) -> str:
+    """Run buildah on the sandbox's own image store, without a container engine."""
+    environment = {**os.environ, "STORAGE_DRIVER": "overlay", "BUILDAH_ISOLATION": "chroot", "BUILDAH_FORMAT": "docker"}
+    store = ["--root", CACHE / "buildah", "--runroot", CACHE / "buildah-run"]
+    return run(["buildah", *store, *arguments], env=environment)
+
+
+def _copied(dockerfile: Path, context: Path) -> Iterable[Path]:
+    """Yield the files of the build context that the Dockerfile copies."""
+    for line in dockerfile.read_text().splitlines():
+        words = line.split()
+        if words[:1] == ["COPY"] and not words[1].startswith("--from"):
+            for source in words[1:-1]:
+                path = context / source
+                found = sorted(path.rglob("*")) if path.is_dir() else [path]
+                yield from (f for f in found if f.is_file() and "__pycache__" not in f.parts)

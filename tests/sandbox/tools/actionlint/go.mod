@@ -1,0 +1,5 @@
+module tools/actionlint
+
+go 1.27
+
+require github.com/rhysd/actionlint v1.7.7
