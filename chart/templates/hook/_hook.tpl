@@ -1,0 +1,6 @@
+{{- define "gitops-runtime-auth.ensure" -}}
+command: ensure
+events: pre-install,pre-upgrade,pre-rollback
+log: hook-failed
+retries: 3
+{{- end -}}
