@@ -4,7 +4,7 @@ import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from hook import log
 from hook.errors import AuthError, UsageError
@@ -24,7 +24,29 @@ def parser() -> argparse.ArgumentParser:
     agent.add_argument("--ca-file", type=Path, default=Path("/var/run/gitops-runtime-auth/ca/ca.crt"))
     agent.add_argument("--insecure-skip-verify", action="store_true")
     agent.add_argument("--port", type=int, default=8080)
+    _add_check(commands.add_parser("check", help="look before you install: what the account has and lacks"))
+    completion = commands.add_parser("completion", help="print the shell completion script")
+    completion.add_argument("shell", choices=["bash", "zsh", "tcsh"])
     return top
+
+
+def _add_check(check: argparse.ArgumentParser) -> None:
+    check.description = (
+        "Asks the cluster and Argo CD, from your laptop, whether helm install will work. Changes nothing."
+    )
+    files: dict[str, Any] = {"action": "append", "default": []}
+    check.add_argument("-f", "--values", dest="files", metavar="FILE", help="values file, - for stdin", **files)
+    check.add_argument("--set", dest="sets", metavar="KEY=VALUE", help="as helm's", **files)
+    check.add_argument("--set-string", dest="strings", metavar="KEY=VALUE", help="as helm's", **files)
+    check.add_argument("--set-file", dest="from_files", metavar="KEY=FILE", help="as helm's", **files)
+    check.add_argument("-n", "--namespace", default="", help="the release's namespace (default: the kubeconfig's)")
+    check.add_argument("--release", default="", help="the release's name, to tell its Secret from somebody else's")
+    check.add_argument("--kubeconfig", default="", metavar="FILE", help="default: $KUBECONFIG or ~/.kube/config")
+    check.add_argument("--context", dest="kube_context", metavar="NAME", help="context of the kubeconfig")
+    check.add_argument("--server", default="", metavar="URL", help="Argo CD's address as seen from here")
+    check.add_argument("--ca-file", type=Path, metavar="FILE", help="CA certificate to trust instead of the Secret's")
+    check.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="for the whole run (default 30)")
+    check.add_argument("-o", "--output", choices=["table", "json"], default="table")
 
 
 def run(argv: Sequence[str]) -> int:
@@ -38,6 +60,17 @@ def run(argv: Sequence[str]) -> int:
 
             log.setup(as_json=True)
             return agent.run(os.environ, options.ca_file, options.insecure_skip_verify, options.port)
+        case "check":
+            from hook import check, laptop
+
+            log.setup("warning")
+            given = {name: value for name, value in vars(options).items() if name != "command"}
+            return check.run(laptop.Given(**given))
+        case "completion":
+            import shtab
+
+            print(shtab.complete(parser(), options.shell))
+            return 0
     raise AssertionError(options.command)
 
 

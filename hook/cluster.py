@@ -101,6 +101,17 @@ class RealCluster:
             for line in lines:
                 yield json.loads(line)
 
+    def portforward(self, path: str) -> Any:
+        """Open a port-forward to a pod and return the client's handle. Raises ConnectionError."""
+        from kubernetes.client.rest import ApiException
+        from kubernetes.stream.ws_client import portforward_call
+
+        method, url, headers, *_ = self._client.param_serialize("GET", path, auth_settings=["BearerToken"])
+        try:
+            return portforward_call(self._client.configuration, method, url, headers=headers)
+        except ApiException as e:
+            raise ConnectionError(type(e).__name__) from None
+
     @staticmethod
     def _changed(status: int, body: Object) -> Object:
         if status in (404, 409):
