@@ -4,7 +4,7 @@
 {{- $name := include "gitops-runtime-auth.fullname" (list .root (printf "auth-%s" .command)) -}}
 {{ include "gitops-runtime-auth.metadata" (list .root .command $name) }}
 annotations:
-  {{- include "gitops-runtime-auth.hookAnnotations" . | nindent 2 }}
+  {{- include "gitops-runtime-auth.hookAnnotations" (omit . "log") | nindent 2 }}
   {{- with .annotations }}
   {{- toYaml . | nindent 2 }}
   {{- end }}

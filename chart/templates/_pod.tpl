@@ -55,7 +55,7 @@ imagePullSecrets:
 {{ end -}}
 - name: NO_PROXY
   {{- $always := "localhost,127.0.0.1,$(KUBERNETES_SERVICE_HOST)" }}
-  value: {{ list (.noProxy | replace "$" "$$") $always | join "," | trimPrefix "," | quote }}
+  value: {{ list (.noProxy | default "" | replace "$" "$$") $always | join "," | trimPrefix "," | quote }}
 {{- end }}
 {{- end }}
 {{- end -}}
