@@ -9,14 +9,22 @@ from typing import Any
 
 from jsonschema import Draft7Validator
 from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
 
 from hook.errors import ConfigurationError
 from hook.values import ALIAS, BLOCK, Values, chart_defaults, chart_file, resolve_block
 
 
+def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[ValidationError]:
+    # Helm's validator is Go's, whose $ is the end of the text; Python's also fits before a last newline.
+    if isinstance(instance, str) and not re.search(re.sub(r"\$$", r"\\Z", pattern), instance):
+        yield ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
 @cache
-def _validator() -> Draft7Validator:
-    return Draft7Validator(json.loads(chart_file("values.schema.json").read_bytes()))
+def _validator() -> Any:
+    validator = extend(Draft7Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]
+    return validator(json.loads(chart_file("values.schema.json").read_bytes()))
 
 
 def validate(values: Any) -> None:
@@ -79,7 +87,7 @@ def _leaves(errors: Iterator[ValidationError]) -> Iterator[ValidationError]:
 
 
 def _sentences(error: ValidationError) -> tuple[str, str]:
-    key = ".".join(str(part) for part in error.absolute_path) or "the values"
+    key = ".".join(str(part) for part in error.absolute_path)
     wanted: Any = error.validator_value
     instance: Any = error.instance
     match error.validator:
@@ -90,13 +98,22 @@ def _sentences(error: ValidationError) -> tuple[str, str]:
                 hint = f"Use {near[0]}" if near else "Remove it"
                 return f"{key}.{name} is not a key of this chart.", f"{hint}: {key} knows {', '.join(known)}."
             return f"{key} has a key that this chart does not know.", f"{key} knows {', '.join(known)}."
+        case "const" if wanted.startswith("under "):  # see the schema's $comment
+            name = error.absolute_path[-1]
+            known = re.findall(r"[\w.-]+", wanted.removeprefix("under one of the keys "))
+            near = difflib.get_close_matches(str(name), known, 1, 0.6)
+            hint = f"Use {near[0]}: put it" if near else "Remove it, or put it"
+            return f"{key} is not a key of this chart.", f"{hint} {wanted}."
+        case "const":
+            return f"{key} is {_shown(error)}, which is not right.", f"Set {key} to {wanted}."
         case "enum" if error.absolute_path:
             allowed = ", ".join(str(v) for v in wanted)
             parent = ".".join(str(part) for part in error.absolute_path)
             return f"{parent} is {_shown(error)}, which is not allowed.", f"Set {parent} to one of {allowed}."
         case "required":
             missing = next(name for name in wanted if name not in instance)
-            return f"{key}.{missing} is missing.", f"Set {key}.{missing}."
+            path = f"{key}.{missing}" if key else missing
+            return f"{path} is missing.", f"Set {path}."
         case "type":
             hint = " (on the command line: --set-string)" if wanted == "string" or "string" in wanted else ""
             kinds = wanted if isinstance(wanted, str) else " or ".join(wanted)
