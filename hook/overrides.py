@@ -1,8 +1,9 @@
 """The values that a user gives on the command line (``-f``, ``--set`` and its siblings), taken as Helm takes them."""
 
+import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,11 @@ from hook.values import Values
 
 class _Loader(yaml.SafeLoader):
     """YAML as Helm reads it (``sigs.k8s.io/yaml``): dates and base-60 numbers stay text, ``y`` and ``1e3`` do not."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """Return a map whose keys are text, as JSON wants it."""
+        found = super().construct_mapping(node, deep)
+        return {key if isinstance(key, str) else json.dumps(key): value for key, value in found.items()}
 
 
 _INTEGER = re.compile(r"[-+]?(0b[01_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|[0-9][0-9_]*)")
