@@ -21,10 +21,6 @@ def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[Validatio
         yield ValidationError(f"{instance!r} does not match {pattern!r}")
 
 
-_KEYS = "under one of the keys "
-"""How the schema words, as a ``const`` that nothing equals, what stands where a misspelt key was given."""
-
-
 @cache
 def _validator() -> Any:
     validator = extend(Draft7Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]
@@ -110,14 +106,6 @@ def _sentences(error: ValidationError) -> tuple[str, str]:
             return f"{key} is not a key of this chart.", f"{hint} {wanted}."
         case "const":
             return f"{key} is {_shown(error)}, which is not right.", f"Set {key} to {wanted}."
-        case "const" if isinstance(wanted, str) and wanted.startswith(_KEYS):
-            parent, _, name = key.rpartition(".")
-            known = wanted.removeprefix(_KEYS).split(", ")
-            near = difflib.get_close_matches(name, known, 1, 0.6)
-            hint = f"Use {near[0]}" if near else "Remove it"
-            return f"{key} is not a key of this chart.", f"{hint}: {parent or 'the chart'} knows {', '.join(known)}."
-        case "const" if isinstance(wanted, str):
-            return f"{key} is {_shown(error)}, which is not what it must be.", f"Set {key} to {wanted}."
         case "enum" if error.absolute_path:
             allowed = ", ".join(str(v) for v in wanted)
             parent = ".".join(str(part) for part in error.absolute_path)
