@@ -14,6 +14,23 @@ from jsonschema.validators import extend
 from hook.errors import ConfigurationError
 from hook.values import ALIAS, BLOCK, Values, chart_defaults, chart_file, resolve_block
 
+_KINDS = {
+    "array": "a list",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "number": "a number",
+    "object": "a map",
+    "string": "a string",
+}
+_TYPES = (
+    (str, "a text"),
+    (bool, "a boolean"),
+    (int | float, "a number"),
+    (dict, "a map"),
+    (list, "a list"),
+    (object, "null"),
+)
+
 
 def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[ValidationError]:
     # Helm's validator is Go's, whose $ is the end of the text; Python's also fits before a last newline.
@@ -33,7 +50,9 @@ def validate(values: Any) -> None:
     Helm and this function read one schema; what a schema can only say badly is said by ``_auth.tpl`` there
     and by ``_credential`` here.
     """
-    errors = sorted(_leaves(_validator().iter_errors(values)), key=lambda e: (len(e.absolute_path), str(e.path)))
+    errors = sorted(
+        _leaves(_validator().iter_errors(values)), key=lambda e: (not _misspelt(e), len(e.absolute_path), str(e.path))
+    )
     if errors:
         problem, remedy = _sentences(errors[0])
         raise ConfigurationError(problem, remedy)
@@ -86,22 +105,19 @@ def _leaves(errors: Iterator[ValidationError]) -> Iterator[ValidationError]:
             yield error
 
 
+def _misspelt(error: ValidationError) -> bool:
+    return error.validator == "const" and str(error.validator_value).startswith("under ")
+
+
 def _sentences(error: ValidationError) -> tuple[str, str]:
     key = ".".join(str(part) for part in error.absolute_path)
     wanted: Any = error.validator_value
     instance: Any = error.instance
     match error.validator:
-        case "propertyNames" | "additionalProperties":
-            known = _known(error)
-            for name in [n for n in instance if n not in known]:
-                near = difflib.get_close_matches(name, known, 1, 0.6)
-                hint = f"Use {near[0]}" if near else "Remove it"
-                return f"{key}.{name} is not a key of this chart.", f"{hint}: {key} knows {', '.join(known)}."
-            return f"{key} has a key that this chart does not know.", f"{key} knows {', '.join(known)}."
-        case "const" if wanted.startswith("under "):  # see the schema's $comment
+        case "const" if _misspelt(error):  # see the schema's $comment
             name = error.absolute_path[-1]
             known = re.findall(r"[\w.-]+", wanted.removeprefix("under one of the keys "))
-            near = difflib.get_close_matches(str(name), known, 1, 0.6)
+            near = difflib.get_close_matches(str(name), known, 1, 0.65)
             hint = f"Use {near[0]}: put it" if near else "Remove it, or put it"
             return f"{key} is not a key of this chart.", f"{hint} {wanted}."
         case "const":
@@ -116,8 +132,12 @@ def _sentences(error: ValidationError) -> tuple[str, str]:
             return f"{path} is missing.", f"Set {path}."
         case "type":
             hint = " (on the command line: --set-string)" if wanted == "string" or "string" in wanted else ""
-            kinds = wanted if isinstance(wanted, str) else " or ".join(wanted)
-            return f"{key} is {_shown(error)}, not a {kinds}.", f"Set {key} to a {kinds}{hint}."
+            kinds = [wanted] if isinstance(wanted, str) else wanted
+            kind = " or ".join(_KINDS[k] for k in kinds if k != "null")
+            return f"{key} is {_shown(error)}, not {kind}.", f"Set {key} to {kind}{hint}."
+        case "minimum" | "maximum":
+            bound = "at least" if error.validator == "minimum" else "at most"
+            return f"{key} is {_shown(error)}, which is out of range.", f"Set {key} to {bound} {wanted}."
         case "minLength":
             return f"{key} is empty.", f"Set {key}."
         case _:
@@ -132,18 +152,12 @@ def _sentences(error: ValidationError) -> tuple[str, str]:
             )
 
 
-def _known(error: ValidationError) -> list[str]:
-    schema = error.schema if isinstance(error.schema, dict) else {}
-    names = schema.get("propertyNames") or {}
-    return list(names.get("enum") or schema.get("properties") or [])
-
-
 def _shown(error: ValidationError) -> str:
-    """A value as it may be shown: never one that may be a credential."""
+    """A value as it may be shown: never one that may be a credential, nor a URL that may hold one."""
     key = str(error.absolute_path[-1]) if error.absolute_path else ""
-    if re.search("password|token", key, re.IGNORECASE):
-        return f"a {type(error.instance).__name__}"
     text = json.dumps(error.instance, ensure_ascii=False)
+    if re.search("password|token", key, re.IGNORECASE) or "@" in text:
+        return next(word for kind, word in _TYPES if isinstance(error.instance, kind))
     return text if len(text) <= 60 else text[:57] + "..."
 
 
