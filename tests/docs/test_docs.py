@@ -1,0 +1,129 @@
+"""The documentation, as far as no cluster is needed: blocks, values files, links, the picture, the failure page."""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hook.settings import load_values
+from hook.values import chart_defaults, merge
+from scripts import diagram
+from tests.docs.blocks import ALL, PAGES, ROOT, Block
+from tests.sandbox import tools
+
+MARKS = {"bash": {"run", "cluster", "syntax"}, "yaml": {"file", "example"}}
+
+
+def test_every_block_says_how_it_is_tested() -> None:
+    unmarked = [str(b) for b in ALL if b.mark not in MARKS.get(b.language, set())]
+    assert not unmarked, f"mark them as docs/development.md says: {unmarked}"
+    assert {b.mark for b in ALL} == {mark for marks in MARKS.values() for mark in marks}
+
+
+@pytest.mark.parametrize("block", [b for b in ALL if b.language == "bash"], ids=str)
+def test_commands_are_valid_bash_and_name_real_make_targets(block: Block) -> None:
+    subprocess.run(["bash", "-n"], input=block.text, text=True, check=True)
+    for target in re.findall(r"^make ([a-z-]+)", block.text, re.MULTILINE):
+        makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"make {target} is no target"
+
+
+@pytest.mark.parametrize("block", [b for b in ALL if b.mark == "file"], ids=str)
+def test_values_files_are_accepted(block: Block) -> None:
+    load_values(merge(chart_defaults(), yaml.safe_load(block.text)))
+
+
+@pytest.mark.parametrize("page", sorted({b.page for b in ALL if b.mark == "run"}))
+def test_commands_that_need_no_cluster_run(page: str, tmp_path: Path) -> None:
+    (tmp_path / "chart").symlink_to(ROOT / "chart")
+    folders = [str(Path(sys.executable).parent), str(tools.CURRENT), os.environ["PATH"]]
+    environ = {**os.environ, "PATH": ":".join(folders), "PYTHONPATH": str(ROOT), "KUBECONFIG": "absent"}
+    (tmp_path / "bin").mkdir()
+    command = tmp_path / "bin/gitops-runtime-auth"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m hook "$@"\n', encoding="utf-8")
+    command.chmod(0o755)
+    environ["PATH"] = f"{command.parent}:{environ['PATH']}"
+    assert shutil.which("helm", path=environ["PATH"]), "run python -m tests.sandbox tools"
+    for block in (b for b in ALL if b.page == page):
+        if block.mark == "file":
+            (tmp_path / block.options["file"]).write_text(block.text, encoding="utf-8")
+        if block.mark == "run":
+            done = subprocess.run(
+                ["bash", "-eu", "-c", block.text],
+                cwd=tmp_path,
+                env=environ,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, f"{block}: {done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if target.startswith(("http://", "https://", "mailto:")):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path) if path else page
+        assert file.exists(), f"{page.name}: {target}"
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+            slugs = {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+            assert anchor in slugs, f"{page.name}: {target}"
+
+
+def test_the_picture_is_its_sources() -> None:
+    assert diagram.mark() in diagram.PICTURE.read_text(encoding="utf-8"), "run python -m scripts.diagram"
+
+
+def _text(node: ast.expr) -> str:
+    """Return a literal's text, with … for whatever is put in when the program runs."""
+    match node:
+        case ast.Constant():
+            return str(node.value)
+        case ast.JoinedStr():
+            return "".join(_text(v) for v in node.values)
+        case ast.BinOp():
+            return _text(node.left) + _text(node.right)
+    return "…"
+
+
+def _messages() -> dict[str, str]:
+    """Return every ``problem`` that the code raises, with the place where it does."""
+    found = {}
+    for path in sorted((ROOT / "hook").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or not node.args:
+                continue
+            name, text = ast.unparse(node.func), _text(node.args[0])
+            if name == "self._not_argocd":  # puts the URL before, and a dot behind
+                text = f"… {text}."
+            elif not name.endswith("Error") or len(node.args) < 2:
+                continue
+            if re.search("[A-Za-z]{3}", text):
+                found[text] = f"{path.name}:{node.lineno}"
+    return found
+
+
+def _matches(row: str, message: str) -> bool:
+    """Compare two texts in which … stands for anything."""
+    either = (re.escape(text).replace("…", ".*") for text in (row, message))
+    return any(re.fullmatch(pattern, other) for pattern, other in zip(either, (message, row), strict=True))
+
+
+def test_the_failure_page_has_every_message_and_no_other() -> None:
+    page = (ROOT / "docs/failures.md").read_text(encoding="utf-8")
+    cells = [re.sub(r" / .*", "", m) for m in re.findall(r"^\| (.*?) \| ", page, re.MULTILINE)]
+    rows = [cell for cell in cells if cell not in ("message", "---")]
+    messages = _messages()
+    missing = {text: where for text, where in messages.items() if not any(_matches(row, text) for row in rows)}
+    assert not missing, f"add to docs/failures.md: {missing}"
+    stale = [row for row in rows if not any(_matches(row, text) for text in messages)]
+    assert not stale

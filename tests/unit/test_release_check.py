@@ -1,0 +1,55 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from scripts import release_check
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for name in ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "Dockerfile"):
+        shutil.copy(release_check.ROOT / name, tmp_path / name)
+    (tmp_path / "chart").mkdir()
+    shutil.copy(release_check.ROOT / "chart/Chart.yaml", tmp_path / "chart/Chart.yaml")
+    version = "VERSION := $(shell sed -n 's/^version: //p' chart/Chart.yaml)"
+    (tmp_path / "Makefile").write_text(f"{version}\nimage:\n\tbuild --build-arg VERSION=$(VERSION)\n", encoding="utf-8")
+    return tmp_path
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def test_the_repository_agrees_with_itself() -> None:
+    assert release_check.main([]) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "place"),
+    [
+        ("chart/Chart.yaml", "appVersion: ", "appVersion: 9", "chart appVersion"),
+        ("chart/Chart.yaml", "\nversion: ", "\nversion: 9", "Python package"),
+        ("CHANGELOG.md", "## [", "## [9.9.9] - 2030-01-01\n\n## [", "CHANGELOG.md"),
+        ("Makefile", "--build-arg VERSION=$(VERSION)", "", "label of the image"),
+        ("Dockerfile", "org.opencontainers.image.version=", "version=", "label of the image"),
+    ],
+)
+def test_each_place_that_differs_is_named(
+    root: Path, capsys: pytest.CaptureFixture[str], name: str, old: str, new: str, place: str
+) -> None:
+    assert release_check.main([], root) == 0
+    replace(root / name, old, new)
+    capsys.readouterr()
+    assert release_check.main([], root) == 1
+    wrong = [line for line in capsys.readouterr().out.splitlines() if line.startswith("!!")]
+    # The package takes the chart's version, so it agrees with a new one when all the others don't.
+    assert any(place in line for line in wrong) or place == "Python package"
+
+
+def test_a_tag_must_be_the_version(root: Path) -> None:
+    version = release_check.changelog_version(root)
+    assert release_check.main(["--tag", f"v{version}"], root) == 0
+    assert release_check.main(["--tag", "v0.0.0"], root) == 1
