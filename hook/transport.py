@@ -179,7 +179,7 @@ def reason_of(data: Any) -> str:
     message = data.get("message") or data.get("error") if isinstance(data, dict) else None
     if isinstance(message, str):
         for pattern, reason in REASONS.items():
-            if re.search(pattern, message[:1000]):
+            if re.search(pattern, message[:1000], re.IGNORECASE):
                 return reason
     return UNKNOWN_REASON
 

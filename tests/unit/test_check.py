@@ -166,7 +166,7 @@ def test_a_lacking_api_key_capability_is_a_remark_when_the_hook_adds_it(check: L
 
 
 def test_a_disabled_account_shows_as_such_though_the_login_is_refused(check: Look, argocd: FakeArgoCD) -> None:
-    argocd.login_says = (401, {"message": "account admin is disabled", "code": 16})
+    argocd.login_says = (401, {"message": "Account admin is disabled", "code": 16})
     found = check()
     assert [r.name for r in found.rows if r.state == "failed"] == ["Enabled"]
     assert "admin.enabled" in row(found, "Enabled").remedy
