@@ -176,6 +176,11 @@ class _Check:
                 if isinstance(explained, PrivilegeError):
                     self._refused(name, e.reason, explained)
                     raise StopError from None
+                if claims and self.settings.auth.ref is None:
+                    fresh = f"argocd account generate-token --account {name}"
+                    raise KeyRefusedError(
+                        e.problem, f"Make a new key ({fresh}) and set it instead.", reason=e.reason
+                    ) from None
                 raise ensure.refused_token(context, claims, e) if claims else e from None
         if claims:
             self.report.ok("Token", "an API key without expiry, and Argo CD accepts it")

@@ -1,6 +1,7 @@
 """The laptop's view of the cluster and of Argo CD: what ``check`` reads, and the way it takes."""
 
 import base64
+import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -56,6 +57,8 @@ class Laptop:
     def kubernetes(self) -> RealCluster:
         """Return the cluster of the kubeconfig. Raises ConfigurationError when there is none."""
         if self._cluster is None:
+            # A kubeconfig may say insecure-skip-tls-verify: kubectl obeys without a word, and so do we.
+            warnings.filterwarnings("ignore", message="Unverified HTTPS request")
             patience = Deadline(min(_CLUSTER_PATIENCE, self.given.timeout))
             self._cluster = cluster.connect(patience, self.given.kubeconfig, self.given.kube_context)
         return self._cluster

@@ -105,9 +105,16 @@ class Report:
 
 def show(report: Report, output: str, stream: TextIO = sys.stdout, environ: Mapping[str, str] = os.environ) -> None:
     """Print the report (``output`` is table or json). Colours only on a terminal, and never with NO_COLOR."""
+    try:
+        print(_shown(report, output, stream, environ), file=stream, flush=True)
+    except BrokenPipeError:
+        # The reader (head, grep -q) has seen enough. Python's own flush at exit must not fail on it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _shown(report: Report, output: str, stream: TextIO, environ: Mapping[str, str]) -> str:
     if output == "json":
-        print(report.as_json(), file=stream)
-        return
+        return report.as_json()
     try:
         "✓✗–".encode(stream.encoding or "ascii")
         plain = False
@@ -116,7 +123,7 @@ def show(report: Report, output: str, stream: TextIO = sys.stdout, environ: Mapp
     terminal = stream.isatty()
     colours = terminal and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
     width = shutil.get_terminal_size().columns if terminal else 100
-    print(report.as_text(colours=colours, plain_signs=plain, width=width), file=stream)
+    return report.as_text(colours=colours, plain_signs=plain, width=width)
 
 
 @contextmanager
