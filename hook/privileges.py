@@ -29,10 +29,11 @@ def require(account: Account, settings: Settings, argocd_namespace: str) -> None
 def lacks(name: str, missing: tuple[str, ...], has: frozenset[str], argocd_namespace: str) -> PrivilegeError:
     """Return the error for an account without ``missing`` capabilities."""
     wanted = ", ".join(c for c in CAPABILITIES if c in has or c in missing)
+    itself = "; or let this chart do it: --set hook.enableApiKey=true" if missing == ("apiKey",) else ""
     return PrivilegeError(
         f"Argo CD account {name} lacks the {' and '.join(missing)} capability.",
         f"Run {_patch(argocd_namespace, f'accounts.{name}', wanted)} or, with Argo CD's Helm chart, set"
-        f" configs.cm.{_helm(f'accounts.{name}')}: {wanted}; or let this chart do it: --set hook.enableApiKey=true.",
+        f" configs.cm.{_helm(f'accounts.{name}')}: {wanted}{itself}.",
     )
 
 
