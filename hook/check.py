@@ -121,8 +121,9 @@ class _Check:
                 labels = (secret or {}).get("metadata", {}).get("labels") or {}
                 release = self.given.release or labels.get("app.kubernetes.io/instance", "")
                 self.stored = store.content(secret, release)
-            except ForeignSecretError:
-                raise
+            except ForeignSecretError as e:
+                self.report.fail(name, e)
+                return
             except AuthError as e:
                 self.report.warn(name, f"could not be looked at: {e.problem}")
                 return
@@ -176,12 +177,14 @@ class _Check:
                 if isinstance(explained, PrivilegeError):
                     self._refused(name, e.reason, explained)
                     raise StopError from None
-                if claims and self.settings.auth.ref is None:
-                    fresh = f"argocd account generate-token --account {name}"
-                    raise KeyRefusedError(
-                        e.problem, f"Make a new key ({fresh}) and set it instead.", reason=e.reason
-                    ) from None
-                raise ensure.refused_token(context, claims, e) if claims else e from None
+                if not claims:
+                    raise
+                refused = ensure.refused_token(context, claims, e)
+                if self.settings.auth.ref is None:
+                    refused.remedy = (
+                        f"Make a new one (argocd account generate-token --account {name}) and set it instead."
+                    )
+                raise refused from None
         if claims:
             self.report.ok("Token", "an API key without expiry, and Argo CD accepts it")
         elif reused:
