@@ -1,0 +1,100 @@
+"""The documentation's commands, page by page, as a reader would type them, on a real cluster with a stock Argo CD.
+
+They change Argo CD's settings (accounts, RBAC), which are put back afterwards: nothing else may use it meanwhile.
+"""
+
+import base64
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hook.laptop import Given, Laptop
+from hook.retry import Deadline
+from hook.settings import Server
+from tests.docs.blocks import ALL, ROOT, Block
+from tests.sandbox import tools
+from tests.sandbox.cli import PROJECT_IMAGE
+from tests.sandbox.paths import KUBECONFIG
+
+CONFIG = os.environ.get("E2E_KUBECONFIG") or str(KUBECONFIG)
+REPOSITORY, _, TAG = (os.environ.get("E2E_IMAGE") or PROJECT_IMAGE).rpartition(":")
+IMAGE = f"image:\n  repository: {REPOSITORY}\n  tag: {TAG}\n"
+SETTINGS = ("argocd-cm", "argocd-rbac-cm")
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """A stock Argo CD, a folder with the chart, and the environment of somebody who has the programs installed."""
+    (tmp_path / "chart").symlink_to(ROOT / "chart")
+    program = tmp_path / "gitops-runtime-auth"
+    program.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m hook "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+    with ExitStack() as stack:
+        laptop = Laptop(Given(kubeconfig=CONFIG), Deadline(900), stack, "argocd")
+        laptop.open_way("https://argocd-server", outside=False)
+        argocd = laptop.connect(Server("https://argocd-server", insecure_skip_verify=True), None)
+        cluster = laptop.kubernetes()
+        path = "/api/v1/namespaces/argocd/configmaps/"
+        before: dict[str, Any] = {name: (cluster.get(path + name) or {}).get("data") or {} for name in SETTINGS}
+        cluster.patch(f"{path}argocd-cm", {"data": {"accounts.admin": None}})
+        initial = cluster.get("/api/v1/namespaces/argocd/secrets/argocd-initial-admin-secret") or {}
+        password = base64.b64decode(initial["data"]["password"]).decode()
+        session = argocd.login("admin", password)
+        try:
+            yield {
+                **os.environ,
+                "PATH": f"{tmp_path}:{tools.CURRENT}:{os.environ['PATH']}",
+                "KUBECONFIG": CONFIG,
+                "ADMIN_PASSWORD": password,
+                "RUNTIME_PASSWORD": secrets.token_hex(12),
+                # As after argocd login: its session, by port-forward.
+                "ARGOCD_AUTH_TOKEN": session,
+                "ARGOCD_OPTS": "--port-forward --port-forward-namespace argocd --insecure",
+            }
+        finally:
+            for name in SETTINGS:
+                after = (cluster.get(path + name) or {}).get("data") or {}
+                cluster.patch(path + name, {"data": dict.fromkeys(after) | before[name]})
+            argocd.logout(session)
+
+
+def install(folder: Path, environ: dict[str, str]) -> None:
+    """What the page takes for granted: a release ``runtime`` in namespace argocd, as the README makes it."""
+    (folder / "image.yaml").write_text(IMAGE, encoding="utf-8")
+    patch = '{"data": {"accounts.admin": "apiKey, login"}}'
+    run(f"kubectl -n argocd patch configmap argocd-cm --type merge -p '{patch}'", folder, environ)
+    run("helm install runtime ./chart -n argocd -f image.yaml --wait", folder, environ)
+
+
+def run(text: str, folder: Path, environ: dict[str, str], expected: int = 0, where: str = "") -> None:
+    command = ["bash", "-eu", "-o", "pipefail", "-c", text]
+    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == expected, f"{where}: {text}\n{done.stdout}\n{done.stderr}"
+
+
+PAGES = sorted({block.page for block in ALL if block.mark == "cluster"})
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_of_a_page_work(page: str, tmp_path: Path, reader: dict[str, str]) -> None:
+    blocks: list[Block] = [block for block in ALL if block.page == page]
+    try:
+        for block in blocks:
+            if block.options.get("setup") == "install":
+                install(tmp_path, reader)
+            if block.mark == "file":
+                text = IMAGE if block.options["file"] == "image.yaml" else block.text
+                (tmp_path / block.options["file"]).write_text(text, encoding="utf-8")
+            if block.mark in ("cluster", "run"):
+                run(block.text, tmp_path, reader, int(block.options.get("expect", "0")), str(block))
+    finally:
+        # A page that broke off leaves no release behind for the next.
+        for namespace in ("argocd", "runtime"):
+            run(f"helm uninstall runtime -n {namespace} --ignore-not-found", tmp_path, reader)
