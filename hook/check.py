@@ -74,7 +74,7 @@ class _Check:
         given = self.given
         with self.report.step("Values"):
             user = overrides.combine(given.files, given.sets, given.strings, given.from_files)
-            merged = values.merge(values.chart_defaults(), user)
+            merged = values.merge(values.chart_defaults(), user, keep_nulls=True)
             self.settings = load_values(merged)
             self.outside = bool(schema.effective_block(merged)["server"].get("url"))
             self.laptop.namespace = laptop.default_namespace(given)

@@ -25,17 +25,18 @@ def chart_defaults() -> Values:
     return defaults
 
 
-def merge(base: Values, over: Values) -> Values:
+def merge(base: Values, over: Values, *, keep_nulls: bool = False) -> Values:
     """Return ``base`` overlaid with ``over`` as Helm does: maps merge, lists and scalars replace, null deletes.
 
-    Source: Helm's ``pkg/chartutil/coalesce.go``.
+    With ``keep_nulls`` a null that deletes nothing stays, as it does when Helm lays a user's values over a
+    chart's. Source: Helm's ``pkg/chartutil/coalesce.go``.
     """
     merged = deepcopy(base)
     for key, value in over.items():
-        if value is None:
+        if value is None and (key in merged or not keep_nulls):
             merged.pop(key, None)
         elif isinstance(value, dict) and isinstance(merged.get(key), dict):
-            merged[key] = merge(merged[key], value)
+            merged[key] = merge(merged[key], value, keep_nulls=keep_nulls)
         else:
             merged[key] = deepcopy(value)
     return merged

@@ -12,39 +12,49 @@
 {{- end }}
 {{- end -}}
 
-{{- /* app-proxy: the user name and password, or the token. */ -}}
-{{- define "gitops-runtime-auth.env.app-proxy" -}}
+{{- define "gitops-runtime-auth.env.login" -}}
 {{- $connection := include "gitops-runtime-auth.connection" . | fromJson -}}
-{{ include "gitops-runtime-auth.env.server" . }}
-{{- if eq $connection.type "password" }}
 - name: ARGO_CD_USERNAME
   {{- /* Kubernetes expands $(...) in a value and turns $$ into $. */}}
   value: {{ $connection.username | replace "$" "$$" | quote }}
 - name: ARGO_CD_PASSWORD
-{{- else }}
-- name: ARGO_CD_TOKEN
-{{- end }}
   valueFrom:
     secretKeyRef:
       name: {{ quote $connection.credential.name }}
       key: {{ quote $connection.credential.key }}
 {{- end -}}
 
-{{- /* sources-server, event-reporter, gitops-operator: the API key, by environment and as a file that follows a new key. */ -}}
-{{- define "gitops-runtime-auth.env.consumer" -}}
+{{- define "gitops-runtime-auth.env.token" -}}
 {{- $key := (include "gitops-runtime-auth.connection" . | fromJson).key -}}
-{{ include "gitops-runtime-auth.env.server" . }}
-- name: ARGO_CD_TOKEN_SECRET_NAME
-  value: {{ quote $key.name }}
-- name: ARGO_CD_TOKEN_SECRET_KEY
-  value: {{ quote $key.key }}
 - name: ARGO_CD_TOKEN
   valueFrom:
     secretKeyRef:
       name: {{ quote $key.name }}
       key: {{ quote $key.key }}
+{{- end -}}
+
+{{- define "gitops-runtime-auth.env.tokenPlaces" -}}
+{{- $key := (include "gitops-runtime-auth.connection" . | fromJson).key -}}
+- name: ARGO_CD_TOKEN_SECRET_NAME
+  value: {{ quote $key.name }}
+- name: ARGO_CD_TOKEN_SECRET_KEY
+  value: {{ quote $key.key }}
 - name: ARGO_CD_TOKEN_FILE
   value: /var/run/argocd/token
+{{- end -}}
+
+{{- /* app-proxy: the user name and password, or the token. */ -}}
+{{- define "gitops-runtime-auth.env.app-proxy" -}}
+{{- $type := (include "gitops-runtime-auth.connection" . | fromJson).type -}}
+{{ include "gitops-runtime-auth.env.server" . }}
+{{ include (printf "gitops-runtime-auth.env.%s" (ternary "login" "token" (eq $type "password"))) . }}
+{{- end -}}
+
+{{- /* sources-server, event-reporter, gitops-operator: the API key, by environment and as a file that follows a new key. */ -}}
+{{- define "gitops-runtime-auth.env.consumer" -}}
+{{ include "gitops-runtime-auth.env.server" . }}
+{{ include "gitops-runtime-auth.env.tokenPlaces" . }}
+{{ include "gitops-runtime-auth.env.token" . }}
 {{- end -}}
 
 {{- define "gitops-runtime-auth.volumes" -}}

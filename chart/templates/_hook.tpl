@@ -32,6 +32,7 @@ spec:
       - action: Ignore
         onPodConditions:
           - type: DisruptionTarget
+            status: "True"
       # The process has itself retried what can heal; a refused password must not be sent again.
       - action: FailJob
         onExitCodes:
