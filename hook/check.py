@@ -5,19 +5,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from hook import ensure, keys, laptop, overrides, privileges, report, schema, store, tokens, values
-from hook.argocd import Account, ArgoCD
+from hook import check_account, ensure, laptop, overrides, report, schema, store, values
+from hook.argocd import ArgoCD
 from hook.cluster import secret_path
-from hook.context import Context
-from hook.errors import (
-    AuthError,
-    ForeignSecretError,
-    KeyRefusedError,
-    MissingSecretError,
-    PrivilegeError,
-    UsageError,
-)
-from hook.keyid import Owner
+from hook.errors import AuthError, ForeignSecretError, MissingSecretError, UsageError
 from hook.laptop import Given, Laptop
 from hook.report import Report, StopError
 from hook.retry import Deadline
@@ -80,7 +71,7 @@ class _Check:
             self.laptop.namespace = laptop.default_namespace(given)
         auth, url = self.settings.auth, self.settings.server.url
         who = f", account {auth.username}" if auth.username else ""
-        self.login_row = "Login" if auth.type == "password" else "Token"
+        self.login_row = check_account.LOGIN_ROW[auth.type]
         self.report.ok("Values", f"type {auth.type}{who}, Argo CD at {url}, namespace {self.laptop.namespace}")
 
     def credential(self) -> None:
@@ -159,85 +150,6 @@ class _Check:
             self.report.ok("Certificate", f"verified{note}")
 
     def account(self) -> None:
-        context = Context(
-            settings=self.settings,
-            owner=Owner("", self.laptop.namespace, self.given.release),
-            deadline=self.deadline,
-            connect_argocd=lambda *_: self.argocd,
-        )
-        claims = tokens.read(self.secret) if self.settings.auth.type == "token" else None
-        name = claims.account if claims else self.settings.auth.username
-        with self.report.step(self.login_row):
-            reused = "" if claims else self._working_key()
-            try:
-                bearer = self.secret if claims else reused or self._login(context, name)
-                account = self.argocd.account(name, bearer)
-            except KeyRefusedError as e:
-                explained = privileges.explained(e, name, context.argocd_namespace)
-                if isinstance(explained, PrivilegeError):
-                    self._refused(name, e.reason, explained)
-                    raise StopError from None
-                if not claims:
-                    raise
-                refused = ensure.refused_token(context, claims, e)
-                if self.settings.auth.ref is None:
-                    refused.remedy = (
-                        f"Make a new one (argocd account generate-token --account {name}) and set it instead."
-                    )
-                raise refused from None
-        if claims:
-            self.report.ok("Token", "an API key without expiry, and Argo CD accepts it")
-        elif reused:
-            self.report.ok("Login", "not needed, so not tried: the stored API key still works")
-        else:
-            self.report.ok("Login", "Argo CD accepts the password")
-        self._privileges(account, context.argocd_namespace)
-        ours = sum(keyid.startswith("gra.") for keyid in (key.id for key in account.keys))
-        self.report.ok("API keys", f"{len(account.keys)} now, {ours} of them made by releases of this chart")
-        with self.report.step("RBAC role"):
-            if self.argocd.may_see_applications(bearer):
-                self.report.ok("RBAC role", f"{name} may see applications")
-            else:
-                problem, _, remedy = privileges.no_role(name, context.argocd_namespace).partition(". ")
-                self.report.warn("RBAC role", f"{problem}.", remedy)
-
-    def _login(self, context: Context, name: str) -> str:
-        session = self.argocd.login(name, self.secret)
-        self.laptop.stack.callback(keys.end_session, context, session)
-        return session
-
-    def _working_key(self) -> str:
-        """Return the stored key if Argo CD accepts it for this account: then nobody need log in."""
-        entry, username = self.stored.current, self.settings.auth.username
-        if entry is None or (entry.account, entry.url) != (username, self.settings.server.url):
-            return ""
-        claims = entry.claims()
-        if claims is None or claims.expires_at or claims.account != username:
-            return ""
-        try:
-            self.argocd.account(username, entry.token)
-        except KeyRefusedError:
-            return ""
-        return entry.token
-
-    def _refused(self, name: str, reason: str, error: PrivilegeError) -> None:
-        """A refusal for a missing privilege, which only a right credential is told, belongs in the privilege's row."""
-        self.report.ok(self.login_row, "the credential is right")
-        self.report.ok("Account", f"{name} exists")
-        self.report.fail(next((c for c in privileges.CAPABILITIES if c in reason), "Enabled"), error)
-
-    def _privileges(self, account: Account, namespace: str) -> None:
-        self.report.ok("Account", f"{account.name} exists")
-        if account.enabled:
-            self.report.ok("Enabled", "yes")
-        else:
-            self.report.fail("Enabled", privileges.disabled(account.name, namespace))
-        kind = self.settings.auth.type
-        missing = privileges.lacking(account, kind)
-        for capability in sorted(privileges.NEEDED[kind], reverse=True):
-            if capability not in missing:
-                self.report.ok(capability, "yes")
-            elif capability == "apiKey" and self.settings.enable_api_key:
-                self.report.warn(capability, "lacking; the hook will add it (hook.enableApiKey)")
-            else:
-                self.report.fail(capability, privileges.lacks(account.name, missing, account.capabilities, namespace))
+        check_account.Look(
+            self.settings, self.given.release, self.report, self.laptop, self.argocd, self.secret, self.stored
+        ).run(self.deadline)
