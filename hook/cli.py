@@ -20,6 +20,12 @@ def parser() -> argparse.ArgumentParser:
     top = _Parser(prog="gitops-runtime-auth", description="Connects a GitOps Runtime to an existing Argo CD.")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     commands.add_parser("ensure", help="check the account, obtain an API key, write the Secret (install hook)")
+    commands.add_parser("retire", help="revoke what an upgrade replaced (post-upgrade hook)")
+    commands.add_parser("cleanup", help="revoke the release's keys, delete its Secret (post-delete hook)")
+    commands.add_parser("keep", help="keep the API key working (app-proxy's default)")
+    _add_verify(
+        commands.add_parser("verify", help="show that Argo CD accepts each Deployment's credential (helm test)")
+    )
     agent = commands.add_parser("agent", help="be ready only while Argo CD accepts the injected key")
     agent.add_argument("--ca-file", type=Path, default=Path("/var/run/gitops-runtime-auth/ca/ca.crt"))
     agent.add_argument("--insecure-skip-verify", action="store_true")
@@ -28,6 +34,12 @@ def parser() -> argparse.ArgumentParser:
     completion = commands.add_parser("completion", help="print the shell completion script")
     completion.add_argument("shell", choices=["bash", "zsh", "tcsh"])
     return top
+
+
+def _add_verify(verify: argparse.ArgumentParser) -> None:
+    verify.add_argument("--ca-file", type=Path, default=Path("/var/run/gitops-runtime-auth/ca/ca.crt"))
+    verify.add_argument("--insecure-skip-verify", action="store_true")
+    verify.add_argument("--deployments", default="", metavar="NAME,NAME", help="the enabled ones")
 
 
 def _add_check(check: argparse.ArgumentParser) -> None:
@@ -55,6 +67,22 @@ def run(argv: Sequence[str]) -> int:
     match options.command:
         case "ensure":
             return _ensure()
+        case "retire":
+            from hook import context, retire
+
+            log.info(retire.retire(context.from_environment()))
+            return 0
+        case "cleanup":
+            return _cleanup()
+        case "keep":
+            from hook import keep
+
+            return keep.run(os.environ)
+        case "verify":
+            from hook import verify
+
+            names = [name for name in options.deployments.split(",") if name]
+            return verify.run(os.environ, names, options.ca_file, options.insecure_skip_verify)
         case "agent":
             from hook import agent
 
@@ -83,4 +111,15 @@ def _ensure() -> int:
     except AuthError as e:
         events.emit(run_context, "Warning", "AuthenticationFailed", f"{e.problem} {e.remedy}")
         raise
+    return 0
+
+
+def _cleanup() -> int:
+    from hook import cleanup, context
+
+    try:
+        cleanup.cleanup(context.from_environment(), os.environ.get("HOOK_JOB", ""))
+    except Exception as e:
+        # Whatever it is must not block helm uninstall; its text may hold a credential.
+        log.warning(f"The clean-up ended early ({type(e).__name__}). {cleanup.BY_HAND}")
     return 0

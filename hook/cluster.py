@@ -62,6 +62,10 @@ class RealCluster:
         self._client = client
         self._deadline = deadline
 
+    def within(self, deadline: Deadline) -> "RealCluster":
+        """Return this cluster with another deadline, over the same connections."""
+        return RealCluster(self._client, deadline)
+
     def get(self, path: str) -> Object | None:
         """See Cluster."""
         status, found = self._call("GET", path, ok={404})
@@ -95,11 +99,18 @@ class RealCluster:
         if response.status != 200:
             response.read()
             self._judge(response.status, "GET", path, set())
+        import urllib3.exceptions
+
         rest = b""
-        for chunk in response.response.stream(decode_content=True):
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                yield json.loads(line)
+        try:
+            for chunk in response.response.stream(decode_content=True):
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    yield json.loads(line)
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as e:
+            raise _no_answer(e) from None
+        finally:
+            response.response.close()
 
     def portforward(self, path: str) -> Any:
         """Open a port-forward to a pod and return the client's handle. Raises ConnectionError."""
@@ -153,11 +164,7 @@ class RealCluster:
         try:
             return self._client.call_api(*request, _request_timeout=timeout)
         except (urllib3.exceptions.HTTPError, OSError) as e:
-            raise UnreachableError(
-                f"The Kubernetes API does not answer ({type(e).__name__}).",
-                "Check the network policies and the API server's health, then try again.",
-                sent=True,
-            ) from None
+            raise _no_answer(e) from None
 
     def _judge(self, status: int, method: str, path: str, ok: set[int]) -> None:
         if 200 <= status < 300 or status in ok:
@@ -178,6 +185,14 @@ class RealCluster:
             status=status,
             code=-1,
         )
+
+
+def _no_answer(error: Exception) -> UnreachableError:
+    return UnreachableError(
+        f"The Kubernetes API does not answer ({type(error).__name__}).",
+        "Check the network policies and the API server's health, then try again.",
+        sent=True,
+    )
 
 
 def connect(deadline: Deadline, kubeconfig: str | None = None, context: str | None = None) -> RealCluster:

@@ -9,6 +9,7 @@ Everything that makes or ends keys goes through here, for the hooks and the keep
 * After the write Argo CD is asked once more whether it accepts what now stands in the Secret.
 """
 
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -38,7 +39,8 @@ class Outcome:
 def accepted(context: Context, entry: Entry | None) -> Account | None:
     """Return the account if ``entry`` is a key of this release that this Argo CD accepts for this account.
 
-    One request and no login. The key goes only to the server that it was made in.
+    One request and no login. The key goes only to the server that it was made in. Raises PrivilegeError when the
+    account is disabled or lost ``apiKey``: then the key works again once that is put right, and a login is no help.
     """
     username = context.settings.auth.username
     if entry is None or (entry.account, entry.url) != (username, context.settings.server.url):
@@ -49,6 +51,9 @@ def accepted(context: Context, entry: Entry | None) -> Account | None:
     try:
         return context.argocd.account(username, entry.token)
     except KeyRefusedError as e:
+        why = privileges.explained(e, username, context.argocd_namespace)
+        if why is not e and not context.settings.enable_api_key:
+            raise why from None
         log.info(f"The stored API key {claims.key_id} no longer works: {e.reason}.")
         return None
 
@@ -98,23 +103,22 @@ def _with_session(context: Context, stored: Stored, session: str, approve: Appro
         for entry in filter(None, (stored.current, *stored.previous)):
             account = accepted(context, entry)
             if account:  # a race's winner, a Secret newer than the mounted one, or an upgrade rolled back
-                if entry != stored.current:
-                    _write(context, stored.moved_to(entry, keep_old=True))
-                _revoke(context, _ours(context, before, keep=stored, but=entry), entry)
-                return Outcome(entry, account, created=False)
-        entry = context.entry(_new_key(context, username, session), username)
-        old = stored.current
-        moved_on = old is not None and (old.account, old.url) != (entry.account, entry.url)
-        wanted = stored.moved_to(entry, keep_old=moved_on)
+                if entry == stored.current or _written(context, stored.moved_to(entry, keep_old=True)):
+                    _revoke(context, _ours(context, before, keep=stored, but=entry), entry)
+                    return Outcome(entry, account, created=False)
+                break
+        entry = context.entry(new_key(context, username, session), username)
+        # The old key stays in the Secret, even if refused: it says that pods have yet to take the new one.
+        wanted = stored.moved_to(entry, keep_old=True)
         try:
-            _write(context, wanted)
-        except ConflictError:
+            stale = not _written(context, wanted)
+        except BaseException:
+            undo(context, username, entry.key_id(), session)
+            raise
+        if stale:
             context.argocd.delete_key(username, entry.key_id(), session)
             stored = store.fetch(context.cluster, context.owner.namespace, context.owner.release)
             continue
-        except BaseException:
-            _undo(context, username, entry.key_id(), session)
-            raise
         account_now = accepted(context, entry)
         if account_now:
             _revoke(context, _ours(context, before, keep=wanted, but=entry), entry)
@@ -126,7 +130,7 @@ def _with_session(context: Context, stored: Stored, session: str, approve: Appro
     )
 
 
-def _new_key(context: Context, username: str, session: str) -> str:
+def new_key(context: Context, username: str, session: str) -> str:
     """Create a key. When an answer is lost, look whether the key was made, and take it back before trying again."""
     for attempt in range(1, _ATTEMPTS + 1):
         key_id = context.owner.new_id()
@@ -143,11 +147,21 @@ def _new_key(context: Context, username: str, session: str) -> str:
     raise AssertionError("the loop returns or raises")
 
 
-def _write(context: Context, wanted: Stored) -> None:
+def write(context: Context, wanted: Stored) -> None:
+    """Write the Secret over the version that ``wanted`` was read from. Raises ConflictError."""
     store.write(context.cluster, context.owner.namespace, context.owner.release, context.chart, wanted)
 
 
-def _undo(context: Context, username: str, key_id: str, session: str) -> None:
+def _written(context: Context, wanted: Stored) -> bool:
+    try:
+        write(context, wanted)
+    except ConflictError:
+        return False
+    return True
+
+
+def undo(context: Context, username: str, key_id: str, session: str) -> None:
+    """Take back a key that could not be stored; where that fails too, the next run does it."""
     try:
         context.argocd.delete_key(username, key_id, session)
     except AuthError as e:
@@ -165,12 +179,13 @@ def end_session(context: Context, session: str) -> None:
 def revoke_leftovers(context: Context, stored: Stored, account: Account) -> None:
     """Revoke keys of this release that a crash left, as seen by the good key in ``stored``.
 
-    Younger keys than the good one are left alone: a keeper or another upgrade may be about to store one.
-    The next run that logs in ends those too.
+    Younger keys than the good one are left alone for as long as a run may take: a keeper or another upgrade may
+    be about to store one.
     """
     assert stored.current is not None  # noqa: S101 (callers hold a good key)
     born = next((k.issued_at for k in account.keys if k.id == stored.current.key_id()), 0)
-    older = {k.id for k in account.keys if k.issued_at < born}
+    in_the_making = time.time() - context.settings.timeout - 60
+    older = {k.id for k in account.keys if k.issued_at < max(born, in_the_making)}
     _revoke(context, _ours(context, account, keep=stored, but=stored.current) & older, stored.current)
 
 
@@ -185,21 +200,23 @@ def _revoke(context: Context, key_ids: Iterable[str], by: Entry) -> None:
         log.info(f"Revoked the API key {key_id}, which nothing uses any more.")
 
 
-def revoke_all(context: Context, entry: Entry) -> str | None:
+def revoke_all(context: Context, entry: Entry, keep: str = "") -> str | None:
     """Revoke all keys of this release that ``entry``'s account has, itself last, by its own authority.
 
-    Returns None when nothing is left alive, else a sentence that says what is left and how to revoke it.
+    ``keep`` is the id of a key that stays: two addresses may lead to one Argo CD. Returns None when nothing is left
+    alive, else a sentence that says what is left and how to revoke it.
     """
     argocd, own = context.argocd_of(entry), entry.key_id()
     try:
         account = argocd.account(entry.account, entry.token)
-        for key_id in sorted(k.id for k in account.keys if context.owner.owns(k.id) and k.id != own):
+        for key_id in sorted(k.id for k in account.keys if context.owner.owns(k.id) and k.id not in (own, keep)):
             argocd.delete_key(entry.account, key_id, entry.token)
-        if context.owner.owns(own):
+        if context.owner.owns(own) and own != keep:
             argocd.delete_key(entry.account, own, entry.token)
-    except KeyRefusedError:
-        return None
     except AuthError as e:
+        # A revoked key needs nothing more; one of a disabled account comes back to life with the account.
+        if isinstance(e, KeyRefusedError) and privileges.explained(e, entry.account, "") is e:
+            return None
         return (
             f"The API key {own} of account {entry.account} is still alive: {e} Revoke it with:"
             f" argocd account delete-token --account {entry.account} {own}"

@@ -9,6 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, 
 from hook import log
 
 PORT = 8080
+NOT_CHECKED = "not checked yet"
 
 
 class Health:
@@ -19,7 +20,7 @@ class Health:
         self._beat = time.monotonic()
         self._lock = threading.Lock()
         self.ready = False
-        self.reason = "not checked yet"
+        self.reason = NOT_CHECKED
 
     def beat(self) -> None:
         """Say that the main loop is alive; without a beat for ``stalls_after`` seconds /healthz fails."""

@@ -1,0 +1,89 @@
+"""``cleanup``, the post-delete hook: no key of the release stays alive in Argo CD, no Secret in the namespace.
+
+Every step is tried, whatever became of the others, and none of them can make ``helm uninstall`` fail.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from hook import handover, keys, log, store
+from hook.cluster import ConflictError
+from hook.context import Context
+from hook.errors import AuthError, ForeignSecretError
+from hook.retry import Deadline
+from hook.store import Stored
+
+_ARGOCD_SECONDS = 30.0
+"""Argo CD being gone is a common reason to uninstall: it gets this long, or a third of ``hook.timeout``."""
+
+BY_HAND = "Keys of this release, if any, are named gra.*: argocd account get and argocd account delete-token."
+"""What to do by hand where the clean-up could not."""
+
+
+def cleanup(context: Context, hook_job: str) -> None:
+    """Revoke the release's keys, delete its Secret and its failed install Job; say what was left."""
+    argocd = replace(context, deadline=Deadline(min(_ARGOCD_SECONDS, context.settings.timeout / 3)))
+    stored = _stored(context)
+    if stored is not None:
+        _try(lambda: _revoke(argocd, stored), _revoking(stored))
+        _try(lambda: _remove(context), f'deleting Secret "{store.NAME}"')
+    if hook_job:
+        path = f"/apis/batch/v1/namespaces/{context.owner.namespace}/jobs/{hook_job}"
+        _try(lambda: context.cluster.delete(path), f"deleting Job {hook_job}")
+
+
+def _stored(context: Context) -> Stored | None:
+    try:
+        return store.fetch(context.cluster, context.owner.namespace, context.owner.release)
+    except ForeignSecretError:
+        log.info(f'Secret "{store.NAME}" is not this release\'s, so it stays.')
+        return None
+    except AuthError as e:
+        log.warning(f"{e.problem} The mounted Secret is used instead.")
+        return store.mounted(context.files / "key")
+
+
+def _revoke(context: Context, stored: Stored) -> None:
+    for entry in stored.previous:
+        _tell(handover.revoke(context, entry))
+    if context.settings.auth.type == "password" and keys.accepted(context, stored.current) is None:
+        _log_in_and_revoke(context, stored)
+    elif stored.current:
+        _tell(handover.revoke(context, stored.current))
+
+
+def _log_in_and_revoke(context: Context, stored: Stored) -> None:
+    """No key vouches for the release any more: one login, if the credential is still there."""
+    username, argocd = context.settings.auth.username, context.argocd
+    if stored.current and not handover.same_place(stored.current, context.entry("", username)):
+        _tell(handover.revoke(context, stored.current))  # of other settings, which an upgrade that failed left
+    session = argocd.login(username, context.credential())
+    try:
+        for key in argocd.account(username, session).keys:
+            if context.owner.owns(key.id):
+                argocd.delete_key(username, key.id, session)
+                log.info(f"Revoked the API key {key.id} of account {username}.")
+    finally:
+        keys.end_session(context, session)
+
+
+def _remove(context: Context) -> None:
+    if store.remove(context.cluster, context.owner.namespace, context.owner.release):
+        log.info(f'Deleted Secret "{store.NAME}".')
+
+
+def _tell(left: str | None) -> None:
+    if left:
+        log.warning(left)
+
+
+def _revoking(stored: Stored) -> str:
+    ids = [e.key_id() for e in (stored.current, *stored.previous) if e and e.key_id()]
+    return f"revoking the API key {', '.join(ids)}" if ids else "looking for API keys to revoke"
+
+
+def _try(step: Callable[[], None], what: str) -> None:
+    try:
+        step()
+    except (AuthError, ConflictError) as e:
+        log.warning(f"{what[0].upper()}{what[1:]} failed: {e} {BY_HAND}")

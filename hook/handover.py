@@ -1,0 +1,47 @@
+"""The end of keys that were replaced: revoked once no pod uses them any more, where and as whom they were made."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hook import keys, log
+from hook.cluster import ConflictError
+from hook.context import Context
+from hook.retry import Deadline
+from hook.store import Entry, Stored
+
+_PATIENCE = 20.0
+"""Seconds for one key: the Argo CD of an earlier configuration may be gone for good."""
+
+
+def same_place(one: Entry, other: Entry) -> bool:
+    """Tell whether two keys are of the same account of the same Argo CD."""
+    return (one.account, one.url) == (other.account, other.url)
+
+
+def retire(context: Context, stored: Stored, entries: Sequence[Entry]) -> list[str]:
+    """Revoke ``entries`` of ``stored.previous`` and write the Secret without those that are gone.
+
+    Returns a sentence for each that is left alive; those stay in the Secret for the next attempt.
+    """
+    current = stored.current.key_id() if stored.current else ""
+    left: list[str] = []
+    gone: set[str] = set()
+    for entry in entries:
+        sentence = revoke(context, entry, keep=current)
+        if sentence:
+            left.append(sentence)
+        else:
+            gone.add(entry.token)
+    if gone and stored.current:
+        rest = tuple(e for e in stored.previous if e.token not in gone)
+        try:
+            keys.write(context, replace(stored, previous=rest))
+        except ConflictError:
+            log.debug("The Secret changed meanwhile; the next check takes the revoked keys out of it.")
+    return left
+
+
+def revoke(context: Context, entry: Entry, keep: str = "") -> str | None:
+    """Revoke ``entry`` and its leftovers within its share of the time; see ``keys.revoke_all``."""
+    share = Deadline(min(_PATIENCE, context.deadline.left()))
+    return keys.revoke_all(replace(context, deadline=share), entry, keep)

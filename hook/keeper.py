@@ -1,0 +1,175 @@
+"""What the key keeper does at one check (``type: password``): see that the key works, else make another."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hook import events, handover, keys, log, metrics, privileges, rollout, store
+from hook.argocd import Account
+from hook.context import Context
+from hook.errors import HEALS, LoginRefusedError, PrivilegeError
+from hook.keys import Outcome
+from hook.refusals import Refusals
+from hook.store import Entry, Stored
+from hook.successor import succeed
+
+CHECK_SECONDS = 45.0
+"""Longest check, retries and a slow login (40 s) included."""
+_MOUNT_FOLLOWS = 180.0
+"""Seconds by which a mounted Secret has followed for sure (the kubelet's sync period and cache: under 2 minutes)."""
+_TRY_MOVED_AGAIN = 3600.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check came to. ``again_soon``: something is under way that should not wait for the interval."""
+
+    ready: bool
+    reason: str
+    remedy: str = ""
+    again_soon: bool = False
+
+
+class Keeper:
+    """Keeps one release's key alive. Any number of keepers may run: writes are optimistic (see ``keys``)."""
+
+    def __init__(self, fresh: Callable[[float], Context], refusals: Refusals) -> None:
+        self._fresh = fresh
+        self._refusals = refusals
+        self._known = Stored()
+        """The Secret as it was when Argo CD last accepted its key."""
+        self._standing_by = False
+        self._replaced_since: float | None = None
+        self._moved_due = 0.0
+
+    def check(self) -> Verdict:
+        """Check once, and put right what can be. Raises every error of ``errors``."""
+        context = self._fresh(CHECK_SECONDS)
+        try:
+            stored = _fetch(context)
+        except HEALS:
+            return self._without_kubernetes(context)
+        if self._moved_on(context, stored):
+            return Verdict(True, "An upgrade moved on to another account or server; this keeper stands by.")
+        account = self._account(context, stored.current)
+        if account is None:
+            account, stored = self._regenerate(context, stored)
+        else:
+            keys.revoke_leftovers(context, stored, account)
+            if self._too_old(context, stored, account):
+                account, stored = self._rotate(context, stored, account)
+        self._known = stored
+        metrics.KEY_VALID.set(1)
+        metrics.KEY_AGE.set(max(0.0, time.time() - _born(stored, account)))
+        return Verdict(True, f"Argo CD accepts the API key of account {account.name}.", "", self._hand_over(context))
+
+    def _without_kubernetes(self, context: Context) -> Verdict:
+        account = self._account(context, self._known.current)
+        if account is None:
+            return Verdict(False, "Argo CD refuses the API key, and the Kubernetes API does not answer.", "", True)
+        return Verdict(True, f"Argo CD accepts the API key of account {account.name}; Kubernetes does not answer.")
+
+    @staticmethod
+    def _account(context: Context, entry: Entry | None) -> Account | None:
+        try:
+            account = keys.accepted(context, entry)
+        except PrivilegeError:
+            metrics.answered(valid=False)
+            raise
+        metrics.answered(valid=account is not None)
+        return account
+
+    def _moved_on(self, context: Context, stored: Stored) -> bool:
+        """Tell whether an upgrade's hook has stored a key for settings newer than this process'.
+
+        It remembers the key that this keeper kept; then only the keeper with the new settings may write.
+        """
+        mine = context.entry("", context.settings.auth.username)
+        now = stored.current
+        away = now is not None and not handover.same_place(now, mine)
+        remembered = any(handover.same_place(e, mine) for e in stored.previous)
+        self._standing_by = away and (self._standing_by or remembered)
+        return self._standing_by
+
+    def _regenerate(self, context: Context, stored: Stored) -> tuple[Account, Stored]:
+        known, outcome = self._known.current, None
+        if known and known != stored.current and keys.accepted(context, known):
+            # The Secret was deleted or edited, the key is fine: it makes its own successor.
+            outcome = succeed(context, stored, known)
+        outcome = outcome or self._log_in(context)
+        return self._made(context, outcome)
+
+    def _log_in(self, context: Context) -> Outcome:
+        sent: list[str] = []
+
+        def password() -> str:
+            value = context.credential()
+            self._refusals.check(value)
+            sent.append(value)
+            return value
+
+        def approve(account: Account, _: str) -> Account:
+            privileges.require(account, context.settings, context.argocd_namespace)
+            return account
+
+        try:
+            return keys.ensure_key(context, _fetch(context), password, approve)
+        except LoginRefusedError:
+            for value in sent:
+                metrics.REFUSALS.labels("login").inc()
+                self._refusals.remember(value)
+            raise
+
+    def _too_old(self, context: Context, stored: Stored, account: Account) -> bool:
+        limit = context.settings.max_age
+        return bool(limit) and not stored.previous and time.time() - _born(stored, account) > limit
+
+    def _rotate(self, context: Context, stored: Stored, account: Account) -> tuple[Account, Stored]:
+        assert stored.current is not None  # noqa: S101 (it was accepted)
+        outcome = succeed(context, stored, stored.current)
+        return self._made(context, outcome) if outcome else (account, stored)
+
+    @staticmethod
+    def _made(context: Context, outcome: Outcome) -> tuple[Account, Stored]:
+        if outcome.created:
+            metrics.REGENERATIONS.inc()
+            message = f"Made the API key {outcome.entry.key_id()} of account {outcome.entry.account}."
+            log.info(message)
+            events.emit(context, "Normal", "ApiKeyRegenerated", message)
+            if context.settings.restart_consumers:
+                rollout.restart(context, outcome.entry.key_id())
+        return outcome.account, _fetch(context)
+
+    def _hand_over(self, context: Context) -> bool:
+        """Bring the consumers to the new key, then revoke the replaced ones. Return whether there is more to do."""
+        stored, now = self._known, time.monotonic()
+        if not stored.previous or stored.current is None:
+            self._replaced_since = None
+            return False
+        if self._replaced_since is None:
+            # What an upgrade replaced is the post-upgrade hook's; where there are no hooks, it is done later.
+            self._replaced_since, self._moved_due = now, now + context.settings.timeout + 60
+        mine = [e for e in stored.previous if handover.same_place(e, stored.current)]
+        moved = [e for e in stored.previous if e not in mine] if now >= self._moved_due else []
+        if not mine and not moved:
+            return False
+        if context.settings.restart_consumers:
+            if mine:
+                rollout.restart(context, stored.current.key_id())
+            if rollout.unfinished(context):
+                return True
+        elif now - self._replaced_since < _MOUNT_FOLLOWS:
+            return True
+        for sentence in handover.retire(context, stored, [*mine, *moved]):
+            log.warning(sentence)
+            self._moved_due = now + _TRY_MOVED_AGAIN
+        return False
+
+
+def _fetch(context: Context) -> Stored:
+    return store.fetch(context.cluster, context.owner.namespace, context.owner.release)
+
+
+def _born(stored: Stored, account: Account) -> float:
+    key_id = stored.current.key_id() if stored.current else ""
+    return next((float(k.issued_at) for k in account.keys if k.id == key_id), time.time())

@@ -1,0 +1,54 @@
+"""Deployments that take the API key by environment: they follow a new key only by a restart of their pods."""
+
+from typing import Any
+
+from hook import log
+from hook.cluster import ConflictError
+from hook.context import Context
+
+ANNOTATION = "gitops-runtime-auth/key-id"
+"""On the pod template. The key's id as its value makes one rollout of it, whoever asks for it and how often."""
+
+
+def restart(context: Context, key_id: str) -> None:
+    """Roll out each consumer that was not yet rolled out for ``key_id``. Raises RbacError and what heals."""
+    for name in context.consumers:
+        found = context.cluster.get(_path(context, name))
+        if found is None or _template_annotations(found).get(ANNOTATION) == key_id:
+            continue
+        try:
+            context.cluster.patch(
+                _path(context, name), {"spec": {"template": {"metadata": {"annotations": {ANNOTATION: key_id}}}}}
+            )
+        except ConflictError:
+            continue  # gone in the meantime
+        log.info(f"Restarting Deployment {name}, which takes the API key by environment.", key=key_id)
+
+
+def unfinished(context: Context) -> list[str]:
+    """Return the consumers of which old pods still run, or new ones are not available yet."""
+    return [name for name in context.consumers if not _done(context.cluster.get(_path(context, name)))]
+
+
+def _path(context: Context, name: str) -> str:
+    return f"/apis/apps/v1/namespaces/{context.owner.namespace}/deployments/{name}"
+
+
+def _template_annotations(deployment: dict[str, Any]) -> dict[str, str]:
+    annotations = deployment["spec"]["template"].get("metadata", {}).get("annotations")
+    return annotations or {}
+
+
+def _done(deployment: dict[str, Any] | None) -> bool:
+    """As ``kubectl rollout status`` decides (``polymorphichelpers/rollout_status.go``); a missing one is done."""
+    if deployment is None:
+        return True
+    spec, status = deployment["spec"], deployment.get("status") or {}
+    wanted = spec.get("replicas", 1)
+    updated = status.get("updatedReplicas", 0)
+    return bool(
+        status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
+        and updated >= wanted
+        and status.get("replicas", 0) <= updated
+        and status.get("availableReplicas", 0) >= updated
+    )
