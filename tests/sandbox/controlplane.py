@@ -97,7 +97,7 @@ def start_controllers() -> None:
             "--leader-elect=false",
             f"--root-ca-file={PKI / 'ca.crt'}",
             f"--service-account-private-key-file={PKI / 'service-accounts.key'}",
-            "--use-service-account-credentials=false",
+            "--use-service-account-credentials=true",
         ],
     )
     processes.start(
