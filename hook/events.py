@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from hook import log
+from hook.cluster import ConflictError
 from hook.context import Context
 from hook.errors import AuthError
 
@@ -33,5 +34,5 @@ def emit(context: Context, kind: Literal["Normal", "Warning"], reason: str, mess
     }
     try:
         context.cluster.create(f"/api/v1/namespaces/{namespace}/events", body)
-    except (AuthError, OSError) as e:
+    except (AuthError, ConflictError, OSError) as e:  # a conflict: it was written, and the answer got lost
         log.debug(f"No Event could be written: {e}")

@@ -18,7 +18,16 @@ from hook import log, privileges, store
 from hook.argocd import Account
 from hook.cluster import ConflictError
 from hook.context import Context
-from hook.errors import HEALS, AnswerError, AuthError, KeyRefusedError, TemporaryError, UnreachableError
+from hook.errors import (
+    HEALS,
+    AnswerError,
+    AuthError,
+    KeyRefusedError,
+    TemporaryError,
+    UnreachableError,
+    WrongServerError,
+)
+from hook.retry import until
 from hook.store import Entry, Stored
 
 _ATTEMPTS = 4
@@ -116,8 +125,9 @@ def _with_session(context: Context, stored: Stored, session: str, approve: Appro
             undo(context, username, entry.key_id(), session)
             raise
         if stale:
-            context.argocd.delete_key(username, entry.key_id(), session)
             stored = store.fetch(context.cluster, context.owner.namespace, context.owner.release)
+            if stored.current is None or stored.current.token != entry.token:  # else only the answer was lost
+                context.argocd.delete_key(username, entry.key_id(), session)
             continue
         account_now = accepted(context, entry)
         if account_now:
@@ -132,19 +142,18 @@ def _with_session(context: Context, stored: Stored, session: str, approve: Appro
 
 def new_key(context: Context, username: str, session: str) -> str:
     """Create a key. When an answer is lost, look whether the key was made, and take it back before trying again."""
-    for attempt in range(1, _ATTEMPTS + 1):
+
+    def attempt() -> str:
         key_id = context.owner.new_id()
         try:
             return context.argocd.create_key(username, key_id, session)
-        except (*HEALS, AnswerError) as e:
+        except (*HEALS, AnswerError, WrongServerError) as e:
             lost = not isinstance(e, UnreachableError) or e.sent
             if lost and context.argocd.account(username, session).has_key(key_id):
                 context.argocd.delete_key(username, key_id, session)
-            final = isinstance(e, AnswerError) and e.reason == "the account has no apiKey capability"
-            if final or attempt == _ATTEMPTS or not context.deadline.left():
-                raise
-            log.info(f"Creating the API key: {e} Trying again.")
-    raise AssertionError("the loop returns or raises")
+            raise
+
+    return until(context.deadline, "Creating the API key", attempt)
 
 
 def write(context: Context, wanted: Stored) -> None:

@@ -1,0 +1,17 @@
+"""Fixtures of the unit tests."""
+
+from pathlib import Path
+
+import pytest
+
+from hook import argocd, retry
+from tests.unit.fakes.world import World
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A fresh release beside a fake Argo CD, with every wait shortened tenfold or more."""
+    monkeypatch.setattr(retry, "_FIRST_WAIT", 0.002)
+    monkeypatch.setattr(retry, "_LONGEST_WAIT", 0.02)
+    monkeypatch.setattr(argocd, "FASTEST_VERDICT", 0.05)
+    return World(tmp_path)
