@@ -22,12 +22,11 @@ app.kubernetes.io/component: {{ index . 1 }}
 
 {{- /* (list . "component"): the labels of every object. */ -}}
 {{- define "gitops-runtime-auth.labels" -}}
+{{- $root := index . 0 -}}
 {{ include "gitops-runtime-auth.selectorLabels" . }}
-{{- with index . 0 }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ include "gitops-runtime-auth.chart" . }}
-{{- end }}
+app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+helm.sh/chart: {{ include "gitops-runtime-auth.chart" $root }}
 {{- end -}}
 
 {{- /* (list . "component" "name"): the metadata of an object of the release. */ -}}

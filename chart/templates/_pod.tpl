@@ -43,20 +43,19 @@ imagePullSecrets:
 {{- end -}}
 
 {{- define "gitops-runtime-auth.env.proxy" -}}
-{{- with .Values.proxy -}}
-{{- if or .httpProxy .httpsProxy -}}
-{{- with .httpProxy -}}
+{{- $proxy := .Values.proxy -}}
+{{- if or $proxy.httpProxy $proxy.httpsProxy -}}
+{{- with $proxy.httpProxy -}}
 - name: HTTP_PROXY
   value: {{ . | replace "$" "$$" | quote }}
 {{ end -}}
-{{- with .httpsProxy -}}
+{{- with $proxy.httpsProxy -}}
 - name: HTTPS_PROXY
   value: {{ . | replace "$" "$$" | quote }}
 {{ end -}}
 - name: NO_PROXY
   {{- $always := "localhost,127.0.0.1,$(KUBERNETES_SERVICE_HOST)" }}
-  value: {{ list (.noProxy | default "" | replace "$" "$$") $always | join "," | trimPrefix "," | quote }}
-{{- end }}
+  value: {{ list ($proxy.noProxy | default "" | replace "$" "$$") $always | join "," | trimPrefix "," | quote }}
 {{- end }}
 {{- end -}}
 

@@ -21,9 +21,9 @@ def test_readme_is_what_helm_docs_makes_of_the_values(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", helm.HELMS)
 def test_helm_unittest(name: str) -> None:
-    run = helm.run(name, "unittest", "--strict", "-f", "tests/**/*_test.yaml", "-f", "tests/*_test.yaml", helm.CHART)
+    run = helm.run(name, "unittest", "--strict", "-f", "tests/**/*_test.yaml", helm.CHART)
     assert run.code == 0, run.out + run.err
-    assert "0 failed" in run.out or "passed" in run.out
+    assert " passed, " in run.out
 
 
 @pytest.mark.parametrize("name", helm.HELMS)
@@ -38,6 +38,13 @@ def test_ct_lint() -> None:
     root = helm.CHART.parent
     settings = ("--lint-conf", tools.CT_CONFIG / "lintconf.yaml", "--chart-yaml-schema")
     run = helm.run(
-        "ct", "lint", "--config", root / "ct.yaml", "--charts", helm.CHART, *settings, tools.CT_CONFIG / "chart_schema.yaml"
+        "ct",
+        "lint",
+        "--config",
+        root / "ct.yaml",
+        "--charts",
+        helm.CHART,
+        *settings,
+        tools.CT_CONFIG / "chart_schema.yaml",
     )
     assert run.code == 0, run.out + run.err

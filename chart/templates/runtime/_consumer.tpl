@@ -12,7 +12,8 @@
 {{- $volumes = printf "%s\n%s" $volumes (include "gitops-runtime-auth.files.volumes" $files) -}}
 {{- $mounts = printf "%s\n%s" $mounts (include "gitops-runtime-auth.files.mounts" $files) -}}
 {{- end -}}
-{{- $checksums := dict -}}
+{{- /* Another account or server brings another key: what takes it by environment must restart. */ -}}
+{{- $checksums := dict "checksum/connection" (list $connection.type $connection.username $connection.url | toJson | sha256sum | trunc 16) -}}
 {{- if eq $connection.type "token" -}}
 {{- with include "gitops-runtime-auth.checksum" $root }}{{ $_ := set $checksums "checksum/credential" . }}{{ end -}}
 {{- end -}}

@@ -1,8 +1,7 @@
 {{- /* "true" while a Runtime Deployment runs the project's own image and command; a vendor's gets none of our arguments and probes. */ -}}
 {{- define "gitops-runtime-auth.own" -}}
-{{- with index (index . 0).Values (index . 1) -}}
-{{- if and .enabled (not (or .command .args .image.repository)) -}}true{{- end -}}
-{{- end -}}
+{{- $values := index (index . 0).Values (index . 1) -}}
+{{- if and $values.enabled (not (or $values.command $values.args $values.image.repository)) -}}true{{- end -}}
 {{- end -}}
 
 {{- /* "true" while app-proxy runs the key keeper. */ -}}
