@@ -42,6 +42,11 @@ def retire(context: Context, stored: Stored, entries: Sequence[Entry]) -> list[s
 
 
 def revoke(context: Context, entry: Entry, keep: str = "") -> str | None:
-    """Revoke ``entry`` and its leftovers within its share of the time; see ``keys.revoke_all``."""
+    """Revoke ``entry`` and its leftovers within its share of the time; see ``keys.revoke_all``.
+
+    What somebody else wrote into the Secret is not this release's to revoke.
+    """
+    if not context.owner.owns(entry.key_id()):
+        return None
     share = Deadline(min(_PATIENCE, context.deadline.left()))
     return keys.revoke_all(replace(context, deadline=share), entry, keep)
