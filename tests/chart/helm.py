@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,8 +53,9 @@ def program(name: str) -> str:
 
 def run(*words: str | Path, given: str | None = None) -> Run:
     """Run a client program with helm's plugins at hand."""
-    folder = Path(program("helm")).parent
-    environment = {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+    # ct calls helm, and yamllint and yamale from this Python's own folder.
+    folders = (Path(program("helm")).parent, Path(sys.executable).parent)
+    environment = {**os.environ, "PATH": os.pathsep.join((*map(str, folders), os.environ["PATH"]))}
     environment.setdefault("HELM_PLUGINS", str(tools.PLUGINS))
     command = [program(str(words[0])), *map(str, words[1:])]
     done = subprocess.run(command, input=given, capture_output=True, text=True, check=False, env=environment)

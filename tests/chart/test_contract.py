@@ -116,6 +116,14 @@ def test_a_changed_inline_credential_restarts_the_pods_that_use_it() -> None:
     assert "checksum/credential" not in _annotations(_block(REF["password"]), "app-proxy")
 
 
+def test_another_account_or_server_restarts_what_takes_the_key_by_environment() -> None:
+    seen = [
+        _annotations(_block({"username": user}, {"svc": svc}), "event-reporter")["checksum/connection"]
+        for user, svc in (("a", "x"), ("b", "x"), ("b", "y"))
+    ]
+    assert len(set(seen)) == 3
+
+
 def test_a_changed_keeper_setting_restarts_the_keeper() -> None:
     one, other = (_annotations({"keeper": {"interval": i}}, "app-proxy") for i in (5, 6))
     assert one["checksum/settings"] != other["checksum/settings"]
