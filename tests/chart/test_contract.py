@@ -1,10 +1,12 @@
 """DESIGN section 2 to the letter: which Deployment gets which variables, and who makes which Secret."""
 
 import base64
+import json
 from typing import Any
 
 import pytest
 
+from hook import settings
 from tests.chart import helm
 
 CONSUMERS = ("sources-server", "event-reporter", "gitops-operator")
@@ -145,12 +147,9 @@ def test_a_vendors_image_gets_the_contract_and_none_of_our_arguments_probes_or_r
 
 
 def test_the_jobs_see_the_settings_without_credentials_and_the_credential_as_a_file() -> None:
-    import json
-
-    from hook import settings
-
     manifests = helm.render(_block(INLINE["password"], {"rootpath": "/x"}))
-    expected = {"ensure": "r-auth-credential", "retire": "gitops-runtime-argo-cd-password", "cleanup": None}
+    made = "gitops-runtime-argo-cd-password"
+    expected = {"ensure": "r-auth-credential", "retire": made, "cleanup": made}
     for command, secret in expected.items():
         text = helm.one(manifests, "ConfigMap", f"r-auth-{command}")["data"]["settings.json"]
         read = settings.load_values(json.loads(text))
@@ -158,5 +157,5 @@ def test_the_jobs_see_the_settings_without_credentials_and_the_credential_as_a_f
         assert read.auth.origin() == "global.external-arg-cd.auth.password"
         volumes = (helm.pod_spec(helm.one(manifests, "Job", f"r-auth-{command}")) or {})["volumes"]
         given = {v["name"]: v.get("secret") for v in volumes}
-        assert (given["credential"]["secretName"] if "credential" in given else None) == secret
+        assert (given["credential"] or {})["secretName"] == secret
         assert all(v["optional"] for v in given.values() if v)
