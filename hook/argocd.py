@@ -127,8 +127,15 @@ class ArgoCD:
         )
 
     def logout(self, session: str) -> None:
-        """End a session. ``DELETE /api/v1/session`` ends nothing; ``/auth/logout`` does (303)."""
-        self._send("GET", "/auth/logout", cookie=session, timeout=_REQUEST_TIMEOUT, redirect_is_answer=True)
+        """End a session. ``DELETE /api/v1/session`` ends nothing; ``/auth/logout`` does (303).
+
+        Tried for 10 seconds at most: a session ends by itself within a day.
+        """
+
+        def attempt() -> Answer:
+            return self._send("GET", "/auth/logout", cookie=session, timeout=5.0, redirect_is_answer=True)
+
+        until(Deadline(min(10.0, 1 + self._deadline.left())), "Logout", attempt)
 
     def account(self, name: str, bearer: str) -> Account:
         """Return account ``name``, which may always read itself, whatever its RBAC role."""

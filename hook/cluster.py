@@ -5,7 +5,9 @@ objects are few (``kubernetes.client.ApiClient`` needs none of them for raw JSON
 """
 
 import json
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hook import log
@@ -16,6 +18,11 @@ if TYPE_CHECKING:
     from kubernetes.client import ApiClient
 
 Object = dict[str, Any]
+
+SERVICE_ACCOUNT = Path(
+    os.environ.get("GITOPS_RUNTIME_AUTH_SERVICE_ACCOUNT", "/var/run/secrets/kubernetes.io/serviceaccount")
+)
+"""The folder with this pod's token and the cluster's CA; the variable is for a process outside a pod (tests)."""
 
 _TIMEOUT = 10.0
 _BUSY = {408, 429, 500, 502, 503, 504}
@@ -205,12 +212,13 @@ def connect(deadline: Deadline, kubeconfig: str | None = None, context: str | No
     with log.Span("import kubernetes"):
         from kubernetes.client.api_client import ApiClient
         from kubernetes.client.configuration import Configuration
-        from kubernetes.config import ConfigException, load_incluster_config, load_kube_config
+        from kubernetes.config import ConfigException, load_kube_config
+        from kubernetes.config.incluster_config import InClusterConfigLoader
     configuration = Configuration()
     configuration.retries = False
     try:
         if kubeconfig is None:
-            load_incluster_config(client_configuration=configuration)
+            InClusterConfigLoader(SERVICE_ACCOUNT / "token", SERVICE_ACCOUNT / "ca.crt").load_and_set(configuration)
         else:
             load_kube_config(kubeconfig or None, context=context, client_configuration=configuration)
     except (ConfigException, OSError) as e:

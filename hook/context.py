@@ -16,8 +16,9 @@ from hook.settings import Server, Settings
 from hook.store import Entry
 from hook.transport import Transport
 
-FILES = Path("/var/run/gitops-runtime-auth")
-CLUSTER_CA = Path("/var/run/secrets/kubernetes.io/serviceaccount/ca.crt")
+FILES = Path(os.environ.get("GITOPS_RUNTIME_AUTH_FILES", "/var/run/gitops-runtime-auth"))
+"""Where the chart mounts the files; the variable lets a process outside a pod be given its own (tests)."""
+CLUSTER_CA = cluster.SERVICE_ACCOUNT / "ca.crt"
 
 
 @dataclass

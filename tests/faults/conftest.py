@@ -1,0 +1,27 @@
+"""Fixtures: the site, and releases that are ready to run."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.place import Release, Site
+
+
+@pytest.fixture(scope="session")
+def site() -> Iterator[Site]:
+    made = Site()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def release(site: Site, tmp_path: Path) -> Callable[[], Release]:
+    """Make a release with an account and a namespace of its own."""
+
+    def make() -> Release:
+        account, password = site.account()
+        namespace = site.namespace()
+        return Release(site, tmp_path / namespace, account, password, namespace, site.identity(namespace))
+
+    return make
