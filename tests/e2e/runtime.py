@@ -1,0 +1,209 @@
+"""A release on a real cluster: its namespace, its Argo CD account, helm, and what Argo CD says of its keys."""
+
+import base64
+import json
+import os
+import secrets
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from hook import store
+from hook.argocd import ArgoCD
+from hook.cluster import Object, RealCluster, connect, secret_path
+from hook.errors import AuthError
+from hook.laptop import Given, Laptop
+from hook.retry import Deadline
+from hook.settings import Server
+from hook.store import Entry
+from tests.sandbox.paths import KUBECONFIG
+
+CONFIG = os.environ.get("E2E_KUBECONFIG") or str(KUBECONFIG)
+OUTSIDE = os.environ.get("E2E_ARGOCD_URL", "")
+IMAGE = os.environ.get("E2E_IMAGE", "localhost/gitops-runtime-auth:dev")
+CHART = str(Path(__file__).parents[2] / "chart")
+CM = "/api/v1/namespaces/argocd/configmaps/argocd-cm"
+BLOCK = "global.external-arg-cd"
+CONSUMERS = ("event-reporter", "gitops-operator", "sources-server")
+
+
+class Runtime:
+    """One release, ``r``, in a namespace of its own, with an account of its own."""
+
+    def __init__(self, stack: ExitStack, name: str) -> None:
+        self.name = f"{name}-{secrets.token_hex(3)}"
+        self.cluster: RealCluster = connect(Deadline(3600), CONFIG)
+        self._laptop = Laptop(Given(kubeconfig=CONFIG, server=OUTSIDE, timeout=3600), Deadline(3600), stack, "argocd")
+        url = OUTSIDE or "https://argocd-server"
+        self._laptop.open_way(url, outside=False)
+        self.argocd: ArgoCD = self._laptop.connect(Server(url, insecure_skip_verify=True), None)
+        admin = self.cluster.get("/api/v1/namespaces/argocd/secrets/argocd-initial-admin-secret") or {}
+        self.admin_password = base64.b64decode(admin["data"]["password"]).decode()
+        self.session = self.argocd.login("admin", self.admin_password)
+        self.cluster.create("/api/v1/namespaces", {"metadata": {"name": self.name}})
+        source = self.cluster.get("/api/v1/namespaces/argocd/secrets/argocd-secret") or {}
+        self.secret("argocd-ca", **{"ca.crt": base64.b64decode(source["data"]["tls.crt"]).decode()})
+        self._made: list[str] = []
+        self.account(self.name)
+
+    def remove(self) -> None:
+        """Take away everything that the test made."""
+        self.argocd.logout(self.session)
+        self.cluster.patch(
+            CM, {"data": {k: None for n in self._made for k in (f"accounts.{n}", f"accounts.{n}.enabled")}}
+        )
+        self.cluster.delete(f"/api/v1/namespaces/{self.name}")
+
+    def account(self, name: str, password: str = "") -> None:
+        """Make an Argo CD account and the Secret ``name`` with its password."""
+        self.cluster.patch(CM, {"data": {f"accounts.{name}": "apiKey, login"}})
+        self._made.append(name)
+        self.set_password(name, password or f"password-of-{name}")
+        self.secret(name, password=password or f"password-of-{name}")
+
+    def set_password(self, name: str, password: str) -> None:
+        """Change the password in Argo CD alone."""
+        body = {"name": name, "newPassword": password, "currentPassword": self.admin_password}
+        until = time.monotonic() + 15
+        while True:  # Argo CD follows its ConfigMap by an informer
+            try:
+                self.argocd._send("PUT", "/api/v1/account/password", bearer=self.session, body=body, timeout=5)
+                return
+            except AuthError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.2)
+
+    def enable(self, name: str, *, enabled: bool) -> None:
+        self.cluster.patch(CM, {"data": {f"accounts.{name}.enabled": str(enabled).lower()}})
+
+    def secret(self, name: str, **data: str) -> None:
+        path = secret_path(self.name, name)
+        if self.cluster.get(path):
+            self.cluster.patch(path, {"stringData": data})
+        else:
+            self.cluster.create(secret_path(self.name), {"metadata": {"name": name}, "stringData": data})
+
+    def sets(self, account: str = "", **values: str) -> list[str]:
+        """Return helm's --set arguments; ``a__b=c`` means ``a.b=c``."""
+        account, (repository, _, tag) = account or self.name, IMAGE.rpartition(":")
+        given = {
+            "image.repository": repository,
+            "image.tag": tag,
+            "keeper.interval": "2",
+            f"{BLOCK}.server.svc": "argocd-server.argocd",
+            f"{BLOCK}.server.caSecretKeyRef.name": "argocd-ca",
+            f"{BLOCK}.server.caSecretKeyRef.key": "ca.crt",
+            f"{BLOCK}.auth.username": account,
+            f"{BLOCK}.auth.passwordSecretKeyRef.name": account,
+            f"{BLOCK}.auth.passwordSecretKeyRef.key": "password",
+            **{key.replace("__", "."): value for key, value in values.items()},
+        }
+        return [word for key, value in given.items() for word in ("--set", f"{key}={value}")]
+
+    def helm(self, *words: str, program: str = "helm", check: bool = True) -> str:
+        """Run helm and return all that it printed."""
+        command = [program, *words, "-n", self.name, "--kubeconfig", CONFIG]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+        assert not check or done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+        return done.stdout + done.stderr
+
+    def install(self, *sets: str, program: str = "helm", wait: bool = True) -> str:
+        waits = ["--wait", "--timeout", "3m"] if wait else []
+        return self.helm("upgrade", "--install", "r", CHART, *waits, *(sets or self.sets()), program=program)
+
+    def key(self) -> Entry | None:
+        """Return what Secret ``argocd-token`` holds."""
+        return store.fetch(self.cluster, self.name, "r").current
+
+    def keys(self, account: str = "") -> list[str]:
+        """Return the ids of the account's keys, as Argo CD lists them to its admin."""
+        return [key.id for key in self.argocd.account(account or self.name, self.session).keys]
+
+    def accepts(self, entry: Entry | None) -> bool:
+        try:
+            return entry is not None and bool(self.argocd.account(entry.account, entry.token))
+        except AuthError:
+            return False
+
+    def works(self) -> bool:
+        """Tell whether the Secret holds a key that works."""
+        return self.accepts(self.key())
+
+    def settled(self) -> bool:
+        """Tell whether there is one live key, the one in the Secret, and all Deployments are ready with it."""
+        stored = store.fetch(self.cluster, self.name, "r")
+        if stored.current is None or stored.previous or self.keys(stored.current.account) != [stored.current.key_id()]:
+            return False
+        return self.accepts(stored.current) and all(map(self.ready, ("app-proxy", *CONSUMERS)))
+
+    def ready(self, service: str) -> bool:
+        deployment = self.deployment(service)
+        status = deployment.get("status") or {}
+        return bool(
+            status.get("observedGeneration") == deployment["metadata"]["generation"]
+            and status.get("readyReplicas") == status.get("replicas") == status.get("updatedReplicas") == 1
+        )
+
+    def deployment(self, service: str) -> Object:
+        return self.cluster.get(f"/apis/apps/v1/namespaces/{self.name}/deployments/r-{service}") or {}
+
+    def restarted_for(self) -> set[str]:
+        """Return the key ids that the consumers were restarted for."""
+        templates = [self.deployment(s)["spec"]["template"]["metadata"] for s in CONSUMERS]
+        return {(t.get("annotations") or {}).get("gitops-runtime-auth/key-id", "") for t in templates}
+
+    def events(self) -> list[tuple[str, str]]:
+        found: dict[str, Any] = self.cluster.get(f"/api/v1/namespaces/{self.name}/events") or {}
+        return [(e["reason"], e["message"]) for e in found["items"] if e.get("reportingComponent") == store.PREFIX]
+
+    def pods(self) -> str:
+        found: dict[str, Any] = self.cluster.get(f"/api/v1/namespaces/{self.name}/pods") or {}
+        return json.dumps([(p["metadata"]["name"], p["status"].get("containerStatuses")) for p in found["items"]])
+
+
+@contextmanager
+def runtime(name: str) -> Iterator[Runtime]:
+    """Make a Runtime's surroundings and take them away again."""
+    with ExitStack() as stack:
+        made = Runtime(stack, name)
+        try:
+            yield made
+        finally:
+            made.remove()
+
+
+def within(seconds: float, condition: Callable[[], bool], what: str = "") -> float:
+    """Wait until ``condition`` holds and return how long that took; fail after ``seconds``."""
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < seconds, f"not within {seconds} s: {what or condition}"
+        time.sleep(0.1)
+    return time.monotonic() - began
+
+
+class Client(threading.Thread):
+    """Uses the Runtime's credential every 100 ms, as a pod that reads it anew would, and counts refusals."""
+
+    def __init__(self, runtime: Runtime, credential: Callable[[], Entry | None]) -> None:
+        super().__init__(daemon=True)
+        self._runtime, self._credential = runtime, credential
+        self.uses, self.refusals = 0, 0
+        self._stop_it = threading.Event()
+
+    def run(self) -> None:
+        while not self._stop_it.wait(0.1):
+            self.refusals += not self._runtime.accepts(self._credential())
+            self.uses += 1
+
+    def __enter__(self) -> "Client":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop_it.set()
+        self.join()

@@ -1,0 +1,62 @@
+"""The key keeper on a real cluster: whatever becomes of the key, the Runtime works again without help."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from hook import store
+from hook.cluster import secret_path
+from tests.e2e.runtime import Runtime, runtime, within
+
+INTERVAL = 2.0
+
+
+@pytest.fixture(scope="module")
+def release() -> Iterator[Runtime]:
+    with runtime("e2e-keeper") as made:
+        made.install()
+        within(30, made.settled)
+        yield made
+
+
+def test_a_revoked_key_is_replaced_within_the_interval_and_consumers_follow(release: Runtime) -> None:
+    old = release.key()
+    assert old is not None
+    release.argocd.delete_key(old.account, old.key_id(), release.session)
+    within(INTERVAL + 5, release.works)
+    new = release.key()
+    assert new is not None
+    assert new.token != old.token
+    within(5, lambda: release.restarted_for() == {new.key_id()})
+    within(60, release.settled)
+    assert any(reason == "ApiKeyRegenerated" for reason, _ in release.events())
+
+
+def test_a_deleted_secret_is_back_within_two_seconds_and_nobody_is_refused_meanwhile(release: Runtime) -> None:
+    old = release.key()
+    release.cluster.delete(secret_path(release.name, store.NAME))
+    within(2, release.works)
+    assert release.accepts(old), "pods still hold the old key"
+    within(60, release.settled)
+    assert not release.accepts(old)
+
+
+def test_a_disabled_account_keeps_its_key(release: Runtime) -> None:
+    old = release.key()
+    release.enable(release.name, enabled=False)
+    try:
+        within(20, lambda: not release.ready("app-proxy"))
+    finally:
+        release.enable(release.name, enabled=True)
+    within(30, release.settled)
+    assert release.key() == old
+
+
+def test_a_changed_password_is_sent_wrong_once_and_right_once_the_secret_has_it(release: Runtime) -> None:
+    release.set_password(release.name, "another-password")
+    assert not release.works(), "Argo CD refuses keys that are older than the password"
+    within(20, lambda: any("refuses the login" in message for _, message in release.events()))
+    within(20, lambda: any("not sent again" in message for _, message in release.events()))
+    release.secret(release.name, password="another-password")
+    within(150, release.works, "the kubelet updates the mounted Secret, then one login")
+    within(60, release.settled)

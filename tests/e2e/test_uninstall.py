@@ -1,0 +1,62 @@
+"""helm uninstall leaves no key in Argo CD and no Secret, and ends whatever is gone; helm test before it."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from hook import store
+from hook.cluster import secret_path
+from tests.e2e.runtime import BLOCK, CHART, Runtime, runtime
+
+
+@pytest.fixture
+def surroundings() -> Iterator[Runtime]:
+    with runtime("e2e-uninstall") as made:
+        yield made
+
+
+@pytest.mark.parametrize("program", ["helm", "helm4"])
+def test_no_key_and_no_secret_stay(surroundings: Runtime, program: str) -> None:
+    surroundings.install(program=program)
+    assert len(surroundings.keys()) == 1
+    said = surroundings.helm("test", "r", "--logs", program=program)
+    assert said.count("accepted") == 7, said  # one for app-proxy, environment and file of the other three
+    surroundings.helm("uninstall", "r", program=program)
+    assert surroundings.keys() == []
+    assert surroundings.cluster.get(secret_path(surroundings.name, store.NAME)) is None
+
+
+def test_the_users_own_key_and_secret_stay(surroundings: Runtime) -> None:
+    token = surroundings.argocd.create_key(surroundings.name, "users-own", surroundings.session)
+    surroundings.secret("users-key", token=token)
+    given = ["--set", f"{BLOCK}.auth.type=token", "--set", f"{BLOCK}.auth.tokenSecretKeyRef.name=users-key"]
+    surroundings.install(*surroundings.sets(), *given, "--set", f"{BLOCK}.auth.tokenSecretKeyRef.key=token")
+    surroundings.helm("uninstall", "r")
+    assert surroundings.keys() == ["users-own"]
+    assert surroundings.cluster.get(secret_path(surroundings.name, "users-key"))
+
+
+def test_argocd_gone_and_a_revoked_key_do_not_block(surroundings: Runtime) -> None:
+    surroundings.install()
+    stored = surroundings.key()
+    assert stored is not None
+    # The policy stands for an Argo CD that is gone: the clean-up can't reach where the key was made.
+    policy = {"metadata": {"name": "x"}, "spec": {"selector": {"none": "none"}, "ports": [{"port": 443}]}}
+    surroundings.cluster.create(f"/api/v1/namespaces/{surroundings.name}/services", policy)
+    surroundings.helm("upgrade", "r", CHART, "--reuse-values", "--no-hooks", "--set", f"{BLOCK}.server.svc=x")
+    began = time.monotonic()
+    said = surroundings.helm("uninstall", "r", "--timeout", "4m")
+    assert time.monotonic() - began < 180
+    assert stored.key_id() in said
+    assert "argocd account delete-token" in said
+    assert surroundings.cluster.get(secret_path(surroundings.name, store.NAME)) is None
+
+
+def test_after_a_failed_install(surroundings: Runtime) -> None:
+    surroundings.secret(surroundings.name, password="wrong")
+    said = surroundings.helm("install", "r", CHART, *surroundings.sets(), check=False)
+    assert "refuses the login" in said
+    surroundings.helm("uninstall", "r")
+    jobs = surroundings.cluster.get(f"/apis/batch/v1/namespaces/{surroundings.name}/jobs") or {}
+    assert jobs["items"] == []

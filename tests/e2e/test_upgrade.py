@@ -1,0 +1,71 @@
+"""Upgrades that change who authenticates and how: no refusal meanwhile, nothing of the old kind afterwards."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from hook import store
+from hook.cluster import secret_path
+from hook.store import Entry
+from tests.e2e.runtime import BLOCK, CHART, Client, Runtime, runtime, within
+
+
+@pytest.fixture
+def release() -> Iterator[Runtime]:
+    with runtime("e2e-upgrade") as made:
+        made.install()
+        within(30, made.settled)
+        yield made
+
+
+def test_another_account_and_back(release: Runtime) -> None:
+    second = f"{release.name}-2"
+    release.account(second)
+    old = release.key()
+    with Client(release, release.key) as client:
+        release.install(*release.sets(second))
+        within(60, release.settled)
+        assert release.keys() == [], "the old account has no key left"
+        new = release.key()
+        assert new is not None
+        assert new.account == second
+        assert not release.accepts(old)
+        release.helm("rollback", "r", "--wait")
+        within(60, release.settled)
+    assert (release.keys(second), len(release.keys())) == ([], 1)
+    assert client.uses > 20
+    assert client.refusals == 0
+
+
+def test_a_failed_upgrade_leaves_old_and_new_pods_authenticated(release: Runtime) -> None:
+    second = f"{release.name}-2"
+    release.account(second)
+    old = release.key()
+    assert old is not None
+    with Client(release, lambda: old) as before, Client(release, release.key) as after:
+        bad = [*release.sets(second), "--set", "event-reporter.image.repository=localhost/none"]
+        said = release.helm("upgrade", "r", CHART, "--wait", "--timeout", "20s", *bad, check=False)
+        assert "UPGRADE FAILED" in said
+        release.helm("rollback", "r", "--wait")
+        within(60, release.settled)
+    assert (before.refusals, after.refusals) == (0, 0)
+    assert release.key() == old
+
+
+def test_from_password_to_token_and_back(release: Runtime) -> None:
+    other = f"{release.name}-2"
+    release.account(other)
+    token = release.argocd.create_key(other, "users-own", release.session)
+    release.secret("users-key", token=token)
+    given = ["--set", f"{BLOCK}.auth.type=token", "--set", f"{BLOCK}.auth.tokenSecretKeyRef.name=users-key"]
+    given += ["--set", f"{BLOCK}.auth.tokenSecretKeyRef.key=token"]
+    users = Entry(token, other, release.argocd.url)
+    current = release.key
+    with Client(release, lambda: current() or users) as client:
+        release.install(*release.sets(), *given)
+        assert release.cluster.get(secret_path(release.name, store.NAME)) is None
+        assert release.keys() == []
+        release.install()
+        within(60, release.settled)
+    assert client.refusals == 0
+    assert release.keys(other) == ["users-own"], "the user's own key is not ours to revoke"
