@@ -1,0 +1,220 @@
+"""One check of the key keeper, against an Argo CD and a cluster that behave as the real ones."""
+
+import base64
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hook import keep, keeper, probes, rollout, store
+from hook.context import Context
+from hook.errors import ConfigurationError, KeyRefusedError, LoginRefusedError, PrivilegeError, UnreachableError
+from hook.keeper import Keeper
+from hook.refusals import Refusals
+from tests.unit.fakes.faults import Plan
+from tests.unit.fakes.world import NAMESPACE, SECRET, World
+
+CONSUMERS = ("runtime-event-reporter", "runtime-sources-server")
+Make = Callable[..., Keeper]
+
+
+def deployment(name: str) -> str:
+    return f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{name}"
+
+
+@pytest.fixture
+def make(world: World, tmp_path: Path) -> Make:
+    for name in CONSUMERS:
+        world.cluster.objects[deployment(name)] = {
+            "metadata": {"name": name, "generation": 1, "resourceVersion": "0"},
+            "spec": {"replicas": 1, "template": {}},
+            "status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1},
+        }
+
+    def made(plan: Plan | None = None, **settings: object) -> Keeper:
+        def fresh(seconds: float) -> Context:
+            context = world.context(plan)
+            changed = replace(context.settings, **settings)  # type: ignore[arg-type]
+            return replace(context, settings=changed, consumers=CONSUMERS)
+
+        return Keeper(fresh, Refusals(world.context().settings, tmp_path / "refused"))
+
+    return made
+
+
+def restarts(world: World) -> set[str]:
+    found = [world.cluster.objects[deployment(n)]["spec"]["template"] for n in CONSUMERS]
+    return {t.get("metadata", {}).get("annotations", {}).get(rollout.ANNOTATION, "") for t in found}
+
+
+def test_a_good_key_is_left_alone_without_a_login(world: World, make: Make) -> None:
+    world.run()
+    verdict = make().check()
+    assert verdict.ready
+    assert world.argocd.logins == ["ok"], "the hook's"
+    assert restarts(world) == {""}
+
+
+def test_a_revoked_key_is_replaced_by_one_login_and_consumers_restart(world: World, make: Make) -> None:
+    world.run()
+    world.argocd.accounts["admin"].keys.clear()
+    kept = make()
+    assert kept.check().ready
+    assert world.live() == [world.key()]
+    assert world.argocd.logins == ["ok", "ok"]
+    assert restarts(world) == {world.key()}
+    assert world.argocd.live_sessions() == []
+
+
+@pytest.mark.parametrize("damage", ["delete", "empty", "edit"])
+def test_a_damaged_secret_is_made_anew_by_the_old_key_which_lives_until_the_pods_follow(
+    world: World, make: Make, damage: str
+) -> None:
+    world.run()
+    kept = make()
+    kept.check()
+    old = world.key()
+    if damage == "delete":
+        world.cluster.delete(SECRET)
+    else:
+        junk = {} if damage == "empty" else {"token": base64.b64encode(b"\xffjunk").decode()}
+        world.cluster.objects[SECRET]["data"] = junk
+    path = deployment(CONSUMERS[0])
+    world.cluster.objects[path]["status"]["observedGeneration"] = 0
+    assert kept.check().again_soon
+    assert world.key() not in ("", old)
+    assert sorted(world.live()) == sorted([old, world.key()])
+    world.cluster.objects[path]["status"]["observedGeneration"] = 1
+    assert not kept.check().again_soon
+    assert world.live() == [world.key()]
+    assert world.argocd.logins == ["ok"], "no login where a good key can vouch"
+
+
+def test_a_refused_password_is_sent_once_even_after_a_restart(world: World, make: Make, tmp_path: Path) -> None:
+    world.give("wrong")
+    first = make()
+    for _ in range(3):
+        with pytest.raises(LoginRefusedError):
+            first.check()
+    with pytest.raises(LoginRefusedError, match="not sent again"):
+        make().check()
+    assert world.argocd.logins == ["refused"]
+    assert b"wrong" not in (tmp_path / "refused").read_bytes()
+    world.give("s3cret-canary-password")
+    assert make().check().ready
+
+
+def test_an_outage_is_no_reason_to_regenerate(world: World, make: Make) -> None:
+    world.run()
+    old = world.key()
+    plan = Plan("argocd GET /api/v1/account/NAME", "refused", 1)
+    with pytest.raises(UnreachableError):
+        _once(make(plan))
+    assert (world.key(), world.live()) == (old, [old])
+
+
+def _once(kept: Keeper) -> None:
+    """One request, no retry: the deadline has passed."""
+    fresh = kept._fresh
+    kept._fresh = lambda _: replace(fresh(0), deadline=keeper_deadline())
+    kept.check()
+
+
+def keeper_deadline() -> "keep.Deadline":
+    return keep.Deadline(0)
+
+
+def test_a_disabled_account_costs_no_login_and_keeps_its_key(world: World, make: Make) -> None:
+    world.run()
+    kept, old = make(), world.key()
+    world.argocd.accounts["admin"].enabled = False
+    for _ in range(3):
+        with pytest.raises(PrivilegeError, match="disabled"):
+            kept.check()
+    world.argocd.accounts["admin"].enabled = True
+    assert kept.check().ready
+    assert (world.key(), world.argocd.logins) == (old, ["ok"])
+
+
+def test_an_old_key_is_rotated_without_a_login(world: World, make: Make) -> None:
+    world.run()
+    old = world.key()
+    world.argocd.accounts["admin"].keys[old] -= 100
+    kept = make(max_age=50.0)
+    assert kept.check().ready
+    assert world.key() != old
+    assert world.live() == [world.key()]
+    assert world.argocd.logins == ["ok"]
+
+
+def test_without_restarts_the_old_key_lives_until_the_mounts_have_followed(
+    world: World, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.run()
+    old = world.key()
+    world.argocd.accounts["admin"].keys[old] -= 100
+    kept = make(max_age=50.0, restart_consumers=False)
+    assert kept.check().again_soon
+    assert old in world.live()
+    assert restarts(world) == {""}
+    monkeypatch.setattr(keeper, "_MOUNT_FOLLOWS", 0.0)
+    kept.check()
+    assert world.live() == [world.key()]
+
+
+def test_of_two_keepers_that_see_a_deleted_secret_one_key_remains(world: World, make: Make) -> None:
+    world.run()
+    one, other = make(), make()
+    one.check()
+    other.check()
+    world.cluster.delete(SECRET)
+    one.check()
+    other.check()
+    one.check()
+    assert world.live() == [world.key()]
+
+
+def test_an_old_keeper_stands_by_once_an_upgrade_moved_on(world: World, make: Make) -> None:
+    world.run()
+    kept = make()
+    kept.check()
+    entry = store.content(world.cluster.get(SECRET), "runtime").current
+    assert entry is not None
+    stored = store.content(world.cluster.get(SECRET), "runtime").moved_to(replace(entry, account="b", token="t"), True)
+    store.write(world.cluster, NAMESPACE, "runtime", "c", stored)
+    before = world.cluster.get(SECRET)
+    assert "stands by" in kept.check().reason
+    assert world.cluster.get(SECRET) == before
+
+
+def test_kubernetes_down_is_no_reason_to_be_unready(world: World, make: Make) -> None:
+    world.run()
+    plan = Plan(f"kubernetes GET /secrets/{store.NAME}", "refused", 2)
+    kept = make(plan)
+    kept.check()
+    verdict = kept.check()
+    assert verdict.ready
+    assert "Kubernetes does not answer" in verdict.reason
+
+
+def test_type_token_only_tells(world: World) -> None:
+    world.run()
+    world.auth_type = "token"
+    world.give("no token")
+    with pytest.raises(ConfigurationError):
+        keep.check_token(lambda _: world.context())
+    world.give(world.argocd.made[0])
+    assert keep.check_token(lambda _: world.context()).ready
+    world.argocd.accounts["admin"].keys.clear()
+    with pytest.raises(KeyRefusedError, match="revoked"):
+        keep.check_token(lambda _: world.context())
+
+
+def test_an_event_for_each_change_of_state_and_no_more(world: World) -> None:
+    verdicts = iter([True, True, False, False, True])
+    loop = keep.Loop(lambda _: world.context(), lambda: keeper.Verdict(next(verdicts), "why", "do"), probes.Health(9))
+    for _ in range(5):
+        loop.turn()
+    written = [o["reason"] for path, o in world.cluster.objects.items() if "/events/" in path]
+    assert written == ["AuthenticationFailed", "AuthenticationWorks"]
