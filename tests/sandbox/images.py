@@ -62,7 +62,8 @@ def _build(name: str, recipe: Path, files: dict[str, Path], archive: Path, conte
         for target, source in files.items():
             shutil.copy(source, folder / target)
     try:
-        buildah("bud", "--layers=false", f"--build-arg=BASE_IMAGE={BASE}", "-t", name, "-f", recipe, folder)
+        mounts = _machine_trust()
+        buildah("bud", "--layers=false", *mounts, f"--build-arg=BASE_IMAGE={BASE}", "-t", name, "-f", recipe, folder)
     finally:
         if context is None:
             shutil.rmtree(folder)
@@ -70,6 +71,14 @@ def _build(name: str, recipe: Path, files: dict[str, Path], archive: Path, conte
     part = archive.with_suffix(f".part{os.getpid()}")
     buildah("push", "-q", name, f"docker-archive:{part}:{name}")
     part.rename(archive)
+
+
+def _machine_trust() -> list[str]:
+    """Let pip in a RUN step trust what this machine trusts, without leaving a trace in the image."""
+    settings = CACHE / "pip.conf"
+    settings.write_text("[global]\ncert = /run/machine-ca.crt\n")
+    pairs = {"/etc/ssl/certs/ca-certificates.crt": "/run/machine-ca.crt", str(settings): "/etc/pip.conf"}
+    return [f"--volume={source}:{target}:ro" for source, target in pairs.items()]
 
 
 def _ensure_base() -> None:

@@ -1,0 +1,66 @@
+# make demo   the whole story on a real cluster       make test   everything that is checked
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+SANDBOX := $(PY) -m tests.sandbox
+IMAGE ?= localhost/gitops-runtime-auth:dev
+ENGINE ?= docker
+VERSION := $(shell sed -n 's/^version: //p' chart/Chart.yaml)
+
+.PHONY: help demo test test-fast test-chart test-e2e test-faults soak bench lint format generate image release-check up down venv
+
+help: ## Show the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: venv ## From nothing to an authenticated Runtime, on a real cluster with a real Argo CD
+	@$(PY) -m scripts.demo
+
+test: venv ## Everything: lint, unit, chart, docs, and the end-to-end tests on the cluster
+	@$(PY) -m scripts.check_all
+
+test-fast: venv ## The same without the cluster
+	@$(PY) -m scripts.check_all --fast
+
+lint: venv ## ruff, mypy, yamllint, actionlint
+	@$(PY) -m scripts.check_all --only lint
+
+test-chart: venv tools ## The values contract under helm 3, helm 4 and Python; helm unittest; ct lint
+	@$(PY) -m scripts.check_all --only chart
+
+test-e2e: up ## The end-to-end tests alone
+	@$(PY) -m pytest tests/e2e
+
+test-faults: up ## Faults between hook and servers; FULL=1 for all of them
+	@$(PY) -m pytest tests/faults
+
+format: venv ## Format the Python code
+	@$(VENV)/bin/ruff format -q . && $(VENV)/bin/ruff check -q --fix .
+
+generate: venv tools ## Write what is generated: the chart's README and the picture
+	@$(PY) -m scripts.generate
+
+release-check: venv ## Prove that chart, image, package and changelog agree on the version
+	@$(PY) -m scripts.release_check $(if $(TAG),--tag $(TAG))
+
+image: ## Build the image with Docker (or ENGINE=podman) as IMAGE
+	$(ENGINE) build --build-arg VERSION=$(VERSION) -t $(IMAGE) .
+
+up: venv ## Bring the sandbox up and load the image
+	@if [ -z "$$E2E_KUBECONFIG" ]; then $(SANDBOX) up && $(SANDBOX) load-image; fi
+
+down: venv ## Remove the sandbox; what took long to build stays cached
+	@$(SANDBOX) down
+
+.PHONY: tools
+tools: venv
+	@$(SANDBOX) tools > /dev/null
+
+venv: $(VENV)/.made
+
+$(VENV)/.made: requirements-dev.lock
+	@echo "  Python packages ..." >&2
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "The venv module is missing: apt-get install python3-venv" >&2; exit 1; }
+	@$(VENV)/bin/pip install -q --require-hashes -r requirements-dev.lock
+	@touch $@

@@ -1,0 +1,89 @@
+"""Runs every check, one after the other, and sums them up: ``make test``."""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.sandbox import tools
+
+ROOT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
+
+
+@dataclass(frozen=True)
+class Check:
+    """A command and the group it belongs to."""
+
+    group: str
+    name: str
+    command: tuple[str, ...]
+
+
+def _pytest(*folders: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "pytest", "-q", *folders)
+
+
+def _sandbox(*words: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "tests.sandbox", *words)
+
+
+CHECKS = (
+    Check("lint", "ruff", ("ruff", "check", ".")),
+    Check("lint", "ruff format", ("ruff", "format", "--check", "-q", ".")),
+    Check("lint", "mypy --strict", ("mypy",)),
+    Check("lint", "yamllint", ("yamllint", "--strict", "chart/Chart.yaml", "chart/values.yaml", "chart/ci", "ct.yaml")),
+    Check("tools", "client programs", _sandbox("tools")),
+    Check("lint", "actionlint", ("actionlint",)),
+    Check("lint", "generated files", (sys.executable, "-m", "scripts.generate", "--check")),
+    Check("chart", "helm lint", ("helm", "lint", "chart")),
+    Check("chart", "helm unittest", ("helm", "unittest", "-f", "tests/**/*_test.yaml", "chart")),
+    Check("chart", "ct lint", ("ct", "lint", "--config", "ct.yaml", "--all")),
+    Check("chart", "values contract", _pytest("tests/chart")),
+    Check("unit", "unit tests", _pytest("tests/unit")),
+    Check("docs", "documentation", _pytest("tests/docs")),
+    Check("cluster", "sandbox", _sandbox("up")),
+    Check("cluster", "image", _sandbox("load-image")),
+    Check("cluster", "end to end", _pytest("tests/e2e")),
+)
+
+
+def main() -> int:
+    """Run the checks that the flags ask for and return 0 only if all passed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--fast", action="store_true", help="leave the cluster out")
+    parser.add_argument("--only", choices=sorted({c.group for c in CHECKS}), help="one group of checks")
+    options = parser.parse_args()
+    environment = {
+        **os.environ,
+        "PATH": f"{BIN}:{tools.CURRENT}:{os.environ['PATH']}",
+        "HELM_PLUGINS": str(tools.PLUGINS),
+        "CT_CONFIG_DIR": str(tools.CT_CONFIG),
+    }
+    results: list[tuple[Check, float, bool]] = []
+    for check in CHECKS:
+        left_out = (options.only and check.group not in (options.only, "tools")) or (
+            options.fast and check.group == "cluster"
+        )
+        foreign = os.environ.get("E2E_KUBECONFIG") and check.name in ("sandbox", "image")
+        if left_out or foreign:
+            continue
+        print(f"\n== {check.name}", flush=True)
+        began = time.monotonic()
+        ok = subprocess.run(check.command, cwd=ROOT, env=environment, check=False).returncode == 0
+        results.append((check, time.monotonic() - began, ok))
+        if check.group == "cluster" and not ok:
+            break
+    print("\nSummary")
+    for check, seconds, ok in results:
+        print(f"  {'ok  ' if ok else 'FAIL'}  {check.name:20} {seconds:7.1f} s")
+    failed = sum(not ok for _, _, ok in results)
+    print(f"{len(results) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
