@@ -37,7 +37,7 @@ class Deadline:
 
 def _wait(state: RetryCallState) -> float:
     """Full jitter over an exponential ceiling, and never less than the server's Retry-After."""
-    ceiling: float = min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** (state.attempt_number - 1))
+    ceiling: float = min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** min(state.attempt_number - 1, 16))
     error = state.outcome.exception() if state.outcome else None
     asked = error.retry_after if isinstance(error, TemporaryError) else 0.0
     return asked + random.uniform(ceiling / 4, ceiling)  # noqa: S311 (jitter, not a secret)

@@ -36,7 +36,7 @@ def context(server: Server, ca: str | None) -> ssl.SSLContext:
     if ca and ca.strip():
         try:
             ctx.load_verify_locations(cadata=ca)
-        except (ssl.SSLError, ValueError):
+        except (ssl.SSLError, ValueError, TypeError):  # TypeError: not ASCII
             raise ConfigurationError(
                 f"{server.ca_ref or 'The CA file'} does not hold a PEM certificate.",
                 "Point global.external-arg-cd.server.caSecretKeyRef at a key that holds one (tls.crt or ca.crt).",

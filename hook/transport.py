@@ -140,6 +140,7 @@ class Transport:
             )
         data, is_json = _decode(content)
         code = data.get("code") if isinstance(data, dict) else None
+        code = code if isinstance(code, int) else -1
         if status in _BUSY or (status == 500 and code in _TRANSIENT_CODES):
             raise TemporaryError(
                 f"Argo CD at {self.server.url} is busy or restarting (HTTP {status}).",
@@ -162,7 +163,7 @@ class Transport:
             f"Argo CD at {self.server.url} answers HTTP {status}: {reason}.",
             "Look into the log of argocd-server for the reason.",
             status=status,
-            code=code if isinstance(code, int) else -1,
+            code=code,
             reason=reason,
         )
 

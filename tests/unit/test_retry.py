@@ -1,0 +1,80 @@
+"""Retries: what is tried again, how long, and that the deadline holds."""
+
+import time
+
+import pytest
+
+from hook import retry
+from hook.errors import AnswerError, ConfigurationError, LoginRefusedError, TemporaryError, UnreachableError
+from hook.retry import Deadline, until
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "_FIRST_WAIT", 0.01)
+    monkeypatch.setattr(retry, "_LONGEST_WAIT", 0.02)
+
+
+@pytest.mark.parametrize("error", [UnreachableError("p", "r"), TemporaryError("p", "r")])
+def test_what_can_heal_is_tried_again(error: Exception) -> None:
+    left = [error, error]
+
+    def attempt() -> str:
+        if left:
+            raise left.pop()
+        return "done"
+
+    assert until(Deadline(5), "it", attempt) == "done"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        LoginRefusedError("p", "r"),
+        ConfigurationError("p", "r"),
+        AnswerError("p", "r", status=500, code=2),
+        ValueError("x"),
+    ],
+)
+def test_nothing_else_is(error: Exception) -> None:
+    calls = []
+
+    def attempt() -> None:
+        calls.append(1)
+        raise error
+
+    with pytest.raises(type(error)):
+        until(Deadline(5), "it", attempt)
+    assert calls == [1]
+
+
+def test_the_deadline_ends_it_with_the_last_error() -> None:
+    def attempt() -> None:
+        raise UnreachableError("p", "r")
+
+    began = time.monotonic()
+    with pytest.raises(UnreachableError):
+        until(Deadline(0.3), "it", attempt)
+    assert time.monotonic() - began < 0.4
+
+
+def test_a_wait_that_the_server_asks_for_is_kept() -> None:
+    left = [TemporaryError("p", "r", retry_after=0.3)]
+
+    def attempt() -> None:
+        if left:
+            raise left.pop()
+
+    began = time.monotonic()
+    until(Deadline(5), "it", attempt)
+    assert time.monotonic() - began >= 0.3
+
+
+def test_a_wait_longer_than_the_deadline_is_not_begun() -> None:
+    def attempt() -> None:
+        raise TemporaryError("p", "r", retry_after=60)
+
+    began = time.monotonic()
+    with pytest.raises(TemporaryError):
+        until(Deadline(1), "it", attempt)
+    assert time.monotonic() - began < 0.5

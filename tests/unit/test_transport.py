@@ -1,0 +1,119 @@
+"""One exchange with Argo CD: which answers heal, which are final, and what each is called."""
+
+import httpx
+import pytest
+
+from hook import transport
+from hook.errors import (
+    AnswerError,
+    AuthError,
+    KeyRefusedError,
+    TemporaryError,
+    UnreachableError,
+    WrongServerError,
+)
+from hook.settings import Server
+from hook.transport import Transport
+
+
+def send(answer: httpx.Response | Exception, **how: object) -> transport.Answer:
+    def handler(request: httpx.Request) -> httpx.Response:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    inner = Transport(Server("https://argocd-server"), inner=httpx.MockTransport(handler))
+    return inner.send("GET", "/api/v1/account/admin", timeout=1, bearer="canary", **how)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("status", [408, 429, 502, 503, 504])
+def test_busy_answers_heal(status: int) -> None:
+    with pytest.raises(TemporaryError) as busy:
+        send(httpx.Response(status, headers={"Retry-After": "7"}))
+    assert busy.value.retry_after == 7
+
+
+@pytest.mark.parametrize(("code", "error"), [(14, TemporaryError), (4, TemporaryError), (2, AnswerError)])
+def test_500_heals_with_a_transient_grpc_code_only(code: int, error: type[AuthError]) -> None:
+    with pytest.raises(error):
+        send(httpx.Response(500, json={"code": code, "message": "x"}))
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 409])
+def test_other_refusals_are_final(status: int) -> None:
+    with pytest.raises(AnswerError) as refused:
+        send(httpx.Response(status, json={"message": "permission denied", "code": 7}))
+    assert (refused.value.status, refused.value.reason) == (status, "permission denied")
+
+
+@pytest.mark.parametrize("value", ["", "soon", "-1", "9" * 400, "1e9", "Wed, 21 Oct 2015 07:28:00 GMT"])
+def test_no_retry_after_makes_us_wait_for_ever(value: str) -> None:
+    with pytest.raises(TemporaryError) as busy:
+        send(httpx.Response(503, headers={"Retry-After": value}))
+    assert 0 <= busy.value.retry_after <= 60
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (httpx.Response(200, text="<html>Sign in"), "a web page"),
+        (httpx.Response(404, text="404 page not found"), "not JSON"),
+        (httpx.Response(307, headers={"Location": "https://other/x?token=canary"}), "redirects to https://other/x;"),
+    ],
+)
+def test_what_is_not_argocd_is_named(answer: httpx.Response, words: str) -> None:
+    with pytest.raises(WrongServerError) as wrong:
+        send(answer)
+    assert words in wrong.value.problem
+    assert "canary" not in wrong.value.problem
+
+
+def test_a_redirect_is_never_followed() -> None:
+    asked = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.host)
+        return httpx.Response(302, headers={"Location": "https://thief/"})
+
+    inner = Transport(Server("https://argocd-server"), inner=httpx.MockTransport(handler))
+    with pytest.raises(WrongServerError):
+        inner.send("POST", "/api/v1/session", timeout=1, body={"password": "canary"})
+    assert asked == ["argocd-server"]
+
+
+@pytest.mark.parametrize(
+    ("error", "sent"),
+    [
+        (httpx.ConnectError("no"), False),
+        (httpx.ConnectTimeout("no"), False),
+        (httpx.ReadTimeout("no"), True),
+        (httpx.RemoteProtocolError("no"), True),
+        (httpx.ReadError("no"), True),
+    ],
+)
+def test_a_request_that_may_have_arrived_is_told_from_one_that_did_not(error: Exception, sent: bool) -> None:
+    with pytest.raises(UnreachableError) as lost:
+        send(error)
+    assert lost.value.sent is sent
+
+
+def test_an_endless_answer_is_cut_off() -> None:
+    with pytest.raises(WrongServerError, match="more than 8 MB"):
+        send(httpx.Response(200, content=b" " * (transport.MAX_ANSWER + 1)))
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ("invalid session: account x does not have token with id y", "the key has been revoked"),
+        ("Account x is disabled", "the account is disabled"),
+        ("account 'x' does not have apiKey capability", "the account has no apiKey capability"),
+        ("no session information", "the token is not one that Argo CD can read"),
+        ("canary-secret", transport.UNKNOWN_REASON),
+    ],
+)
+def test_a_refusal_is_told_in_our_own_words(message: str, reason: str) -> None:
+    with pytest.raises(KeyRefusedError) as refused:
+        send(httpx.Response(401, json={"message": message, "code": 16}))
+    assert refused.value.reason == reason
+    assert "canary" not in f"{refused.value.problem} {refused.value.remedy} {refused.value!r}"
