@@ -1,7 +1,6 @@
 """A release on a real cluster: its namespace, its Argo CD account, helm, and what Argo CD says of its keys."""
 
 import base64
-import json
 import os
 import secrets
 import subprocess
@@ -38,9 +37,7 @@ class Runtime:
         self.name = f"{name}-{secrets.token_hex(3)}"
         self.cluster: RealCluster = connect(Deadline(3600), CONFIG)
         self._laptop = Laptop(Given(kubeconfig=CONFIG, server=OUTSIDE, timeout=3600), Deadline(3600), stack, "argocd")
-        url = OUTSIDE or "https://argocd-server"
-        self._laptop.open_way(url, outside=False)
-        self.argocd: ArgoCD = self._laptop.connect(Server(url, insecure_skip_verify=True), None)
+        self.connect()
         admin = self.cluster.get("/api/v1/namespaces/argocd/secrets/argocd-initial-admin-secret") or {}
         self.admin_password = base64.b64decode(admin["data"]["password"]).decode()
         self.session = self.argocd.login("admin", self.admin_password)
@@ -49,6 +46,12 @@ class Runtime:
         self.secret("argocd-ca", **{"ca.crt": base64.b64decode(source["data"]["tls.crt"]).decode()})
         self._made: list[str] = []
         self.account(self.name)
+
+    def connect(self) -> None:
+        """Open a way to Argo CD. A port-forward ends with its pod: call this again after a restart."""
+        url = OUTSIDE or "https://argocd-server"
+        self._laptop.open_way(url, outside=False)
+        self.argocd: ArgoCD = self._laptop.connect(Server(url, insecure_skip_verify=True), None)
 
     def remove(self) -> None:
         """Take away everything that the test made."""
@@ -134,12 +137,16 @@ class Runtime:
         """Tell whether the Secret holds a key that works."""
         return self.accepts(self.key())
 
-    def settled(self) -> bool:
-        """Tell whether there is one live key, the one in the Secret, and all Deployments are ready with it."""
+    def one_key(self) -> bool:
+        """Tell whether Argo CD lists one key of the account, the one in the Secret, and accepts it."""
         stored = store.fetch(self.cluster, self.name, "r")
         if stored.current is None or stored.previous or self.keys(stored.current.account) != [stored.current.key_id()]:
             return False
-        return self.accepts(stored.current) and all(map(self.ready, ("app-proxy", *CONSUMERS)))
+        return self.accepts(stored.current)
+
+    def settled(self) -> bool:
+        """Tell whether there is one live key and all Deployments are ready with it."""
+        return self.one_key() and all(map(self.ready, ("app-proxy", *CONSUMERS)))
 
     def ready(self, service: str) -> bool:
         deployment = self.deployment(service)
@@ -148,6 +155,12 @@ class Runtime:
             status.get("observedGeneration") == deployment["metadata"]["generation"]
             and status.get("readyReplicas") == status.get("replicas") == status.get("updatedReplicas") == 1
         )
+
+    def take(self, secret: str) -> bool:
+        """Tell whether all consumers run with the key of ``secret``."""
+        containers = [self.deployment(s)["spec"]["template"]["spec"]["containers"][0] for s in CONSUMERS]
+        named = {e.get("value") for c in containers for e in c["env"] if e["name"] == "ARGO_CD_TOKEN_SECRET_NAME"}
+        return named == {secret} and all(map(self.ready, CONSUMERS))
 
     def deployment(self, service: str) -> Object:
         return self.cluster.get(f"/apis/apps/v1/namespaces/{self.name}/deployments/r-{service}") or {}
@@ -161,9 +174,10 @@ class Runtime:
         found: dict[str, Any] = self.cluster.get(f"/api/v1/namespaces/{self.name}/events") or {}
         return [(e["reason"], e["message"]) for e in found["items"] if e.get("reportingComponent") == store.PREFIX]
 
-    def pods(self) -> str:
-        found: dict[str, Any] = self.cluster.get(f"/api/v1/namespaces/{self.name}/pods") or {}
-        return json.dumps([(p["metadata"]["name"], p["status"].get("containerStatuses")) for p in found["items"]])
+    def text(self, path: str) -> str:
+        """Return what the API server answers as it is, for what its proxy passes on from a pod."""
+        answer: bytes = self.cluster._send("GET", path, None, 10).read()
+        return answer.decode()
 
 
 @contextmanager

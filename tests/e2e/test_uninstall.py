@@ -20,7 +20,7 @@ def surroundings() -> Iterator[Runtime]:
 def test_no_key_and_no_secret_stay(surroundings: Runtime, program: str) -> None:
     surroundings.install(program=program)
     assert len(surroundings.keys()) == 1
-    said = surroundings.helm("test", "r", "--logs", program=program)
+    said = surroundings.helm("test", "r", program=program)
     assert said.count("accepted") == 7, said  # one for app-proxy, environment and file of the other three
     surroundings.helm("uninstall", "r", program=program)
     assert surroundings.keys() == []

@@ -60,8 +60,11 @@ def test_from_password_to_token_and_back(release: Runtime) -> None:
     given = ["--set", f"{BLOCK}.auth.type=token", "--set", f"{BLOCK}.auth.tokenSecretKeyRef.name=users-key"]
     given += ["--set", f"{BLOCK}.auth.tokenSecretKeyRef.key=token"]
     users = Entry(token, other, release.argocd.url)
-    current = release.key
-    with Client(release, lambda: current() or users) as client:
+
+    def what_pods_use() -> Entry | None:
+        return users if release.take("users-key") else release.key() or users
+
+    with Client(release, what_pods_use) as client:
         release.install(*release.sets(), *given)
         assert release.cluster.get(secret_path(release.name, store.NAME)) is None
         assert release.keys() == []

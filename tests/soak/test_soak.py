@@ -1,0 +1,92 @@
+"""Life compressed: keys revoked, Secrets deleted and spoilt, Argo CD restarted, at random, for SOAK_SECONDS.
+
+Always: no stale key, one live key, no failed login, memory flat. 180 seconds, or an hour with ``make soak``.
+Two keepers run, as an upgrade has for a moment.
+"""
+
+import base64
+import os
+import random
+import re
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from hook import store
+from hook.cluster import ConflictError, secret_path
+from hook.errors import AuthError
+from tests.e2e.runtime import Runtime, runtime, within
+
+SECONDS = float(os.environ.get("SOAK_SECONDS") or 180)
+SEED = int(os.environ.get("SOAK_SEED") or 6)
+STALE_AFTER = 90.0
+"""Seconds that three rollouts on two cores, or a restart of Argo CD, may take."""
+
+
+def metrics(release: Runtime) -> list[dict[str, float]]:
+    """Return each keeper's metrics, and its memory in MB, through the API server's proxy."""
+    pods = f"/api/v1/namespaces/{release.name}/pods"
+    found = release.cluster.get(f"{pods}?labelSelector=app.kubernetes.io/component=app-proxy") or {}
+    texts = [release.text(f"{pods}/{p['metadata']['name']}:8080/proxy/metrics") for p in found["items"]]
+    lines = [re.findall(r"^(\w+(?:\{[^}]*\})?) ([-0-9.e+]+)$", text, re.MULTILINE) for text in texts]
+    return [{name: float(value) for name, value in pairs} for pairs in lines]
+
+
+def test_soak() -> None:
+    chance, done = random.Random(SEED), Counter[str]()
+    with runtime("soak") as release:
+        release.install(*release.sets(**{"app-proxy__replicas": "2", "keeper__interval": "1"}))
+        secret = secret_path(release.name, store.NAME)
+
+        def revoke() -> None:
+            entry = release.key()
+            if entry and entry.key_id():
+                release.argocd.delete_key(entry.account, entry.key_id(), release.session)
+
+        def spoil(data: dict[str, str]) -> None:
+            found = release.cluster.get(secret)
+            if found:
+                release.cluster.replace(secret, {**found, "data": data})
+
+        def restart_argocd() -> None:
+            pods = "/api/v1/namespaces/argocd/pods"
+            label = "labelSelector=app.kubernetes.io/name=argocd-server"
+            for pod in (release.cluster.get(f"{pods}?{label}") or {})["items"]:
+                release.cluster.delete(f"{pods}/{pod['metadata']['name']}")
+            within(STALE_AFTER, reconnected)
+
+        def reconnected() -> bool:
+            try:
+                release.connect()
+            except AuthError:
+                return False
+            return release.works()
+
+        deeds: dict[str, tuple[int, Callable[[], None]]] = {
+            "revoke": (30, revoke),
+            "delete": (30, lambda: release.cluster.delete(secret)),
+            "both": (10, lambda: (revoke(), release.cluster.delete(secret))[1]),
+            "empty": (10, lambda: spoil({})),
+            "garbage": (10, lambda: spoil({"token": base64.b64encode(b"\xffjunk").decode()})),
+            "restart": (2, restart_argocd),
+        }
+        within(STALE_AFTER, release.one_key)
+        began, first = time.monotonic(), [m["process_resident_memory_bytes"] for m in metrics(release)]
+        while time.monotonic() - began < SECONDS:
+            what = chance.choices(list(deeds), [weight for weight, _ in deeds.values()])[0]
+            try:
+                deeds[what][1]()
+            except (ConflictError, AuthError):
+                continue  # a keeper was faster
+            done[what] += 1
+            if chance.random() < 0.5:
+                within(STALE_AFTER, release.works, f"a working key after {what}")
+            else:
+                time.sleep(chance.uniform(0, 1))
+        within(STALE_AFTER * 2, release.one_key)
+        last = metrics(release)
+        print(f"{SECONDS:.0f} s: {dict(done)}; MB {[round(m['process_resident_memory_bytes'] / 2**20) for m in last]}")
+        assert sum(done.values()) >= SECONDS / 8
+        assert sum(m.get('gitops_runtime_auth_refusals_total{what="login"}', 0) for m in last) == 0
+        assert sum(m["gitops_runtime_auth_regenerations_total"] for m in last) > 0
+        assert max(m["process_resident_memory_bytes"] for m in last) < max(first) + (12 << 20)
