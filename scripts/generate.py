@@ -17,7 +17,13 @@ def chart_readme() -> str:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "README.md"
         subprocess.run(
-            [tools.which("helm-docs"), "--chart-search-root=chart", "--dry-run", "--log-level=error"],
+            [
+                tools.which("helm-docs"),
+                "--chart-search-root=chart",
+                "--sort-values-order=file",
+                "--dry-run",
+                "--log-level=error",
+            ],
             cwd=ROOT,
             check=True,
             stdout=out.open("w"),

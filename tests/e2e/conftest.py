@@ -5,7 +5,10 @@ import platform
 
 import pytest
 
-from tests.sandbox import cli
+from tests.sandbox import cli, tools
+
+# helm, kubectl and argocd are the pinned ones, whatever else is installed.
+os.environ["PATH"] = f"{tools.CURRENT}:{os.environ['PATH']}"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -19,6 +19,14 @@ _KUBERNETES_FLAGS = (
     f"-X k8s.io/component-base/version.gitVersion=v{KUBERNETES}"
     " -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37"
 )
+# Without these helm takes itself for one of Kubernetes 1.20 (its Makefile sets them), and our kubeVersion refuses it.
+_HELM3_FLAGS = (
+    " ".join(
+        f"-X helm.sh/helm/v3/{package}.k8sVersionMajor=1 -X helm.sh/helm/v3/{package}.k8sVersionMinor=37"
+        for package in ("pkg/chartutil", "pkg/lint/rules")
+    )
+    + " -X helm.sh/helm/v3/internal/version.version=v3.22.0"
+)
 ARGOCD = "3.6.1"
 ARGOCD_OLD = "3.2.11"
 
@@ -43,7 +51,7 @@ def _argocd(name: str, module: str, version: str) -> Tool:
 
 
 CLIENTS = (
-    Tool("helm", "helm3", "helm.sh/helm/v3/cmd/helm", "-X helm.sh/helm/v3/internal/version.version=v3.22.0"),
+    Tool("helm", "helm3", "helm.sh/helm/v3/cmd/helm", _HELM3_FLAGS),
     Tool("helm4", "helm4", "helm.sh/helm/v4/cmd/helm", "-X helm.sh/helm/v4/internal/version.version=v4.3.1"),
     Tool("untt-linux-amd64", "helm-unittest", "github.com/helm-unittest/helm-unittest/cmd/helm-unittest"),
     Tool("ct", "ct", "github.com/helm/chart-testing/v3/ct"),
