@@ -32,7 +32,7 @@ test-e2e: up ## The end-to-end tests alone
 	@$(PY) -m pytest tests/e2e
 
 test-faults: up ## Faults between hook and servers; FULL=1 for all of them
-	@$(PY) -m pytest tests/faults
+	@$(if $(E2E_KUBECONFIG),,$(SANDBOX) exec --) env $(if $(FULL),FULL=$(FULL)) $(PY) -m pytest -q -s tests/faults
 
 format: venv ## Format the Python code
 	@$(VENV)/bin/ruff format -q . && $(VENV)/bin/ruff check -q --fix .

@@ -104,7 +104,7 @@ class RealCluster:
             query += f"&resourceVersion={resource_version}"
         response = self._send("GET", query, None, seconds + _TIMEOUT)
         if response.status != 200:
-            response.read()
+            _read(response)
             self._judge(response.status, "GET", path, set())
         import urllib3.exceptions
 
@@ -140,7 +140,7 @@ class RealCluster:
         def attempt() -> tuple[int, Object]:
             with log.Span(f"kubernetes {method} {path}"):
                 response = self._send(method, path, body, min(_TIMEOUT, 1 + self._deadline.left()))
-                content = response.read()
+                content = _read(response)
             self._judge(response.status, method, path, ok)
             try:
                 answer = json.loads(content)
@@ -192,6 +192,16 @@ class RealCluster:
             status=status,
             code=-1,
         )
+
+
+def _read(response: Any) -> bytes:
+    import urllib3.exceptions
+
+    try:
+        content: bytes = response.read()
+    except (urllib3.exceptions.HTTPError, OSError) as e:  # cut off in the middle
+        raise _no_answer(e) from None
+    return content
 
 
 def _no_answer(error: Exception) -> UnreachableError:

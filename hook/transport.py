@@ -37,7 +37,9 @@ REASONS: dict[str, str] = {
     r"expired": "the token has expired",
     r"signature is invalid|[Ff]ailed to verify|verify the token": "the token is not signed by this Argo CD",
     r"does not exist": "the account does not exist",
-    r"no session information": "the token is not one that Argo CD can read",
+    r"no session information|malformed|unverifiable|SSO is not configured": (
+        "the token is not one that Argo CD can read"
+    ),
     r"Invalid username or password": "wrong password, unknown account, or locked account",
     r"already has token with id": "the key id is in use",
     r"permission denied": "permission denied",

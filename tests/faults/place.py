@@ -66,18 +66,14 @@ class Site:
             self.argocd_at = (service["spec"]["clusterIP"], 443)
         secret = self.cluster.get("/api/v1/namespaces/argocd/secrets/argocd-initial-admin-secret") or {}
         self._admin = base64.b64decode(secret["data"]["password"]).decode()
-        self.argocd = self.direct()
+        direct = Server(f"https://{self.argocd_at[0]}:{self.argocd_at[1]}", insecure_skip_verify=True)
+        self.argocd = ArgoCD(Transport(direct), self.deadline)
         self._session = self.argocd.login("admin", self._admin)
         self._cm_keys: list[str] = []
         self._namespaces: list[str] = []
         self.authority = trustme.CA()
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.authority.issue_cert("127.0.0.1", "localhost").configure_cert(self.tls)
-
-    def direct(self) -> ArgoCD:
-        """Return Argo CD without a proxy in between."""
-        server = Server(f"https://{self.argocd_at[0]}:{self.argocd_at[1]}", insecure_skip_verify=True)
-        return ArgoCD(Transport(server), self.deadline)
 
     def account(self, capabilities: str = "apiKey, login") -> tuple[str, str]:
         """Make an Argo CD account; return its name and its password, a canary."""
@@ -126,6 +122,8 @@ class Site:
         for namespace in self._namespaces:
             self.cluster.delete(f"/api/v1/namespaces/{namespace}")
         self.argocd.logout(self._session)
+        self.argocd.close()
+        self.cluster._client.close()
 
 
 @dataclass

@@ -16,7 +16,7 @@ from hook.errors import (
 from hook.keyid import Owner
 from tests.unit.fakes.argocd import FakeAccount
 from tests.unit.fakes.faults import REPLACED, Killed, Plan
-from tests.unit.fakes.world import NAMESPACE, SECRET, World
+from tests.unit.fakes.world import NAMESPACE, RELEASE, SECRET, World
 
 
 def healthy(world: World) -> None:
@@ -57,6 +57,18 @@ def test_other_releases_and_clusters_are_left_alone(world: World) -> None:
     world.run()
     assert foreign.keys() <= world.argocd.accounts["admin"].keys.keys()
     healthy(world)
+
+
+def test_the_same_release_in_a_second_cluster_keeps_its_key(
+    world: World, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    twin = World(tmp_path_factory.mktemp("twin"), world.argocd, owner=Owner("ffffffffffff", NAMESPACE, RELEASE))
+    for one in (world, twin, world, twin):
+        one.run()
+    world.argocd.accounts["admin"].keys.pop(world.key())
+    world.run()
+    healthy(world)
+    healthy(twin)
 
 
 def test_refused_password_is_sent_once(world: World) -> None:

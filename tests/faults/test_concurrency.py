@@ -1,0 +1,80 @@
+"""Many releases at once against one Argo CD account, and one release twice at once."""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.faults.place import Release, Site
+from tests.faults.proxy import FaultProxy
+from tests.sandbox.tools import CURRENT
+
+RELEASES = 100 if os.environ.get("FULL") == "1" else 12
+
+
+def finish(processes: "list[subprocess.Popen[str]]") -> list[tuple[int, str]]:
+    said = [p.communicate(timeout=400)[0] for p in processes]
+    return [(p.returncode, words[-600:]) for p, words in zip(processes, said, strict=True)]
+
+
+def test_many_releases_at_once(site: Site, tmp_path: Path) -> None:
+    """None fails, none is locked out, each has exactly one key; the argocd CLI beside it, as it is used today."""
+    account, password = site.account()
+
+    def make(_: int) -> Release:
+        namespace = site.namespace()
+        folder = tmp_path / namespace
+        return Release(site, folder, account, password, namespace, site.identity(namespace), timeout=300)
+
+    releases = [make(n) for n in range(RELEASES)]
+    argocd = FaultProxy("argocd", site.argocd_at, site.tls)
+    kubernetes = FaultProxy("kubernetes", site.apiserver, site.tls)
+    began = time.monotonic()
+    try:
+        ended = finish([one.start(argocd.port, kubernetes.port) for one in releases])
+    finally:
+        argocd.close()
+        kubernetes.close()
+    took = time.monotonic() - began
+    print(f"\n{RELEASES} hooks at once: {sum(code == 0 for code, _ in ended)} done in {took:.0f} s")
+    assert [said for code, said in ended if code] == []
+    for one in releases:
+        entry = one.entry()
+        assert entry is not None
+        assert one.live() == [entry.key_id()]
+    _compare_with_the_cli(site, tmp_path)
+
+
+def _compare_with_the_cli(site: Site, folder: Path) -> None:
+    if not (CURRENT / "argocd").exists():
+        print("argocd CLI: not built here")
+        return
+    account, password = site.account()
+
+    def login(number: int) -> int:
+        where = f"{site.argocd_at[0]}:{site.argocd_at[1]}"
+        config = str(folder / f"cli-{number}")
+        words = ["login", where, "--insecure", "--username", account, "--password", password, "--config", config]
+        done = subprocess.run([CURRENT / "argocd", *words], capture_output=True, timeout=400, check=False)
+        return done.returncode
+
+    with ThreadPoolExecutor(RELEASES) as pool:
+        codes = list(pool.map(login, range(RELEASES)))
+    print(f"{RELEASES} argocd CLI logins at once: {sum(code == 0 for code in codes)} done")
+
+
+def test_the_same_release_twice_at_once(site: Site, release: Callable[[], Release]) -> None:
+    one = release()
+    argocd = FaultProxy("argocd", site.argocd_at, site.tls)
+    kubernetes = FaultProxy("kubernetes", site.apiserver, site.tls)
+    try:
+        ended = finish([one.start(argocd.port, kubernetes.port) for _ in range(3)])
+    finally:
+        argocd.close()
+        kubernetes.close()
+    assert [said for code, said in ended if code] == []
+    entry = one.entry()
+    assert entry is not None
+    assert one.live() == [entry.key_id()]

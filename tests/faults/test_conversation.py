@@ -1,0 +1,104 @@
+"""The unit tests' fake Argo CD and the real one, asked the same, answer the same."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from hook.transport import reason_of
+from tests.faults.place import Site
+from tests.unit.fakes.argocd import FakeAccount, FakeArgoCD
+
+JSON = {"Content-Type": "application/json"}
+
+
+@dataclass
+class Talk:
+    """A client, and two accounts: one that is asked about and one that stays a stranger."""
+
+    client: httpx.Client
+    name: str
+    password: str
+    stranger: str
+    robot: tuple[str, str]
+    """An account that may log in and do nothing else."""
+
+    def ask(self, method: str, path: str, bearer: str = "", body: Any = None, **headers: str) -> httpx.Response:
+        given = {**JSON, **headers} | ({"Authorization": f"Bearer {bearer}"} if bearer else {})
+        return self.client.request(method, path, headers=given, json=body)
+
+    def login(self, password: str, name: str = "") -> httpx.Response:
+        return self.ask("POST", "/api/v1/session", body={"username": name or self.name, "password": password})
+
+
+def seen(response: httpx.Response) -> tuple[Any, ...]:
+    """What of an answer the product goes by."""
+    try:
+        data = response.json()
+    except ValueError:
+        return (response.status_code, "no JSON")
+    if response.status_code != 200:
+        return (response.status_code, data.get("code"), reason_of(data))
+    shape = {k: v for k, v in data.items() if k in ("capabilities", "enabled", "value")}
+    return (200, sorted(data), {k: sorted(set(v)) if isinstance(v, list) else v for k, v in shape.items()})
+
+
+def conversation(talk: Talk) -> list[tuple[str, tuple[Any, ...]]]:
+    heard: list[tuple[str, tuple[Any, ...]]] = []
+
+    def note(what: str, response: httpx.Response) -> httpx.Response:
+        heard.append((what, seen(response)))
+        return response
+
+    me = f"/api/v1/account/{talk.name}"
+    version = talk.ask("GET", "/api/version").json()
+    heard.append(("version", (isinstance(version.get("Version"), str),)))
+    note("blank password", talk.login(""))
+    note("wrong password", talk.login("wrong"))
+    note("unknown account", talk.login("wrong", "nobody-of-that-name"))
+    note("name over 32 bytes", talk.login("x", "n" * 33))
+    session = note("right password", talk.login(talk.password)).json()["token"]
+    note("account without keys", talk.ask("GET", me, session))
+    note("somebody else's account", talk.ask("GET", f"/api/v1/account/{talk.stranger}", session))
+    new_key = {"name": talk.name, "id": "gra.one", "expiresIn": 0}
+    key = note("new key", talk.ask("POST", f"{me}/token", session, new_key)).json()["token"]
+    note("id in use", talk.ask("POST", f"{me}/token", session, new_key))
+    note("account by key", talk.ask("GET", me, key))
+    note("can-i", talk.ask("GET", "/api/v1/account/can-i/applications/get/*/*", key))
+    note("wrong content type", talk.ask("DELETE", f"{me}/token/gra.one", key, **{"Content-Type": "text/plain"}))
+    note("revoked", talk.ask("DELETE", f"{me}/token/gra.one", key))
+    note("by a revoked key", talk.ask("GET", me, key))
+    note("revoked again", talk.ask("DELETE", f"{me}/token/gra.one", session))
+    note("id used again", talk.ask("POST", f"{me}/token", session, new_key))
+    note("the revoked key is back", talk.ask("GET", me, key))
+    note("garbage", talk.ask("GET", me, "x.y.z"))
+    ended = talk.client.get("/auth/logout", headers={"Cookie": f"argocd.token={session}"})
+    heard.append(("logout", (ended.status_code,)))
+    note("by an ended session", talk.ask("GET", me, session))
+    robot, password = talk.robot
+    robots = talk.login(password, robot).json()["token"]
+    note("no apiKey", talk.ask("POST", f"/api/v1/account/{robot}/token", robots, {**new_key, "name": robot}))
+    for failure in range(4):  # one came above, before a good login
+        note(f"failure {failure}", talk.login("wrong"))
+    note("not locked yet", talk.login(talk.password))
+    for failure in range(5):
+        note(f"failure {failure} again", talk.login("wrong"))
+    note("locked, right password", talk.login(talk.password))
+    return heard
+
+
+def test_fake_and_real_answer_alike(site: Site) -> None:
+    fake = FakeArgoCD()
+    fake.accounts |= {"me": FakeAccount("pw"), "stranger": FakeAccount("pw"), "robot": FakeAccount("pw", ["login"])}
+    host, port = site.argocd_at
+    make: Callable[..., httpx.Client] = httpx.Client
+    with (
+        make(base_url="https://fake", transport=httpx.MockTransport(fake.answer)) as to_fake,
+        make(base_url=f"https://{host}:{port}", verify=False, timeout=60) as to_real,
+    ):
+        name, password = site.account()
+        stranger, _ = site.account()
+        said_by_fake = conversation(Talk(to_fake, "me", "pw", "stranger", ("robot", "pw")))
+        said_by_real = conversation(Talk(to_real, name, password, stranger, site.account("login")))
+    assert said_by_fake == said_by_real
