@@ -8,7 +8,7 @@ IMAGE ?= localhost/gitops-runtime-auth:dev
 ENGINE ?= docker
 VERSION := $(shell sed -n 's/^version: //p' chart/Chart.yaml)
 
-.PHONY: help demo test test-fast test-chart test-e2e test-faults soak bench lint format generate image release-check up down venv
+.PHONY: help demo test test-fast test-chart test-e2e test-faults lint format generate image release-check up down venv
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
