@@ -12,6 +12,8 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
+import pytest
+
 from hook import store
 from hook.cluster import ConflictError, secret_path
 from hook.errors import AuthError
@@ -32,6 +34,8 @@ def metrics(release: Runtime) -> list[dict[str, float]]:
     return [{name: float(value) for name, value in pairs} for pairs in lines]
 
 
+# A restarted Argo CD takes this test's own port-forward with it, and the client leaves its socket to the collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 def test_soak() -> None:
     chance, done = random.Random(SEED), Counter[str]()
     with runtime("soak") as release:
