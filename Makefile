@@ -8,7 +8,7 @@ IMAGE ?= localhost/gitops-runtime-auth:dev
 ENGINE ?= docker
 VERSION := $(shell sed -n 's/^version: //p' chart/Chart.yaml)
 
-.PHONY: help demo test test-fast test-chart test-e2e test-faults lint format generate image release-check up down venv
+.PHONY: help demo test test-fast test-chart test-e2e test-faults soak lint format generate image release-check up down venv
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -33,6 +33,9 @@ test-e2e: up ## The end-to-end tests alone
 
 test-faults: up ## Faults between hook and servers; FULL=1 for all of them
 	@$(if $(E2E_KUBECONFIG),,$(SANDBOX) exec --) env $(if $(FULL),FULL=$(FULL)) $(PY) -m pytest -q -s tests/faults
+
+soak: up ## An hour of revocations, deletions and restarts (SOAK_SECONDS)
+	@SOAK_SECONDS=$${SOAK_SECONDS:-3600} $(PY) -m pytest -s tests/soak
 
 format: venv ## Format the Python code
 	@$(VENV)/bin/ruff format -q . && $(VENV)/bin/ruff check -q --fix .
