@@ -8,8 +8,13 @@ from tests.sandbox.shell import wait_for
 from tests.sandbox.tools import module_folder
 
 NAMESPACE = "argocd"
-_OFF = ("argocd-dex-server", "argocd-notifications-controller", "argocd-applicationset-controller")
-"""Nothing here needs SSO, notifications or application sets, and their images are not to be had."""
+_OFF = (
+    "argocd-dex-server",
+    "argocd-notifications-controller",
+    "argocd-applicationset-controller",
+    "argocd-repo-server",
+)
+"""Nothing here needs SSO, notifications, application sets or rendered sources."""
 
 
 def apply() -> None:
