@@ -185,6 +185,25 @@ def scenario(world: World, name: str) -> None:
         world.argocd.accounts["admin"].keys[world.owner.new_id()] = 1
 
 
+def test_two_upgrades_at_once_end_with_one_key(world: World) -> None:
+    """The Secret is replaced only in the version that was read: the slower run takes the faster one's key."""
+
+    class Overtaken(Plan):
+        def comes(self, step: str) -> str:
+            if step == "kubernetes PUT /secrets/argocd-token" and not self.hit:
+                self.hit = True
+                world.run()
+            return ""
+
+    world.run()
+    world.argocd.accounts["admin"].keys.clear()
+    world.mount()
+    plan = Overtaken()
+    assert "still works" in ensure(world.context(plan))
+    assert plan.hit
+    healthy(world)
+
+
 def outcome(world: World, plan: Plan) -> str | int:
     """Run the hook; return its exit code if it fails as it should: in two sentences."""
     try:
