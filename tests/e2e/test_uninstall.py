@@ -21,7 +21,7 @@ def test_no_key_and_no_secret_stay(surroundings: Runtime, program: str) -> None:
     surroundings.install(program=program)
     assert len(surroundings.keys()) == 1
     said = surroundings.helm("test", "r", program=program)
-    assert said.count("accepted") == 7, said  # one for app-proxy, environment and file of the other three
+    assert said.count("  accepted") == 7, said  # one for app-proxy, environment and file of the other three
     surroundings.helm("uninstall", "r", program=program)
     assert surroundings.keys() == []
     assert surroundings.cluster.get(secret_path(surroundings.name, store.NAME)) is None
