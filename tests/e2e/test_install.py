@@ -9,12 +9,12 @@ import pytest
 
 from hook import store, tokens
 from hook.cluster import secret_path
-from tests.e2e.runtime import BLOCK, CONFIG, CONSUMERS, Runtime, runtime, within
+from tests.e2e.runtime import BLOCK, CHART, CONFIG, CONSUMERS, Runtime, runtime, within
 from tests.sandbox import tools
 
 VARIANTS = ("password inline", "password in a Secret", "token inline", "token in a Secret")
 HELMS = ("helm", "helm4")
-FAILURES = 'argocd_login_request_total{login_status="failure"}'
+FAILURES = 'argocd_login_request_total{status="failure"}'
 
 
 @pytest.fixture(params=HELMS)
@@ -29,9 +29,16 @@ def fresh() -> Iterator[Runtime]:
 
 
 @pytest.fixture(scope="module")
-def refused() -> Iterator[Runtime]:
+def place() -> Iterator[Runtime]:
     with runtime("e2e-refused") as made:
         yield made
+
+
+@pytest.fixture
+def refused(place: Runtime) -> Iterator[Runtime]:
+    """One surrounding for all refusals; what a failed test leaves is cleared, so that the next one counts."""
+    yield place
+    place.helm("uninstall", "r", "--wait", "--ignore-not-found")
 
 
 def kubectl(*words: str) -> str:
@@ -123,8 +130,8 @@ def test_upgrades_keep_the_key_and_replace_a_revoked_one(fresh: Runtime) -> None
 
 def refuse(release: Runtime, code: int, *sets: str, program: str = "helm") -> str:
     """Install, see it refused with ``code`` and nothing left behind, and return what helm printed."""
-    before = release.keys() if release.argocd else []
-    printed = release.helm("install", "r", store_chart(), "--timeout", "90s", *sets, program=program, check=False)
+    before = release.keys()
+    printed = release.helm("install", "r", CHART, "--timeout", "90s", *sets, program=program, check=False)
     assert "INSTALLATION FAILED" in printed, printed
     assert "What to do: " in printed
     path = f"/api/v1/namespaces/{release.name}/pods?labelSelector=app.kubernetes.io/instance=r"
@@ -139,12 +146,6 @@ def refuse(release: Runtime, code: int, *sets: str, program: str = "helm") -> st
     left = release.cluster.get(f"/apis/batch/v1/namespaces/{release.name}/jobs") or {}
     assert not left["items"], "uninstall clears the failed Job"
     return printed
-
-
-def store_chart() -> str:
-    from tests.e2e.runtime import CHART
-
-    return CHART
 
 
 @pytest.mark.parametrize("program", HELMS)
@@ -185,13 +186,12 @@ def test_refuses_a_wrong_password_after_one_login(refused: Runtime) -> None:
     before = login_failures()
     sets = refused.sets(**{f"{BLOCK}.auth.passwordSecretKeyRef.name": "wrong"})
     path = secret_path(refused.name, "wrong")
-    printed = refused.helm("install", "r", store_chart(), "--timeout", "90s", *sets, check=False)
+    printed = refused.helm("install", "r", CHART, "--timeout", "90s", *sets, check=False)
     assert "the password is wrong" in printed
     assert "locked for 5 minutes" in printed
     assert "not-the-password" not in printed
     assert login_failures() - before == 1
     refused.cluster.delete(path)
-    refused.helm("uninstall", "r", "--wait")
 
 
 @pytest.mark.parametrize(
