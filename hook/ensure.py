@@ -130,5 +130,11 @@ def _hinted(error: LoginRefusedError, context: Context) -> LoginRefusedError:
 
 
 def _warn_without_role(context: Context, name: str, bearer: str) -> None:
-    if not context.argocd.may_see_applications(bearer):
+    """The key is made and stored by now: a question that only leads to a warning must not fail the install."""
+    try:
+        allowed = context.argocd.may_see_applications(bearer)
+    except AuthError as e:
+        log.warning(f"Whether account {name} has an RBAC role could not be asked: {e}")
+        return
+    if not allowed:
         log.warning(privileges.no_role(name, context.argocd_namespace))

@@ -3,6 +3,7 @@
 import pytest
 
 from hook import store
+from hook.argocd import ArgoCD
 from hook.ensure import ensure
 from hook.errors import (
     AuthError,
@@ -12,6 +13,7 @@ from hook.errors import (
     LoginRefusedError,
     MissingSecretError,
     PrivilegeError,
+    WrongServerError,
 )
 from hook.keyid import Owner
 from tests.unit.fakes.argocd import FakeAccount
@@ -69,6 +71,14 @@ def test_the_same_release_in_a_second_cluster_keeps_its_key(
     world.run()
     healthy(world)
     healthy(twin)
+
+
+def test_a_question_that_only_warns_does_not_fail_the_install(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def web_page(*_: object) -> bool:
+        raise WrongServerError("It answers with a web page.", "Look.")
+
+    monkeypatch.setattr(ArgoCD, "may_see_applications", web_page)
+    assert "Created the API key" in world.run()
 
 
 def test_refused_password_is_sent_once(world: World) -> None:
