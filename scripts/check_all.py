@@ -49,7 +49,7 @@ CHECKS = (
     Check("lint", "actionlint", ("actionlint",)),
     Check("lint", "generated files", (sys.executable, "-m", "scripts.generate", "--check")),
     Check("chart", "helm lint", ("helm", "lint", "chart")),
-    Check("chart", "helm unittest", ("helm", "unittest", "-f", "tests/**/*_test.yaml", "chart")),
+    Check("chart", "helm unittest", ("helm", "unittest", "--strict", "-f", "tests/**/*_test.yaml", "chart")),
     Check("chart", "ct lint", ("ct", "lint", "--config", "ct.yaml")),
     Check("chart", "values contract", _pytest("tests/chart")),
     Check("unit", "unit tests", _pytest("tests/unit")),
