@@ -30,14 +30,19 @@ class Injected:
     token: str
     file: Path | None
 
-    def key(self) -> str:
-        """Return the key: the mounted file's, which follows a new one, else the environment's."""
+    def keys(self) -> tuple[str, ...]:
+        """Return the keys to try: the mounted file's, which follows a new one, then the environment's.
+
+        They differ while an upgrade that moves to another server is under way or has failed: the file already
+        holds the new server's key, the environment still belongs to this pod's own.
+        """
+        mounted = ""
         if self.file:
             try:
-                return self.file.read_text(encoding="utf-8", errors="replace").strip() or self.token
+                mounted = self.file.read_text(encoding="utf-8", errors="replace").strip()
             except OSError:
-                return self.token
-        return self.token
+                mounted = ""  # the Secret is gone: what was injected at the start may still work
+        return tuple(dict.fromkeys(filter(None, (mounted, self.token)))) or ("",)
 
 
 def injected(environ: Mapping[str, str]) -> Injected:
@@ -53,8 +58,17 @@ def injected(environ: Mapping[str, str]) -> Injected:
     return Injected(url, token, Path(file) if file else None)
 
 
-def check(argocd: ArgoCD, key: str) -> tuple[bool, str]:
-    """Ask Argo CD whether it accepts ``key``; return the verdict and why, telling a refusal from an outage."""
+def check(argocd: ArgoCD, keys: tuple[str, ...]) -> tuple[bool, str]:
+    """Ask Argo CD whether it accepts one of ``keys``; return the verdict and why (the first key's, if none is)."""
+    verdicts = []
+    for key in keys:
+        verdicts.append(_check(argocd, key))
+        if verdicts[-1][0]:
+            return verdicts[-1]
+    return verdicts[0]
+
+
+def _check(argocd: ArgoCD, key: str) -> tuple[bool, str]:
     claims = tokens.read(key)
     if claims is None:
         return False, "refused: the injected key is not an Argo CD token"
@@ -77,10 +91,10 @@ def run(environ: Mapping[str, str], ca_file: Path, insecure: bool, port: int = p
     probes.serve(health, port)
     transport = Transport(Server(given.url.rstrip("/"), insecure), tls.read_ca(ca_file))
     while not stopped.is_set():
-        key = given.key()
-        health.report(*check(ArgoCD(transport, Deadline(_PATIENCE)), key))
+        keys = given.keys()
+        health.report(*check(ArgoCD(transport, Deadline(_PATIENCE)), keys))
         waited, pause = 0.0, INTERVAL * random.uniform(0.9, 1.1)  # noqa: S311
-        while waited < pause and given.key() == key and not stopped.wait(_LOOK):
+        while waited < pause and given.keys() == keys and not stopped.wait(_LOOK):
             health.beat()
             waited += _LOOK
     transport.close()

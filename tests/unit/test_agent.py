@@ -1,0 +1,75 @@
+"""The connection check: which key it tries, and how it tells a refusal from an outage."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from hook import agent
+from hook.argocd import ArgoCD
+from hook.errors import UsageError
+from hook.retry import Deadline
+from hook.settings import Server
+from hook.transport import Transport
+from tests.unit.fakes.argocd import FakeArgoCD
+
+URL = "https://argocd-server"
+
+
+def client(fake: FakeArgoCD | None) -> ArgoCD:
+    def down(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused", request=request)
+
+    return ArgoCD(Transport(Server(URL), None, httpx.MockTransport(fake.answer if fake else down)), Deadline(0.1))
+
+
+@pytest.fixture
+def fake() -> FakeArgoCD:
+    return FakeArgoCD()
+
+
+@pytest.fixture
+def key(fake: FakeArgoCD) -> str:
+    argocd = client(fake)
+    return argocd.create_key("admin", "mine", argocd.login("admin", fake.accounts["admin"].password))
+
+
+def test_an_accepted_key_is_ready(fake: FakeArgoCD, key: str) -> None:
+    assert agent.check(client(fake), (key,)) == (True, "Argo CD accepts the key of account admin")
+
+
+def test_a_revoked_key_is_refused_with_argocds_reason(fake: FakeArgoCD, key: str) -> None:
+    fake.accounts["admin"].keys.clear()
+    ready, reason = agent.check(client(fake), (key,))
+    assert not ready
+    assert reason == "refused: Argo CD does not accept the key of account admin: the key has been revoked"
+
+
+def test_an_argocd_that_is_down_is_unreachable_not_refused(key: str) -> None:
+    ready, reason = agent.check(client(None), (key,))
+    assert not ready
+    assert reason.startswith("unreachable: ")
+
+
+def test_the_environments_key_counts_where_the_files_is_another_servers(fake: FakeArgoCD, key: str) -> None:
+    assert agent.check(client(fake), ("of-another-server", key))[0]
+    assert agent.check(client(fake), ("of-another-server",)) == (
+        False,
+        "refused: the injected key is not an Argo CD token",
+    )
+
+
+def test_the_file_comes_first_and_is_read_anew(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    given = agent.injected({"ARGO_CD_URL": URL, "ARGO_CD_TOKEN": "old", "ARGO_CD_TOKEN_FILE": str(file)})
+    assert given.keys() == ("old",)
+    file.write_text("new\n")
+    assert given.keys() == ("new", "old")
+    file.write_text("old")
+    assert given.keys() == ("old",)
+
+
+@pytest.mark.parametrize("environ", [{}, {"ARGO_CD_URL": URL}, {"ARGO_CD_TOKEN": "t"}])
+def test_an_environment_that_the_chart_did_not_make_is_named(environ: dict[str, str]) -> None:
+    with pytest.raises(UsageError, match="ARGO_CD"):
+        agent.injected(environ)
