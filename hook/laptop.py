@@ -102,9 +102,10 @@ class Laptop:
         service = None if self.given.server else service_of(url, outside, self.namespace)
         if service is None:
             return ""
-        pod, port = pod_behind(self.kubernetes(), *service)
-        self._port = self.stack.enter_context(Tunnel(self.kubernetes(), service[0], pod, port)).port
-        return f" (by port-forward to pod {service[0]}/{pod})"
+        cluster = self.kubernetes()
+        tunnel = self.stack.enter_context(Tunnel(cluster, service[0], lambda: pod_behind(cluster, *service)))
+        self._port = tunnel.port
+        return f" (by port-forward to pod {service[0]}/{tunnel.pod})"
 
 
 def service_of(url: str, outside: bool, namespace: str) -> tuple[str, str, int] | None:

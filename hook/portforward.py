@@ -2,13 +2,14 @@
 
 import socket
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import httpx
 
 from hook.cluster import Object, RealCluster
-from hook.errors import ConfigurationError, UnreachableError
+from hook.errors import AuthError, ConfigurationError, UnreachableError
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -39,6 +40,8 @@ def pod_behind(cluster: RealCluster, namespace: str, service: str, port: int) ->
 
 
 def _ready(pod: Object) -> bool:
+    if "deletionTimestamp" in pod["metadata"]:
+        return False  # on its way out: it stays ready until it has ended
     conditions = pod.get("status", {}).get("conditions") or []
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
@@ -51,31 +54,43 @@ def _port_of(pod: Object, target: int | str) -> int | None:
 
 
 class Tunnel:
-    """A listener on the loopback interface; each connection to it is one to a pod's port. Use as a context."""
+    """A listener on the loopback interface; each connection to it is one to a pod's port. Use as a context.
 
-    def __init__(self, cluster: RealCluster, namespace: str, pod: str, port: int) -> None:
+    ``find`` names the pod and its port. It is asked for each connection: a pod that was replaced doesn't end the
+    tunnel, as it does kubectl's.
+    """
+
+    def __init__(self, cluster: RealCluster, namespace: str, find: Callable[[], tuple[str, int]]) -> None:
         self._cluster = cluster
-        self._path = f"/api/v1/namespaces/{namespace}/pods/{pod}/portforward?ports={port}"
-        self._pod_port = port
+        self._namespace = namespace
+        self._find = find
+        self.pod = ""
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
 
     def __enter__(self) -> "Tunnel":
-        """Start listening. Raises UnreachableError when the API server refuses to forward."""
+        """Start listening. Raises UnreachableError when the API server refuses to forward, and what ``find`` raises."""
         try:
-            self._cluster.portforward(self._path).close()
+            self._forward()[0].close()
         except ConnectionError:
             self._listener.close()
-            pod = self._path.partition("/portforward")[0].rpartition("/")[2]
             raise UnreachableError(
-                f"No port-forward to pod {pod} can be opened.",
+                f"No port-forward to pod {self.pod} can be opened.",
                 "See whether you may (kubectl auth can-i create pods/portforward in its namespace), or give --server.",
             ) from None
+        except AuthError:
+            self._listener.close()
+            raise
         threading.Thread(target=self._accept, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._listener.close()
+
+    def _forward(self) -> tuple[Any, int]:
+        self.pod, port = self._find()
+        path = f"/api/v1/namespaces/{self._namespace}/pods/{self.pod}/portforward?ports={port}"
+        return self._cluster.portforward(path), port
 
     def _accept(self) -> None:
         while True:
@@ -88,9 +103,10 @@ class Tunnel:
     def _serve(self, near: socket.socket) -> None:
         with near:
             try:
-                far = self._cluster.portforward(self._path).socket(self._pod_port)
-            except ConnectionError:
+                handle, port = self._forward()
+            except (ConnectionError, AuthError):
                 return  # what stands at the near end sees a closed connection
+            far = handle.socket(port)
             back = threading.Thread(target=_pump, args=(far, near), daemon=True)
             back.start()
             _pump(near, far)

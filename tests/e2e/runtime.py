@@ -37,7 +37,9 @@ class Runtime:
         self.name = f"{name}-{secrets.token_hex(3)}"
         self.cluster: RealCluster = connect(Deadline(3600), CONFIG)
         self._laptop = Laptop(Given(kubeconfig=CONFIG, server=OUTSIDE, timeout=3600), Deadline(3600), stack, "argocd")
-        self.connect()
+        url = OUTSIDE or "https://argocd-server"
+        self._laptop.open_way(url, outside=False)
+        self._argocd = self._laptop.connect(Server(url, insecure_skip_verify=True), None)
         admin = self.cluster.get("/api/v1/namespaces/argocd/secrets/argocd-initial-admin-secret") or {}
         self.admin_password = base64.b64decode(admin["data"]["password"]).decode()
         self.session = self.argocd.login("admin", self.admin_password)
@@ -47,11 +49,11 @@ class Runtime:
         self._made: list[str] = []
         self.account(self.name)
 
-    def connect(self) -> None:
-        """Open a way to Argo CD. A port-forward ends with its pod: call this again after a restart."""
-        url = OUTSIDE or "https://argocd-server"
-        self._laptop.open_way(url, outside=False)
-        self.argocd: ArgoCD = self._laptop.connect(Server(url, insecure_skip_verify=True), None)
+    @property
+    def argocd(self) -> ArgoCD:
+        """The real Argo CD, which gets 10 s for each call, however long the test runs."""
+        self._argocd._deadline = Deadline(10)
+        return self._argocd
 
     def remove(self) -> None:
         """Take away everything that the test made."""

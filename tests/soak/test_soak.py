@@ -57,14 +57,7 @@ def test_soak() -> None:
             label = "labelSelector=app.kubernetes.io/name=argocd-server"
             for pod in (release.cluster.get(f"{pods}?{label}") or {})["items"]:
                 release.cluster.delete(f"{pods}/{pod['metadata']['name']}")
-            within(STALE_AFTER, reconnected)
-
-        def reconnected() -> bool:
-            try:
-                release.connect()
-            except AuthError:
-                return False
-            return release.works()
+            within(STALE_AFTER, release.works)
 
         deeds: dict[str, tuple[int, Callable[[], None]]] = {
             "revoke": (30, revoke),

@@ -3,9 +3,11 @@
 import http.server
 import json
 import socket
+import socketserver
 import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -83,7 +85,7 @@ class FakeCluster:
 
 def through(cluster: Any, url: str) -> str:
     server, ca = Server(url), AUTHORITY.cert_pem.bytes().decode()
-    with Tunnel(cluster, "argocd", "argocd-server-x", 8080) as tunnel:
+    with Tunnel(cluster, "argocd", lambda: ("argocd-server-x", 8080)) as tunnel:
         transport = Transport(server, ca, Rerouted(tls.context(server, ca), tunnel.port))
         try:
             argocd = ArgoCD(transport, Deadline(3))
@@ -108,13 +110,43 @@ def test_a_refused_port_forward_is_said_at_once() -> None:
     assert "--server" in raised.value.remedy
 
 
+class Echo(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        self.request.sendall(self.request.recv(9))
+
+
+def test_a_tunnel_goes_on_to_the_pod_that_replaced_the_first() -> None:
+    names = iter(["argocd-server-x", "argocd-server-x", "gone", "argocd-server-x"])
+
+    class Restarted(FakeCluster):
+        def portforward(self, path: str) -> Handle:
+            if "/gone/" in path:
+                raise ConnectionError
+            return super().portforward(path)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Echo) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        cluster: Any = Restarted(server.server_address[1])
+        heard = []
+        with Tunnel(cluster, "argocd", lambda: (next(names), 8080)) as tunnel:
+            for _ in range(3):
+                with socket.create_connection(("127.0.0.1", tunnel.port), timeout=3) as near:
+                    near.sendall(b"hello")
+                    with suppress(ConnectionResetError):
+                        heard.append(near.recv(9))
+                        continue
+                    heard.append(b"")
+        server.shutdown()
+    assert heard == [b"hello", b"", b"hello"]
+
+
 def service(**port: Any) -> dict[str, Any]:
     return {"spec": {"selector": {"app": "x"}, "ports": [{"port": 443, **port}]}}
 
 
-def a_pod(name: str, ready: str) -> dict[str, Any]:
+def a_pod(name: str, ready: str, **metadata: str) -> dict[str, Any]:
     return {
-        "metadata": {"name": name},
+        "metadata": {"name": name, **metadata},
         "spec": {"containers": [{"ports": [{"name": "server", "containerPort": 8080}]}]},
         "status": {"conditions": [{"type": "Ready", "status": ready}]},
     }
@@ -127,7 +159,12 @@ SERVICE, PODS = "/api/v1/namespaces/argocd/services/argocd-server", "/api/v1/nam
     ("target", "port"), [({"targetPort": 9090}, 9090), ({"targetPort": "server"}, 8080), ({}, 443)]
 )
 def test_the_ready_pod_and_its_own_port_are_found(target: dict[str, Any], port: int) -> None:
-    objects = {SERVICE: service(**target), PODS: {"items": [a_pod("sick", "False"), a_pod("well", "True")]}}
+    objects = {
+        SERVICE: service(**target),
+        PODS: {
+            "items": [a_pod("sick", "False"), a_pod("going", "True", deletionTimestamp="now"), a_pod("well", "True")]
+        },
+    }
     cluster: Any = FakeCluster(objects=objects)
     assert pod_behind(cluster, "argocd", "argocd-server", 443) == ("well", port)
 
