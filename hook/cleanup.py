@@ -20,16 +20,18 @@ BY_HAND = "Keys of this release, if any, are named gra.*: argocd account get and
 """What to do by hand where the clean-up could not."""
 
 
-def cleanup(context: Context, hook_job: str) -> None:
-    """Revoke the release's keys, delete its Secret and its failed install Job; say what was left."""
+def cleanup(context: Context, job: str = "", pod: str = "") -> None:
+    """Revoke the release's keys, delete its Secret, its failed install Job and its test Pod; say what was left."""
     argocd = replace(context, deadline=Deadline(min(_ARGOCD_SECONDS, context.settings.timeout / 3)))
     stored = _stored(context)
     if stored is not None:
         _try(lambda: _revoke(argocd, stored), _revoking(stored))
         _try(lambda: _remove(context), f'deleting Secret "{store.NAME}"')
-    if hook_job:
-        path = f"/apis/batch/v1/namespaces/{context.owner.namespace}/jobs/{hook_job}"
-        _try(lambda: context.cluster.delete(path), f"deleting Job {hook_job}")
+    namespace = f"namespaces/{context.owner.namespace}"
+    if job:
+        _try(lambda: context.cluster.delete(f"/apis/batch/v1/{namespace}/jobs/{job}"), f"deleting Job {job}")
+    if pod:
+        _try(lambda: context.cluster.delete(f"/api/v1/{namespace}/pods/{pod}"), f"deleting Pod {pod}")
 
 
 def _stored(context: Context) -> Stored | None:

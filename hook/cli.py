@@ -118,7 +118,8 @@ def _cleanup() -> int:
     from hook import cleanup, context
 
     try:
-        cleanup.cleanup(context.from_environment(), os.environ.get("HOOK_JOB", ""))
+        left = {"job": os.environ.get("HOOK_JOB", ""), "pod": os.environ.get("TEST_POD", "")}
+        cleanup.cleanup(context.from_environment(), **left)
     except Exception as e:
         # Whatever it is must not block helm uninstall; its text may hold a credential.
         log.warning(f"The clean-up ended early ({type(e).__name__}). {cleanup.BY_HAND}")

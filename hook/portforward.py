@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -13,6 +14,9 @@ from hook.errors import AuthError, ConfigurationError, UnreachableError
 
 if TYPE_CHECKING:
     from ssl import SSLContext
+
+_FAREWELL = 4.0
+"""Seconds for a connection to end: websocket-client waits 3 for the other side's farewell."""
 
 
 def pod_behind(cluster: RealCluster, namespace: str, service: str, port: int) -> tuple[str, int]:
@@ -65,13 +69,14 @@ class Tunnel:
         self._namespace = namespace
         self._find = find
         self.pod = ""
+        self._connections: list[threading.Thread] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
 
     def __enter__(self) -> "Tunnel":
         """Start listening. Raises UnreachableError when the API server refuses to forward, and what ``find`` raises."""
         try:
-            self._forward()[0].close()
+            _end(self._forward()[0])
         except ConnectionError:
             self._listener.close()
             raise UnreachableError(
@@ -86,6 +91,9 @@ class Tunnel:
 
     def __exit__(self, *_: object) -> None:
         self._listener.close()
+        until = time.monotonic() + _FAREWELL
+        for thread in self._connections:
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _forward(self) -> tuple[Any, int]:
         self.pod, port = self._find()
@@ -98,7 +106,9 @@ class Tunnel:
                 near, _ = self._listener.accept()
             except OSError:
                 return  # closed: the tunnel has ended
-            threading.Thread(target=self._serve, args=(near,), daemon=True).start()
+            thread = threading.Thread(target=self._serve, args=(near,), daemon=True)
+            self._connections = [t for t in self._connections if t.is_alive()] + [thread]
+            thread.start()
 
     def _serve(self, near: socket.socket) -> None:
         with near:
@@ -111,7 +121,17 @@ class Tunnel:
             back.start()
             _pump(near, far)
             back.join()
-            far.close()
+            _end(handle)
+
+
+def _end(handle: Any) -> None:
+    """Close a port-forward. The client's own thread does it, unless a broken connection has ended that thread."""
+    handle.close()
+    until = time.monotonic() + _FAREWELL
+    while handle.websocket.sock is not None and time.monotonic() < until:
+        time.sleep(0.02)
+    if handle.websocket.sock is not None:
+        handle.websocket.shutdown()
 
 
 def _pump(source: Any, sink: Any) -> None:

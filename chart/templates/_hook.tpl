@@ -1,8 +1,8 @@
-{{- /* (dict "events" "pre-install,..." "weight" 0 "log" "hook-failed"): the annotations of a hook object. */ -}}
+{{- /* (dict "events" "pre-install,..." "weight" 0 "log" "hook-failed" "keep" false): the annotations of a hook object. */ -}}
 {{- define "gitops-runtime-auth.hookAnnotations" -}}
 helm.sh/hook: {{ .events }}
 helm.sh/hook-weight: {{ .weight | quote }}
-helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+helm.sh/hook-delete-policy: before-hook-creation{{ if not .keep }},hook-succeeded{{ end }}
 {{- with .log }}
 helm.sh/hook-output-log-policy: {{ . }}
 {{- end }}

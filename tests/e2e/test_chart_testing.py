@@ -1,8 +1,12 @@
-"""``ct install`` on a real cluster: every chart/ci case installs, passes ``helm test`` and goes, under `restricted`."""
+"""``ct install --upgrade`` on a real cluster, under Pod Security `restricted`.
+
+Every chart/ci case installs, passes ``helm test`` and goes, from nothing and as an upgrade of the previous chart.
+"""
 
 import base64
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +18,7 @@ from tests.chart import helm
 from tests.e2e.runtime import BLOCK, CHART, CONFIG, IMAGE, Runtime, runtime
 
 PASSWORD = "a-password"
+ROOT = Path(CHART).parent
 REPOSITORY, _, TAG = IMAGE.rpartition(":")
 
 
@@ -34,9 +39,8 @@ def place() -> Iterator[Runtime]:
         yield made
 
 
-def _chart(folder: Path, place: Runtime) -> Path:
-    """A copy whose ci cases name what this cluster has; no Prometheus operator, no proxy, no vendor's image."""
-    chart = Path(shutil.copytree(CHART, folder / "chart"))
+def _adapt(chart: Path, place: Runtime) -> None:
+    """Let the ci cases name what this cluster has; no Prometheus operator, no proxy, no vendor's image."""
     token = place.cluster.get(secret_path(place.name, "my-argo-cd-token")) or {}
     replaced = {
         "an-api-key": base64.b64decode(token["data"]["token"]).decode(),
@@ -55,27 +59,45 @@ def _chart(folder: Path, place: Runtime) -> Path:
         for old, new in replaced.items():
             text = text.replace(old, new)
         case.write_text(text, encoding="utf-8")
-    return chart
+
+
+def _git(folder: Path, *words: str) -> None:
+    who = ("-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false")
+    subprocess.run(["git", "-C", folder, *who, *words], check=True, capture_output=True)
+
+
+def _history(folder: Path, place: Runtime) -> Path:
+    """A repository with the last other chart on ``origin/main`` and the present one after it."""
+    before = folder / "before"
+    before.mkdir()
+    log = subprocess.run(["git", "log", "-2", "--format=%H", "--", "chart"], cwd=ROOT, check=True, capture_output=True)
+    changed = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", "chart"], cwd=ROOT, check=False).returncode
+    previous = log.stdout.decode().split()[0 if changed else -1]
+    archive = subprocess.run(["git", "archive", previous, "chart"], cwd=ROOT, check=True, capture_output=True).stdout
+    subprocess.run(["tar", "-x"], cwd=before, input=archive, check=True)
+    _adapt(before / "chart", place)
+    _git(before, "init", "-q", "-b", "main")
+    _git(before, "add", ".")
+    _git(before, "commit", "-qm", "before")
+    subprocess.run(["git", "clone", "-q", before, folder / "now"], check=True)
+    now = folder / "now"
+    shutil.copytree(CHART, now / "chart", dirs_exist_ok=True)
+    _adapt(now / "chart", place)
+    (now / "chart" / ".now").touch()
+    _git(now, "add", ".")
+    _git(now, "commit", "-qm", "now")
+    return now
 
 
 def test_ct_install(place: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "KUBECONFIG", CONFIG)
+    monkeypatch.chdir(_history(tmp_path, place))
     extra = f"--set=image.repository={REPOSITORY} --set=image.tag={TAG} --set={BLOCK}.server.svc=argocd-server.argocd"
-    run = helm.run(
-        "ct",
-        "install",
-        "--config",
-        helm.CHART.parent / "ct.yaml",
-        "--charts",
-        _chart(tmp_path, place),
-        "--namespace",
-        place.name,
-        "--helm-extra-set-args",
-        extra,
-    )
+    config = ("--config", ROOT / "ct.yaml", "--charts", "chart", "--namespace", place.name)
+    run = helm.run("ct", "install", "--upgrade", *config, "--helm-extra-set-args", extra)
     sys.stdout.write(run.out)
     assert run.code == 0, run.out + run.err
-    assert run.out.count("Installing chart with values file") == 5
+    assert run.out.count("Installing chart with values file") == 10
     left = place.cluster.get(f"/api/v1/namespaces/{place.name}/secrets") or {}
     assert "argocd-token" not in {secret["metadata"]["name"] for secret in left["items"]}
     assert [key.id for key in place.argocd.account(f"{place.name}-robot", place.session).keys] == ["ct"]

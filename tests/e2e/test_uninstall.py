@@ -22,8 +22,11 @@ def test_no_key_and_no_secret_stay(surroundings: Runtime, program: str) -> None:
     assert len(surroundings.keys()) == 1
     said = surroundings.helm("test", "r", program=program)
     assert said.count("  accepted") == 7, said  # one for app-proxy, environment and file of the other three
+    assert said.count("  accepted") < surroundings.helm("test", "r", "--logs", program=program).count("  accepted")
     surroundings.helm("uninstall", "r", program=program)
     assert surroundings.keys() == []
+    left = surroundings.cluster.get(f"/api/v1/namespaces/{surroundings.name}/pods") or {}
+    assert "r-auth-verify" not in {pod["metadata"]["name"] for pod in left["items"]}
     assert surroundings.cluster.get(secret_path(surroundings.name, store.NAME)) is None
 
 

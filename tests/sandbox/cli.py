@@ -7,6 +7,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -99,20 +100,23 @@ def up() -> None:
         if STATE.exists():
             with step("clearing what an earlier run left"):
                 down()
-        with step("control plane"):
+        with step("network and certificates"):
             network.up()
             pki.make(controlplane.PORT)
             node.start_containerd()
-            controlplane.start_etcd()
-            controlplane.start_apiserver()
-            controlplane.start_controllers()
-        with step("images"):
-            for archive in archives:
-                images.load(archive)
+        with ThreadPoolExecutor() as pool:  # the images are on their way while the API server starts and takes Argo CD
+            loads = [pool.submit(images.load, archive) for archive in archives]
+            with step("API server and controllers"):
+                controlplane.start_etcd()
+                controlplane.start_apiserver()
+                controlplane.start_controllers()
+            with step("Argo CD's manifests"):
+                argocd.apply()
+            with step("images"):
+                for load in loads:
+                    load.result()
         with step("node"):
             node.start_kubelet()
-        with step("Argo CD's manifests"):
-            argocd.apply()
     with step("Argo CD's server"):
         argocd.wait()
     print(f"The sandbox is up ({time.monotonic() - began:.0f} s). KUBECONFIG={KUBECONFIG}", file=sys.stderr)

@@ -34,8 +34,8 @@ def metrics(release: Runtime) -> list[dict[str, float]]:
     return [{name: float(value) for name, value in pairs} for pairs in lines]
 
 
-# A restarted Argo CD takes this test's own port-forward with it, and the client leaves its socket to the collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+# A restarted Argo CD ends the thread of the Kubernetes client that forwards to it.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_soak() -> None:
     chance, done = random.Random(SEED), Counter[str]()
     with runtime("soak") as release:

@@ -8,6 +8,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -66,6 +67,10 @@ class Handle:
 
     def close(self) -> None:
         self._socket.close()
+
+    @property
+    def websocket(self) -> Any:
+        return SimpleNamespace(sock=None if self._socket.fileno() == -1 else self._socket)
 
 
 class FakeCluster:

@@ -91,19 +91,20 @@ def test_a_second_name_of_the_same_argocd_keeps_the_present_key(world: World) ->
 
 def test_cleanup_revokes_and_deletes(world: World) -> None:
     world.run()
-    job = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs/j"
-    world.cluster.objects[job] = {"metadata": {"resourceVersion": "1"}}
-    cleanup.cleanup(world.context(), "j")
+    job, pod = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs/j", f"/api/v1/namespaces/{NAMESPACE}/pods/p"
+    world.cluster.objects.update({path: {"metadata": {"resourceVersion": "1"}} for path in (job, pod)})
+    cleanup.cleanup(world.context(), "j", "p")
     assert world.live() == []
     assert world.cluster.get(SECRET) is None
     assert world.cluster.get(job) is None
+    assert world.cluster.get(pod) is None
     assert world.argocd.logins == ["ok"], "the hook's"
 
 
 def test_cleanup_without_a_good_key_logs_in_once(world: World) -> None:
     world.run()
     world.cluster.delete(SECRET)
-    cleanup.cleanup(world.context(), "")
+    cleanup.cleanup(world.context())
     assert world.live() == []
     assert world.argocd.logins == ["ok", "ok"]
 
@@ -114,7 +115,7 @@ def test_cleanup_with_argocd_gone_names_the_key_and_deletes_the_secret(
     world.run()
     key = world.key()
     monkeypatch.setattr(cleanup, "_ARGOCD_SECONDS", 0.0)
-    cleanup.cleanup(world.context(Plan("argocd GET /api/v1/account/NAME", "refused")), "")
+    cleanup.cleanup(world.context(Plan("argocd GET /api/v1/account/NAME", "refused")))
     assert key in said.text
     assert "delete-token" in said.text
     assert world.cluster.get(SECRET) is None
@@ -123,7 +124,7 @@ def test_cleanup_with_argocd_gone_names_the_key_and_deletes_the_secret(
 def test_cleanup_leaves_a_foreign_secret(world: World) -> None:
     world.run()
     world.cluster.objects[SECRET]["metadata"]["labels"] = {}
-    cleanup.cleanup(world.context(), "")
+    cleanup.cleanup(world.context())
     assert world.cluster.get(SECRET) is not None
 
 
