@@ -149,8 +149,12 @@ class Keeper:
         if self._replaced_since is None:
             # What an upgrade replaced is the post-upgrade hook's; where there are no hooks, it is done later.
             self._replaced_since, self._moved_due = now, now + context.settings.timeout + 60
-        mine = [e for e in stored.previous if handover.same_place(e, stored.current)]
-        moved = [e for e in stored.previous if e not in mine] if now >= self._moved_due else []
+        moved = [
+            e for e in stored.previous if context.owner.owns(e.key_id()) and not handover.same_place(e, stored.current)
+        ]
+        mine = [e for e in stored.previous if e not in moved]  # or somebody's junk
+        if now < self._moved_due:
+            moved = []
         if not mine and not moved:
             return False
         if context.settings.restart_consumers:

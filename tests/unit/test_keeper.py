@@ -75,9 +75,15 @@ def test_consumers_restart_even_where_nothing_tells_of_the_old_key(world: World,
     assert world.live() == [world.key()]
 
 
-def test_what_somebody_wrote_into_the_secret_is_dropped_and_never_sent_anywhere(world: World, make: Make) -> None:
+@pytest.mark.parametrize("kept", ["with-state", "alone"])
+def test_what_somebody_wrote_into_the_secret_is_dropped_and_never_sent_anywhere(
+    world: World, make: Make, kept: str
+) -> None:
     world.run()
-    world.cluster.objects[SECRET]["data"]["token"] = base64.b64encode("schlüssel".encode()).decode()
+    data = world.cluster.objects[SECRET]["data"]
+    data["token"] = base64.b64encode("schlüssel".encode()).decode()
+    if kept == "alone":
+        del data["state"]
     assert not make().check().again_soon
     assert store.content(world.cluster.get(SECRET), "runtime").previous == ()
 
