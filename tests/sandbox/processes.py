@@ -12,6 +12,8 @@ from tests.sandbox.network import inside
 from tests.sandbox.paths import LOGS, STATE
 
 _RECORDS = STATE / "run"
+_CHILDREN: list[subprocess.Popen[bytes]] = []
+"""Kept, for a forgotten Popen warns that its child lives on: here it shall."""
 
 
 def start(
@@ -33,6 +35,7 @@ def start(
             cwd="/",
             env={**os.environ, **(env or {})},
         )
+    _CHILDREN.append(process)
     record = {"pid": process.pid, "started": _started(process.pid)}
     (_RECORDS / f"{name}.json").write_text(json.dumps(record))
 

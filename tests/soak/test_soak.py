@@ -1,4 +1,4 @@
-"""Life compressed: keys revoked, Secrets deleted and spoilt, Argo CD restarted, at random, for SOAK_SECONDS.
+"""Life compressed: keys revoked, Secrets deleted and spoilt, servers restarted, at random, for SOAK_SECONDS.
 
 Always: no stale key, one live key, no failed login, memory flat. 180 seconds, or an hour with ``make soak``.
 Two keepers run, as an upgrade has for a moment.
@@ -18,6 +18,7 @@ from hook import store
 from hook.cluster import ConflictError, secret_path
 from hook.errors import AuthError
 from tests.e2e.runtime import Runtime, runtime, within
+from tests.sandbox import controlplane, processes
 
 SECONDS = float(os.environ.get("SOAK_SECONDS") or 180)
 SEED = int(os.environ.get("SOAK_SEED") or 6)
@@ -59,14 +60,21 @@ def test_soak() -> None:
                 release.cluster.delete(f"{pods}/{pod['metadata']['name']}")
             within(STALE_AFTER, release.works)
 
+        def restart_apiserver() -> None:
+            processes.stop("kube-apiserver")
+            controlplane.start_apiserver()
+            within(STALE_AFTER, release.works)
+
         deeds: dict[str, tuple[int, Callable[[], None]]] = {
             "revoke": (30, revoke),
             "delete": (30, lambda: release.cluster.delete(secret)),
             "both": (10, lambda: (revoke(), release.cluster.delete(secret))[1]),
             "empty": (10, lambda: spoil({})),
             "garbage": (10, lambda: spoil({"token": base64.b64encode(b"\xffjunk").decode()})),
-            "restart": (2, restart_argocd),
+            "restart Argo CD": (2, restart_argocd),
         }
+        if not os.environ.get("E2E_KUBECONFIG"):
+            deeds["restart Kubernetes"] = (1, restart_apiserver)
         within(STALE_AFTER, release.one_key)
         began, first = time.monotonic(), [m["process_resident_memory_bytes"] for m in metrics(release)]
         while time.monotonic() - began < SECONDS:
