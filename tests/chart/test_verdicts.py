@@ -4,6 +4,7 @@ A file of ok/ or bad/ says in its first line what it proves. In bad/, each line 
 must print (and no other), and ``# hook:`` is what the hook says.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from hook import overrides, settings, values
 from hook.errors import ConfigurationError
 from tests.chart import helm
 
+Record = Callable[[str, object], None]
 HERE = Path(__file__).parent
 OK = sorted((HERE / "ok").glob("*.yaml"))
 BAD = sorted((HERE / "bad").glob("*.yaml"))
@@ -32,16 +34,17 @@ def _marked(text: str, mark: str) -> list[str]:
 
 
 @pytest.mark.parametrize("path", OK, ids=lambda p: p.stem)
-def test_accepted_three_times(path: Path) -> None:
+def test_accepted_three_times(path: Path, record_property: Record) -> None:
     text = path.read_text(encoding="utf-8")
     three, four = (helm.render(text, helm=name) for name in helm.HELMS)
     assert _hook(path) is None
     key = str
     assert sorted(three, key=key) == sorted(four, key=key)
+    record_property("alike", ("accepted", 0))
 
 
 @pytest.mark.parametrize("path", BAD, ids=lambda p: p.stem)
-def test_refused_three_times_in_pinned_words(path: Path) -> None:
+def test_refused_three_times_in_pinned_words(path: Path, record_property: Record) -> None:
     text = path.read_text(encoding="utf-8")
     expected = _marked(text, "# helm: ")
     assert expected
@@ -50,6 +53,7 @@ def test_refused_three_times_in_pinned_words(path: Path) -> None:
         assert (run.code, run.out) == (1, "")
         assert run.refusals() == expected
     assert [_hook(path)] == _marked(text, "# hook: ")
+    record_property("alike", ("refused", len(expected)))
 
 
 @pytest.mark.parametrize("name", helm.HELMS)

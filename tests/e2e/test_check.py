@@ -90,13 +90,13 @@ def place() -> Iterator[Place]:
 
 
 def check(
-    *sets: str, outside: str = OUTSIDE, seconds: int = 30, **values: str
+    *sets: str, auth: dict[str, str], outside: str = OUTSIDE, seconds: int = 30
 ) -> tuple[int, dict[str, dict[str, str]]]:
     """Run the command and return its exit code and its rows by name."""
     block = "global.external-arg-cd"
     lines = [f"{block}.server.svc=argocd-server.argocd", f"{block}.server.caSecretKeyRef.name=argocd-ca"]
     lines += [f"{block}.server.caSecretKeyRef.key=ca.crt", *sets]
-    lines += [f"{block}.auth.{key.replace('__', '.')}={value}" for key, value in values.items()]
+    lines += [f"{block}.auth.{key.replace('__', '.')}={value}" for key, value in auth.items()]
     command = [sys.executable, "-m", "hook", "check", "-n", NAMESPACE, "--kubeconfig", CONFIG, "-o", "json"]
     command += ["--timeout", str(seconds), *(["--server", outside] if outside else [])]
     for line in lines:
@@ -120,7 +120,7 @@ def only_failure(rows: dict[str, dict[str, str]]) -> dict[str, str]:
 
 def test_a_good_account_is_ready_and_nothing_was_changed(place: Place) -> None:
     place.account("check-good", "apiKey, login")
-    code, rows = check(**account("check-good"))
+    code, rows = check(auth=account("check-good"))
     assert code == 0
     assert {name for name, row in rows.items() if row["state"] != "ok"} == {"RBAC role"}
     assert place.argocd.account("check-good", place.session).keys == ()
@@ -139,7 +139,7 @@ def test_what_an_account_lacks_is_one_row(
     place: Place, name: str, capabilities: str, enabled: bool, row: str, remedy: str
 ) -> None:
     place.account(name, capabilities, enabled=enabled)
-    code, rows = check(**account(name))
+    code, rows = check(auth=account(name))
     failed = only_failure(rows)
     assert (code, failed["name"]) == (77, row)
     assert remedy in failed["remedy"]
@@ -150,15 +150,15 @@ def test_a_wrong_password_and_an_unknown_account_are_refused_logins(place: Place
     place.secret("check-wrong", password="not-it")
     place.secret("check-nobody", password="whatever")
     for name in ("check-wrong", "check-nobody"):
-        code, rows = check(**account(name))
+        code, rows = check(auth=account(name))
         assert (code, only_failure(rows)["name"]) == (77, "Login")
 
 
 @pytest.mark.usefixtures("place")
 def test_a_missing_secret_and_a_missing_key_are_named() -> None:
-    code, rows = check(**account("check-absent"))
+    code, rows = check(auth=account("check-absent"))
     assert (code, only_failure(rows)["name"]) == (78, "Credential")
-    code, rows = check(**{**account("argocd-ca"), "username": "admin"})
+    code, rows = check(auth={**account("argocd-ca"), "username": "admin"})
     assert (code, only_failure(rows)["name"]) == (78, "Credential")
 
 
@@ -167,13 +167,13 @@ def test_tokens_are_judged(place: Place) -> None:
     token = place.argocd.create_key("check-token", "check-e2e", place.session)
     ref = {"type": "token", "tokenSecretKeyRef__name": "check-key", "tokenSecretKeyRef__key": "token"}
     place.secret("check-key", token=token)
-    assert check(**ref)[0] == 0
+    assert check(auth=ref)[0] == 0
     place.argocd.delete_key("check-token", "check-e2e", place.session)
-    code, rows = check(**ref)
+    code, rows = check(auth=ref)
     assert (code, only_failure(rows)["name"]) == (77, "Token")
     assert "check-key" in only_failure(rows)["remedy"]
     place.secret("check-key", token=place.session)
-    code, rows = check(**ref)
+    code, rows = check(auth=ref)
     assert (code, only_failure(rows)["name"]) == (78, "Credential")
 
 
@@ -181,7 +181,7 @@ def test_a_foreign_secret_is_a_failure_of_its_own(place: Place) -> None:
     place.account("check-foreign", "apiKey, login")
     place.secret("argocd-token", token="x")
     try:
-        code, rows = check(**account("check-foreign"))
+        code, rows = check(auth=account("check-foreign"))
         assert (code, only_failure(rows)["name"]) == (78, "API key Secret")
         assert rows["apiKey"]["state"] == "ok"
     finally:
@@ -190,12 +190,12 @@ def test_a_foreign_secret_is_a_failure_of_its_own(place: Place) -> None:
 
 def test_an_unverified_certificate_stops_the_password(place: Place) -> None:
     place.account("check-tls", "apiKey, login")
-    code, rows = check("global.external-arg-cd.server.caSecretKeyRef.name=absent", **account("check-tls"))
+    code, rows = check("global.external-arg-cd.server.caSecretKeyRef.name=absent", auth=account("check-tls"))
     assert (code, only_failure(rows)["name"]) == (78, "Certificate")
     assert rows["Login"]["state"] == "skipped"
 
 
 def test_an_unreachable_argocd_is_69(place: Place) -> None:
     place.account("check-away", "apiKey, login")
-    code, rows = check(outside="https://127.0.0.1:9", seconds=3, **account("check-away"))
+    code, rows = check(outside="https://127.0.0.1:9", seconds=3, auth=account("check-away"))
     assert (code, only_failure(rows)["name"]) == (69, "Argo CD")

@@ -42,7 +42,7 @@ def refused(place: Runtime) -> Iterator[Runtime]:
 
 
 def kubectl(*words: str) -> str:
-    command = [tools.which("kubectl"), f"--kubeconfig={CONFIG}", *words]
+    command = [str(tools.which("kubectl")), f"--kubeconfig={CONFIG}", *words]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 

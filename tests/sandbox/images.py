@@ -99,7 +99,7 @@ def _ensure_base() -> None:
 def buildah(*arguments: str | Path) -> str:
     """Run buildah on the sandbox's own image store, without a container engine."""
     environment = {**os.environ, "STORAGE_DRIVER": "overlay", "BUILDAH_ISOLATION": "chroot", "BUILDAH_FORMAT": "docker"}
-    store = ["--root", CACHE / "buildah", "--runroot", CACHE / "buildah-run"]
+    store: list[str | Path] = ["--root", CACHE / "buildah", "--runroot", CACHE / "buildah-run"]
     return run(["buildah", *store, *arguments], env=environment)
 
 

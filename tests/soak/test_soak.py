@@ -48,6 +48,10 @@ def test_soak() -> None:
             if entry and entry.key_id():
                 release.argocd.delete_key(entry.account, entry.key_id(), release.session)
 
+        def both() -> None:
+            revoke()
+            release.cluster.delete(secret)
+
         def spoil(data: dict[str, str]) -> None:
             found = release.cluster.get(secret)
             if found:
@@ -68,7 +72,7 @@ def test_soak() -> None:
         deeds: dict[str, tuple[int, Callable[[], None]]] = {
             "revoke": (30, revoke),
             "delete": (30, lambda: release.cluster.delete(secret)),
-            "both": (10, lambda: (revoke(), release.cluster.delete(secret))[1]),
+            "both": (10, both),
             "empty": (10, lambda: spoil({})),
             "garbage": (10, lambda: spoil({"token": base64.b64encode(b"\xffjunk").decode()})),
             "restart Argo CD": (2, restart_argocd),

@@ -34,7 +34,7 @@ class FakeArgoCD:
         self.version = "v3.6.1+abc"
         self.role = "yes"
         self.good_tokens = {SESSION}
-        self.login_says = (200, {"token": SESSION})
+        self.login_says: tuple[int, dict[str, Any]] = (200, {"token": SESSION})
         self.asked: list[str] = []
 
     def answer(self, request: httpx.Request) -> httpx.Response:

@@ -12,6 +12,7 @@ from hook.context import Context
 from hook.errors import ConfigurationError, KeyRefusedError, LoginRefusedError, PrivilegeError, UnreachableError
 from hook.keeper import Keeper
 from hook.refusals import Refusals
+from hook.retry import Deadline
 from tests.unit.fakes.faults import Plan
 from tests.unit.fakes.world import NAMESPACE, SECRET, World
 
@@ -145,8 +146,8 @@ def _once(kept: Keeper) -> None:
     kept.check()
 
 
-def keeper_deadline() -> "keep.Deadline":
-    return keep.Deadline(0)
+def keeper_deadline() -> Deadline:
+    return Deadline(0)
 
 
 def test_a_disabled_account_costs_no_login_and_keeps_its_key(world: World, make: Make) -> None:
