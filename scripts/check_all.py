@@ -51,7 +51,7 @@ CHECKS = (
     Check("chart", "helm lint", ("helm", "lint", "chart")),
     Check("chart", "helm unittest", ("helm", "unittest", "--strict", "-f", "tests/**/*_test.yaml", "chart")),
     Check("chart", "ct lint", ("ct", "lint", "--config", "ct.yaml")),
-    Check("chart", "values contract", _pytest("tests/chart")),
+    Check("chart", "values contract", _pytest("-nauto", "tests/chart")),
     Check("unit", "unit tests", _pytest("tests/unit")),
     Check("docs", "documentation", _pytest("tests/docs")),
     Check("cluster", "sandbox", _sandbox("up")),

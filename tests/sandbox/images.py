@@ -18,6 +18,7 @@ REDIS_IMAGE = "localhost/redis:debian"
 CONTAINERD_SOCKET = STATE / "containerd.sock"
 
 _ARCHIVES = CACHE / "images"
+_KEPT = 4
 _RECIPES = Path(__file__).parent / "recipes"
 
 
@@ -46,12 +47,20 @@ def _ensure(name: str, recipe: Path, files: dict[str, Path], context: Path | Non
     for target, source in sorted(files.items()):
         # A cached program's real path holds the hash of its recipe; everything else is small enough to read.
         key.update(target.encode() + (str(source.resolve()).encode() if context is None else source.read_bytes()))
-    archive = _ARCHIVES / f"{name.replace('/', '_').replace(':', '_')}-{key.hexdigest()[:16]}.tar"
+    stem = name.replace("/", "_").replace(":", "_")
+    archive = _ARCHIVES / f"{stem}-{key.hexdigest()[:16]}.tar"
     if not archive.exists():
         _ensure_base()
         with step(f"building image {name}"):
             _build(name, recipe, files, archive, context)
+        _prune(stem)
     return archive
+
+
+def _prune(stem: str) -> None:
+    """Keep the newest archives of an image: a few, for those who go back and forth between branches."""
+    for old in sorted(_ARCHIVES.glob(f"{stem}-*.tar"), key=lambda p: -p.stat().st_mtime)[_KEPT:]:
+        old.unlink()
 
 
 def _build(name: str, recipe: Path, files: dict[str, Path], archive: Path, context: Path | None) -> None:
