@@ -8,7 +8,7 @@ IMAGE ?= localhost/gitops-runtime-auth:dev
 ENGINE ?= docker
 VERSION := $(shell sed -n 's/^version: //p' chart/Chart.yaml)
 
-.PHONY: help demo test test-fast test-chart test-e2e test-faults soak lint format generate image release-check up down venv
+.PHONY: help demo test test-fast test-chart test-e2e test-faults soak bench lint format generate image release-check up down venv
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -37,6 +37,9 @@ test-faults: up ## Faults between hook and servers; FULL=1 for all of them
 
 soak: up ## An hour of revocations, deletions and restarts (SOAK_SECONDS)
 	@SOAK_SECONDS=$${SOAK_SECONDS:-3600} $(PY) -m pytest -s tests/soak
+
+bench: up ## What it costs, beside what people do today; writes docs/performance.*
+	@$(PY) -m tests.bench
 
 format: venv ## Format the Python code
 	@$(VENV)/bin/ruff format -q . && $(VENV)/bin/ruff check -q --fix .

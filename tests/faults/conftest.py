@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.place import Release, Site
+from tests.faults.place import Release, Site, identity
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +22,6 @@ def release(site: Site, tmp_path: Path) -> Callable[[], Release]:
     def make() -> Release:
         account, password = site.account()
         namespace = site.namespace()
-        return Release(site, tmp_path / namespace, account, password, namespace, site.identity(namespace))
+        return Release(site, tmp_path / namespace, account, password, namespace, identity(site.cluster, namespace))
 
     return make

@@ -99,23 +99,6 @@ class Site:
         self._namespaces.append(name)
         return name
 
-    def identity(self, namespace: str) -> str:
-        """Make the hook's ServiceAccount with the chart's Role in ``namespace``; return a token of it."""
-        accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
-        self.cluster.create(accounts, {"metadata": {"name": "hook"}})
-        self.cluster.create(f"{RBAC}/{namespace}/roles", {"metadata": {"name": "hook"}, "rules": RULES})
-        self.cluster.create(
-            f"{RBAC}/{namespace}/rolebindings",
-            {
-                "metadata": {"name": "hook"},
-                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "hook"},
-                "subjects": [{"kind": "ServiceAccount", "name": "hook", "namespace": namespace}],
-            },
-        )
-        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-        token: str = self.cluster.create(f"{accounts}/hook/token", request)["status"]["token"]
-        return token
-
     def close(self) -> None:
         """Remove accounts and namespaces."""
         self.cluster.patch(CM, {"data": dict.fromkeys(self._cm_keys)})
@@ -124,6 +107,24 @@ class Site:
         self.argocd.logout(self._session)
         self.argocd.close()
         self.cluster._client.close()
+
+
+def identity(cluster: RealCluster, namespace: str) -> str:
+    """Make the hook's ServiceAccount with the chart's Role in ``namespace``; return a token of it."""
+    accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
+    cluster.create(accounts, {"metadata": {"name": "hook"}})
+    cluster.create(f"{RBAC}/{namespace}/roles", {"metadata": {"name": "hook"}, "rules": RULES})
+    cluster.create(
+        f"{RBAC}/{namespace}/rolebindings",
+        {
+            "metadata": {"name": "hook"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "hook"},
+            "subjects": [{"kind": "ServiceAccount", "name": "hook", "namespace": namespace}],
+        },
+    )
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    token: str = cluster.create(f"{accounts}/hook/token", request)["status"]["token"]
+    return token
 
 
 @dataclass

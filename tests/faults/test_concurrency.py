@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.faults.place import Release, Site
+from tests.faults.place import Release, Site, identity
 from tests.faults.proxy import FaultProxy
 from tests.sandbox.tools import CURRENT
 
@@ -26,7 +26,7 @@ def test_many_releases_at_once(site: Site, tmp_path: Path) -> None:
     def make(_: int) -> Release:
         namespace = site.namespace()
         folder = tmp_path / namespace
-        return Release(site, folder, account, password, namespace, site.identity(namespace), timeout=300)
+        return Release(site, folder, account, password, namespace, identity(site.cluster, namespace), timeout=300)
 
     releases = [make(n) for n in range(RELEASES)]
     argocd = FaultProxy("argocd", site.argocd_at, site.tls)

@@ -1,0 +1,1 @@
+"""Measures what the product costs, beside what people do today: ``make bench``."""
