@@ -2,10 +2,10 @@
 
 import re
 
-from tests.sandbox import images
+from tests.sandbox import images, tools
 from tests.sandbox.controlplane import kubectl
+from tests.sandbox.paths import STATE
 from tests.sandbox.shell import wait_for
-from tests.sandbox.tools import module_folder
 
 NAMESPACE = "argocd"
 _OFF = (
@@ -15,11 +15,13 @@ _OFF = (
     "argocd-repo-server",
 )
 """Nothing here needs SSO, notifications, application sets or rendered sources."""
+_VERSION = STATE / "argocd-version"
 
 
 def apply() -> None:
     """Create what is missing; settings that somebody changed in argocd-cm stay (the manifests leave them out)."""
-    manifests = module_folder("argocd", "github.com/argoproj/argo-cd/v3") / "manifests" / "install.yaml"
+    folder = tools.module_folder(tools.ARGOCD_LINES[tools.ARGOCD], "github.com/argoproj/argo-cd/v3")
+    manifests = folder / "manifests" / "install.yaml"
     text = re.sub(r"image: \S*argoproj/argocd:\S+", f"image: {images.ARGOCD_IMAGE}", manifests.read_text())
     text = re.sub(r"image: \S*/redis:\S+", f"image: {images.REDIS_IMAGE}", text)
     text = text.replace("imagePullPolicy: Always", "imagePullPolicy: IfNotPresent")
@@ -29,6 +31,12 @@ def apply() -> None:
         kubectl("create", "namespace", NAMESPACE)
     kubectl("-n", NAMESPACE, "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=text)
     kubectl("-n", NAMESPACE, "scale", "deployment", *_OFF, "--replicas=0")
+    _VERSION.write_text(tools.ARGOCD)
+
+
+def is_wanted() -> bool:
+    """Tell whether the sandbox has the version of Argo CD that SANDBOX_ARGOCD asks for."""
+    return _VERSION.exists() and _VERSION.read_text() == tools.ARGOCD
 
 
 def wait() -> None:

@@ -95,7 +95,7 @@ def up() -> None:
     tools.ensure_clients()
     tools.ensure(tools.SERVERS)
     archives = images.ensure()
-    fresh = not all(processes.running(name) for name in _SERVERS)
+    fresh = not all(processes.running(name) for name in _SERVERS) or not argocd.is_wanted()
     if fresh:
         if STATE.exists():
             with step("clearing what an earlier run left"):

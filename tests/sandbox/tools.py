@@ -27,8 +27,11 @@ _HELM3_FLAGS = (
     )
     + " -X helm.sh/helm/v3/internal/version.version=v3.22.0"
 )
-ARGOCD = "3.6.1"
-ARGOCD_OLD = "3.2.11"
+ARGOCD_LINES = {"3.6.1": "argocd", "3.2.11": "argocd-3.2"}
+"""Versions of Argo CD that the sandbox can have, and the folder of each one's go.mod."""
+ARGOCD = os.environ.get("SANDBOX_ARGOCD") or "3.6.1"
+if ARGOCD not in ARGOCD_LINES:
+    sys.exit(f"sandbox: SANDBOX_ARGOCD={ARGOCD} is none of {', '.join(ARGOCD_LINES)}")
 
 
 @dataclass(frozen=True)
@@ -45,11 +48,6 @@ def _kubernetes(name: str) -> Tool:
     return Tool(name, "kubernetes", f"k8s.io/kubernetes/cmd/{name}", _KUBERNETES_FLAGS)
 
 
-def _argocd(name: str, module: str, version: str) -> Tool:
-    flag = f"-X github.com/argoproj/argo-cd/v3/common.version={version}"
-    return Tool(name, module, "github.com/argoproj/argo-cd/v3/cmd", flag)
-
-
 CLIENTS = (
     Tool("helm", "helm3", "helm.sh/helm/v3/cmd/helm", _HELM3_FLAGS),
     Tool("helm4", "helm4", "helm.sh/helm/v4/cmd/helm", "-X helm.sh/helm/v4/internal/version.version=v4.3.1"),
@@ -58,14 +56,18 @@ CLIENTS = (
     Tool("helm-docs", "helm-docs", "github.com/norwoodj/helm-docs/cmd/helm-docs"),
     Tool("actionlint", "actionlint", "github.com/rhysd/actionlint/cmd/actionlint"),
     _kubernetes("kubectl"),
-    _argocd("argocd", "argocd", ARGOCD),
+    Tool(
+        "argocd",
+        ARGOCD_LINES[ARGOCD],
+        "github.com/argoproj/argo-cd/v3/cmd",
+        f"-X github.com/argoproj/argo-cd/v3/common.version={ARGOCD}",
+    ),
 )
 SERVERS = (
     *(_kubernetes(f"kube-{part}") for part in ("apiserver", "controller-manager", "scheduler", "proxy")),
     _kubernetes("kubelet"),
     Tool("coredns", "coredns", "github.com/coredns/coredns"),
 )
-OLD_ARGOCD = _argocd("argocd-old", "argocd-old", ARGOCD_OLD)
 
 CURRENT = CACHE / "bin" / "current"
 """Links to the programs of this checkout's recipes: the folder for PATH."""
