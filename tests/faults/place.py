@@ -154,11 +154,15 @@ class Release:
     keys: list[str] = field(default_factory=list)
     said: str = ""
     server: dict[str, Any] = field(default_factory=dict)
+    cluster: str = ""
+    """Set: another cluster, of the same API server, whose CA bundle differs from the real one's."""
 
     def __post_init__(self) -> None:
         for part in ("settings", "credential", "ca", "key", "serviceaccount"):
             (self.folder / part).mkdir(parents=True, exist_ok=True)
         self._ca = self.site.authority.cert_pem.bytes()
+        if self.cluster:
+            self._ca += trustme.CA(organization_name=self.cluster).cert_pem.bytes()
         (self.folder / "serviceaccount" / "ca.crt").write_bytes(self._ca)
         (self.folder / "serviceaccount" / "token").write_text(self.token)
         (self.folder / "ca" / "ca.crt").write_bytes(self._ca)

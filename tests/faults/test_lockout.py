@@ -1,15 +1,21 @@
 """A refused password is sent once, and what Argo CD refuses at once was never looked at."""
 
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from hook.argocd import FASTEST_VERDICT
 from hook.errors import KeyRefusedError
+from hook.settings import Server
+from hook.transport import Transport
 from tests.faults.place import Release, Site
 
 LOGIN = "argocd POST /api/v1/session"
+IN_FLIGHT = 70
+"""Argo CD takes 50 (``util/session``, ``maxConcurrentLoginRequestsCount``) and refuses the others at once."""
 
 
 def test_no_verdict_on_a_password_is_faster_than_the_limit(site: Site) -> None:
@@ -36,3 +42,31 @@ def test_each_run_sends_a_refused_password_once(release: Callable[[], Release]) 
     assert one.secret() is None
     (one.folder / "credential" / "value").write_text(one.password)
     assert one.run().code == 0
+
+
+def test_what_is_refused_faster_than_the_limit_was_never_looked_at(site: Site) -> None:
+    """More right passwords at once than Argo CD takes: every refusal is a fast one and none counts as a failure."""
+    name, password = site.account()
+
+    def log_in(_: int) -> tuple[bool, float]:
+        transport = Transport(Server(site.argocd.url, insecure_skip_verify=True))
+        body, began = {"username": name, "password": password}, 0.0
+        try:
+            transport.send("GET", "/api/version", timeout=60)  # the handshake is not what is timed
+            together.wait(60)
+            began = time.monotonic()
+            transport.send("POST", "/api/v1/session", body=body, timeout=90)
+        except KeyRefusedError:
+            return False, time.monotonic() - began
+        finally:
+            transport.close()
+        return True, time.monotonic() - began
+
+    together = threading.Barrier(IN_FLIGHT)
+    with ThreadPoolExecutor(IN_FLIGHT) as pool:
+        ended = list(pool.map(log_in, range(IN_FLIGHT)))
+    refused = [seconds for accepted, seconds in ended if not accepted]
+    print(f"\n{IN_FLIGHT} logins at once, all right: {len(refused)} refused, the slowest after {max(refused):.2f} s")
+    assert len(refused) > 5, "more than lock an account, if they were looked at"
+    assert max(refused) < FASTEST_VERDICT
+    assert site.argocd.login(name, password), "the account is not locked"
