@@ -5,10 +5,7 @@ import platform
 
 import pytest
 
-from tests.sandbox import cli, tools
-
-# helm, kubectl and argocd are the pinned ones, whatever else is installed.
-os.environ["PATH"] = f"{tools.CURRENT}:{os.environ['PATH']}"
+from tests.sandbox import cli
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,9 +2,9 @@
 
 import base64
 import os
+import re
 import secrets
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,7 +19,11 @@ from hook.laptop import Given, Laptop
 from hook.retry import Deadline
 from hook.settings import Server
 from hook.store import Entry
+from tests.sandbox import tools
 from tests.sandbox.paths import KUBECONFIG
+
+# helm, kubectl and argocd are the pinned ones, whatever else is installed.
+os.environ["PATH"] = f"{tools.CURRENT}:{os.environ['PATH']}"
 
 CONFIG = os.environ.get("E2E_KUBECONFIG") or str(KUBECONFIG)
 OUTSIDE = os.environ.get("E2E_ARGOCD_URL", "")
@@ -110,6 +114,11 @@ class Runtime:
         }
         return [word for key, value in given.items() for word in ("--set", f"{key}={value}")]
 
+    def hook_alone(self, account: str = "", **values: str) -> list[str]:
+        """Return helm's --set arguments for an install of the hook and none of the Deployments."""
+        off = ",".join(f"{service}.enabled=false" for service in ("app-proxy", *CONSUMERS))
+        return [*self.sets(account, **values), "--set", off]
+
     def helm(self, *words: str, program: str = "helm", check: bool = True) -> str:
         """Run helm and return all that it printed."""
         command = [program, *words, "-n", self.name, "--kubeconfig", CONFIG]
@@ -128,6 +137,12 @@ class Runtime:
     def keys(self, account: str = "") -> list[str]:
         """Return the ids of the account's keys, as Argo CD lists them to its admin."""
         return [key.id for key in self.argocd.account(account or self.name, self.session).keys]
+
+    def login_failures(self) -> int:
+        """Return how many logins Argo CD has refused, of all accounts, by its own count."""
+        path = "/api/v1/namespaces/argocd/services/argocd-server-metrics:8083/proxy/metrics"
+        found = re.search(r'^argocd_login_request_total\{status="failure"\} (\d+)', self.text(path), re.MULTILINE)
+        return int(found[1]) if found else 0
 
     def accepts(self, entry: Entry | None) -> bool:
         try:
@@ -200,26 +215,3 @@ def within(seconds: float, condition: Callable[[], bool], what: str = "") -> flo
         assert time.monotonic() - began < seconds, f"not within {seconds} s: {what or condition}"
         time.sleep(0.1)
     return time.monotonic() - began
-
-
-class Client(threading.Thread):
-    """Uses the Runtime's credential every 100 ms, as a pod that reads it anew would, and counts refusals."""
-
-    def __init__(self, runtime: Runtime, credential: Callable[[], Entry | None]) -> None:
-        super().__init__(daemon=True)
-        self._runtime, self._credential = runtime, credential
-        self.uses, self.refusals = 0, 0
-        self._stop_it = threading.Event()
-
-    def run(self) -> None:
-        while not self._stop_it.wait(0.1):
-            self.refusals += not self._runtime.accepts(self._credential())
-            self.uses += 1
-
-    def __enter__(self) -> "Client":
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop_it.set()
-        self.join()

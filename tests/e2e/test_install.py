@@ -1,7 +1,6 @@
 """The main job: ``helm install`` connects a Runtime to a real Argo CD, or refuses and says what to do."""
 
 import json
-import re
 import subprocess
 from collections.abc import Iterator
 
@@ -14,7 +13,6 @@ from tests.sandbox import tools
 
 VARIANTS = ("password inline", "password in a Secret", "token inline", "token in a Secret")
 HELMS = ("helm", "helm4")
-FAILURES = 'argocd_login_request_total{status="failure"}'
 
 
 @pytest.fixture(params=HELMS)
@@ -72,13 +70,6 @@ def values(release: Runtime, variant: str) -> list[str]:
     release.secret("my-credential", mine=secret)
     ref = f"{BLOCK}.auth.{kind}SecretKeyRef"
     return [*sets, "--set", f"{ref}.name=my-credential,{ref}.key=mine"]
-
-
-def login_failures() -> int:
-    """Return how many logins Argo CD has refused, by its own count."""
-    path = "/api/v1/namespaces/argocd/services/argocd-server-metrics:8083/proxy/metrics"
-    found = re.search(re.escape(FAILURES) + r" (\d+)", kubectl("get", "--raw", path))
-    return int(found[1]) if found else 0
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -183,14 +174,14 @@ def test_refuses_an_unknown_account(refused: Runtime) -> None:
 
 def test_refuses_a_wrong_password_after_one_login(refused: Runtime) -> None:
     refused.secret("wrong", password="not-the-password")
-    before = login_failures()
+    before = refused.login_failures()
     sets = refused.sets(**{f"{BLOCK}.auth.passwordSecretKeyRef.name": "wrong"})
     path = secret_path(refused.name, "wrong")
     printed = refused.helm("install", "r", CHART, "--timeout", "90s", *sets, check=False)
     assert "the password is wrong" in printed
     assert "locked for 5 minutes" in printed
     assert "not-the-password" not in printed
-    assert login_failures() - before == 1
+    assert refused.login_failures() - before == 1
     refused.cluster.delete(path)
 
 

@@ -1,5 +1,6 @@
 """The key keeper on a real cluster: whatever becomes of the key, the Runtime works again without help."""
 
+import secrets
 from collections.abc import Iterator
 
 import pytest
@@ -59,4 +60,15 @@ def test_a_changed_password_is_sent_wrong_once_and_right_once_the_secret_has_it(
     within(20, lambda: any("not sent again" in message for _, message in release.events()))
     release.secret(release.name, password="another-password")
     within(150, release.works, "the kubelet updates the mounted Secret, then one login")
+    within(60, release.settled)
+
+
+def test_a_rotated_signing_key_is_followed_by_one_new_key(release: Runtime) -> None:
+    """Argo CD signs with ``server.secretkey``: another one, and every key and session of everybody is refused."""
+    old = release.key()
+    path = "/api/v1/namespaces/argocd/secrets/argocd-secret"
+    release.cluster.patch(path, {"stringData": {"server.secretkey": secrets.token_urlsafe(32)}})
+    within(20, lambda: not release.accepts(old))
+    release.session = release.argocd.login("admin", release.admin_password)
+    within(60, release.works)
     within(60, release.settled)

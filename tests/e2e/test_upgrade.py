@@ -7,7 +7,8 @@ import pytest
 from hook import store
 from hook.cluster import secret_path
 from hook.store import Entry
-from tests.e2e.runtime import BLOCK, CHART, Client, Runtime, runtime, within
+from tests.e2e.client import Client
+from tests.e2e.runtime import BLOCK, CHART, Runtime, runtime, within
 
 
 @pytest.fixture

@@ -1,0 +1,50 @@
+"""One Argo CD account and many logins: refused ones as a user repeats them, right ones all at once."""
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+from tests.e2e.runtime import CHART, Runtime, runtime
+
+MANY = 10
+
+
+def test_ten_upgrades_with_a_wrong_password_are_ten_failed_logins() -> None:
+    """By the server's own count, with one Pod for each upgrade."""
+    with runtime("e2e-lockout") as release:
+        sets = release.hook_alone()
+        release.install(*sets)
+        stored = release.key()
+        assert stored is not None
+        release.argocd.delete_key(release.name, stored.key_id(), release.session)
+        release.secret(release.name, password="not-the-password")
+        pods: set[str] = set()
+        before = release.login_failures()
+        for _ in range(MANY):
+            said = release.helm("upgrade", "r", CHART, "--timeout", "90s", *sets, check=False)
+            assert "refuses the login" in said, said
+            listed = release.cluster.get(f"/api/v1/namespaces/{release.name}/pods") or {}
+            pods |= {pod["metadata"]["uid"] for pod in listed["items"]}
+        assert release.login_failures() - before == MANY
+        assert len(pods) == MANY
+
+
+def test_ten_installs_at_once_as_one_account() -> None:
+    """None fails and none is locked out, through helm; each has exactly one key."""
+    with ExitStack() as stack:
+        releases = [stack.enter_context(runtime("e2e-at-once")) for _ in range(MANY)]
+        shared = releases[0].name
+        for other in releases[1:]:
+            other.secret(shared, password=f"password-of-{shared}")
+
+        def install(release: Runtime) -> str:
+            return release.install(*release.hook_alone(shared), wait=False)
+
+        before = releases[0].login_failures()
+        with ThreadPoolExecutor(MANY) as pool:
+            said = list(pool.map(install, releases))
+        assert all("STATUS: deployed" in one for one in said), said
+        stored = [release.key() for release in releases]
+        assert sorted(releases[0].keys(shared)) == sorted(key.key_id() for key in stored if key)
+        assert len(releases[0].keys(shared)) == MANY
+        assert all(release.works() for release in releases)
+        assert releases[0].login_failures() == before

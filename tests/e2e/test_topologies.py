@@ -1,0 +1,137 @@
+"""Argo CD as people run it: under a root path, without TLS, behind a proxy. Real servers, the hook alone."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.e2e.runtime import BLOCK, CHART, IMAGE, Runtime, runtime, within
+
+ARGOCD = "/apis/apps/v1/namespaces/argocd/deployments"
+PROXY = """
+import socket, threading
+def pump(a, b):
+    while chunk := a.recv(65536):
+        b.sendall(chunk)
+    b.shutdown(socket.SHUT_WR)
+def serve(near):
+    head = b""
+    while b"\\r\\n\\r\\n" not in head:
+        head += near.recv(1)
+    print(head.split(b"\\r\\n")[0].decode(), flush=True)
+    host, port = head.split()[1].decode().rsplit(":", 1)
+    far = socket.create_connection((host, int(port)))
+    near.sendall(b"HTTP/1.1 200 OK\\r\\n\\r\\n")
+    threading.Thread(target=pump, args=(far, near), daemon=True).start()
+    pump(near, far)
+listener = socket.create_server(("", 3128))
+while True:
+    threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+"""
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Runtime]:
+    with runtime("e2e-topology") as made:
+        yield made
+
+
+@contextmanager
+def server(place: Runtime, name: str, *flags: str, port: int = 443) -> Iterator[None]:
+    """Run one more Argo CD server with ``flags`` beside the stock one, as Service ``name``."""
+    stock = place.cluster.get(f"{ARGOCD}/argocd-server") or {}
+    template: dict[str, Any] = stock["spec"]["template"]
+    label = {"app.kubernetes.io/name": name}
+    template["metadata"] = {"labels": label}
+    template["spec"]["containers"][0]["args"] += flags
+    spec = {"selector": {"matchLabels": label}, "template": template}
+    services = "/api/v1/namespaces/argocd/services"
+    place.cluster.create(ARGOCD, {"metadata": {"name": name}, "spec": spec})
+    ports = [{"port": port, "targetPort": 8080}]
+    body = {"metadata": {"name": name}, "spec": {"selector": label, "ports": ports}}
+    place.cluster.create(services, body)
+    try:
+        within(90, lambda: (place.cluster.get(f"{ARGOCD}/{name}") or {})["status"].get("readyReplicas") == 1)
+        yield
+    finally:
+        place.cluster.delete(f"{ARGOCD}/{name}")
+        place.cluster.delete(f"{services}/{name}")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What helm said, and whether Argo CD accepts the key that was stored."""
+
+    said: str
+    accepted: bool
+
+
+def install(place: Runtime, server: dict[str, str], **values: str) -> Outcome:
+    """Install the hook alone, see what came of it, and take it away again."""
+    stock = [f"{BLOCK}.server.{key}=null" for key in ("svc", "caSecretKeyRef")]
+    given = [f"{BLOCK}.server.{key}={value}" for key, value in server.items()]
+    sets = place.hook_alone(hook__timeout="20", **values)
+    sets += [word for line in (*stock, *given) for word in ("--set", line)]
+    try:
+        said = place.helm("install", "r", CHART, "--timeout", "90s", *sets, check=False)
+        return Outcome(said, place.works())
+    finally:
+        place.helm("uninstall", "r", "--wait", "--ignore-not-found")
+        assert place.keys() == []
+
+
+CA = {"caSecretKeyRef.name": "argocd-ca", "caSecretKeyRef.key": "ca.crt"}
+
+
+def test_a_root_path(place: Runtime) -> None:
+    with server(place, "argocd-rootpath", "--rootpath", "/argocd"):
+        there = {"svc": "argocd-rootpath.argocd", "insecureSkipVerify": "true"}
+        assert install(place, {**there, "rootpath": "argocd/"}).accepted
+        wrong = install(place, there)
+        assert "rootpath" in wrong.said
+        assert not wrong.accepted
+
+
+def test_without_tls(place: Runtime) -> None:
+    with server(place, "argocd-insecure", "--insecure", port=80):
+        assert install(place, {"url": "http://argocd-insecure.argocd"}).accepted
+        wrong = install(place, {"url": "https://argocd-insecure.argocd:80"})
+        assert "http" in wrong.said
+        assert not wrong.accepted
+
+
+def test_http_where_argocd_speaks_tls_is_explained(place: Runtime) -> None:
+    wrong = install(place, {"url": "http://argocd-server.argocd"})
+    assert "credentials are never sent along" in wrong.said
+    assert not wrong.accepted
+
+
+def test_certificates(place: Runtime) -> None:
+    assert install(place, {"svc": "argocd-server.argocd", **CA}).accepted
+    unknown = install(place, {"svc": "argocd-server.argocd"})
+    assert "caSecretKeyRef" in unknown.said
+    with server(place, "argocd-other-name"):
+        misnamed = install(place, {"svc": "argocd-other-name.argocd", **CA})
+        assert "another host name" in misnamed.said
+        unverified = install(place, {"svc": "argocd-other-name.argocd", "insecureSkipVerify": "true"})
+        assert unverified.accepted
+    assert not unknown.accepted
+    assert not misnamed.accepted
+
+
+def test_a_proxy_is_used_for_argocd_alone_and_not_where_no_proxy_says_so(place: Runtime) -> None:
+    path = f"/api/v1/namespaces/{place.name}/pods"
+    container = {"name": "proxy", "image": IMAGE, "command": ["/app/bin/python", "-c", PROXY]}
+    label = {"labels": {"app": "proxy"}}
+    place.cluster.create(path, {"metadata": {"name": "proxy", **label}, "spec": {"containers": [container]}})
+    service = {"spec": {"selector": {"app": "proxy"}, "ports": [{"port": 3128}]}, "metadata": {"name": "proxy"}}
+    place.cluster.create(f"/api/v1/namespaces/{place.name}/services", service)
+    within(60, lambda: (place.cluster.get(f"{path}/proxy") or {})["status"].get("phase") == "Running")
+    stock, url = {"svc": "argocd-server.argocd", **CA}, f"http://proxy.{place.name}:3128"
+    assert install(place, stock, proxy__httpsProxy=url, proxy__noProxy="argocd-server.argocd").accepted
+    assert place.text(f"{path}/proxy/log") == ""
+    assert install(place, stock, proxy__httpsProxy=url).accepted
+    asked = set(place.text(f"{path}/proxy/log").splitlines())
+    assert asked == {"CONNECT argocd-server.argocd:443 HTTP/1.1"}, "the Kubernetes API is reached directly"
