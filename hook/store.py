@@ -20,6 +20,12 @@ PREFIX = "gitops-runtime-auth"
 
 MANAGER = {"app.kubernetes.io/name": PREFIX, "app.kubernetes.io/managed-by": PREFIX}
 _INSTANCE = "app.kubernetes.io/instance"
+_GITOPS = {
+    "argocd.argoproj.io/compare-options": "IgnoreExtraneous",
+    "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
+}
+"""An Argo CD that installs the chart and tracks by label takes the Secret for its own, gone from the repository: it
+must neither prune it, nor delete it before the clean-up hook has read it."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +152,7 @@ def _object(namespace: str, release: str, chart: str, wanted: Stored) -> Object:
             f"{PREFIX}/key-id": entry.key_id(),
             f"{PREFIX}/server": entry.url,
             f"{PREFIX}/created-at": datetime.now(UTC).isoformat(timespec="seconds"),
+            **_GITOPS,
         },
     }
     if wanted.resource_version:

@@ -8,13 +8,8 @@ from tests.sandbox.paths import STATE
 from tests.sandbox.shell import wait_for
 
 NAMESPACE = "argocd"
-_OFF = (
-    "argocd-dex-server",
-    "argocd-notifications-controller",
-    "argocd-applicationset-controller",
-    "argocd-repo-server",
-)
-"""Nothing here needs SSO, notifications, application sets or rendered sources."""
+_OFF = ("argocd-dex-server", "argocd-notifications-controller", "argocd-applicationset-controller")
+"""Nothing here needs SSO, notifications or application sets."""
 _VERSION = STATE / "argocd-version"
 
 
@@ -27,10 +22,14 @@ def apply() -> None:
     text = text.replace("imagePullPolicy: Always", "imagePullPolicy: IfNotPresent")
     # The server's readiness probe comes every 30 s: whoever restarts it here would wait for the next one.
     text = text.replace("periodSeconds: 30", "periodSeconds: 2")
+    # A flag that Debian 12's cp does not know yet.
+    text = text.replace("--update=none", "-n")
     if not kubectl("get", "namespace", NAMESPACE, "--ignore-not-found", "-o", "name"):
         kubectl("create", "namespace", NAMESPACE)
     kubectl("-n", NAMESPACE, "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=text)
     kubectl("-n", NAMESPACE, "scale", "deployment", *_OFF, "--replicas=0")
+    # Sources are charts from a repository: no signed commits, so no gpg and the scripts around it.
+    kubectl("-n", NAMESPACE, "set", "env", "deployment/argocd-repo-server", "ARGOCD_GPG_ENABLED=false")
     _VERSION.write_text(tools.ARGOCD)
 
 

@@ -27,7 +27,7 @@ def ensure() -> list[Path]:
     return [
         _ensure(PAUSE, _RECIPES / "pause.Containerfile", {}),
         _ensure(REDIS_IMAGE, _RECIPES / "redis.Containerfile", {}),
-        _ensure(ARGOCD_IMAGE, _RECIPES / "argocd.Containerfile", {"argocd": which("argocd")}),
+        _ensure(ARGOCD_IMAGE, _RECIPES / "argocd.Containerfile", {name: which(name) for name in ("argocd", "helm")}),
     ]
 
 

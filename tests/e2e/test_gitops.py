@@ -1,0 +1,115 @@
+"""The chart installed by Argo CD itself: hooks as sync phases, nothing pruned that the hook made, nothing left."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hook import store
+from hook.cluster import Object, secret_path
+from tests.e2e.runtime import CHART, CM, CONFIG, CONSUMERS, IMAGE, Runtime, runtime, within
+
+APPLICATIONS = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications"
+APPLICATION = f"{APPLICATIONS}/r"
+REPO_SERVER = "/apis/apps/v1/namespaces/argocd/deployments/argocd-repo-server"
+
+
+@pytest.fixture(params=["annotation", "label"])
+def release(request: pytest.FixtureRequest) -> Iterator[Runtime]:
+    """A Runtime's surroundings, in an Argo CD that tracks by annotation (3.x) or by label (2.x)."""
+    with runtime("e2e-gitops") as made:
+        made.cluster.patch(CM, {"data": {"application.resourceTrackingMethod": request.param}})
+        try:
+            yield made
+        finally:
+            made.cluster.patch(CM, {"data": {"application.resourceTrackingMethod": None}})
+
+
+@pytest.fixture
+def charts(release: Runtime, tmp_path: Path) -> str:
+    """A chart repository in the cluster with the chart of this checkout; return its URL."""
+    for words in (f"package {CHART} -d {tmp_path}", f"repo index {tmp_path}"):
+        subprocess.run(["helm", *words.split()], check=True, capture_output=True)
+    kubectl = ("kubectl", f"--kubeconfig={CONFIG}", "-n", release.name)
+    subprocess.run([*kubectl, "create", "configmap", "charts", f"--from-file={tmp_path}"], check=True)
+    container = {
+        "name": "charts",
+        "image": IMAGE,
+        "command": ["/app/bin/python", "-m", "http.server", "-d", "/charts", "8080"],
+        "volumeMounts": [{"name": "charts", "mountPath": "/charts"}],
+    }
+    spec = {"containers": [container], "volumes": [{"name": "charts", "configMap": {"name": "charts"}}]}
+    pods, services = (f"/api/v1/namespaces/{release.name}/{kind}" for kind in ("pods", "services"))
+    release.cluster.create(pods, {"metadata": {"name": "charts", "labels": {"app": "charts"}}, "spec": spec})
+    service = {"selector": {"app": "charts"}, "ports": [{"port": 8080}]}
+    release.cluster.create(services, {"metadata": {"name": "charts"}, "spec": service})
+    within(60, lambda: (release.cluster.get(f"{pods}/charts") or {})["status"].get("phase") == "Running")
+    within(120, lambda: (release.cluster.get(REPO_SERVER) or {})["status"].get("readyReplicas") == 1)
+    return f"http://charts.{release.name}:8080"
+
+
+def application(release: Runtime, charts: str) -> Object:
+    """Return the Application, with the values that a test's helm would be given."""
+    lines = [line.partition("=") for line in release.sets()[1::2]]
+    source: dict[str, Any] = {
+        "repoURL": charts,
+        "chart": "gitops-runtime-auth",
+        "targetRevision": "*",
+        "helm": {"parameters": [{"name": name, "value": value} for name, _, value in lines]},
+    }
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Application",
+        "metadata": {"name": "r", "finalizers": ["resources-finalizer.argocd.argoproj.io"]},
+        "spec": {
+            "project": "default",
+            "source": source,
+            "destination": {"server": "https://kubernetes.default.svc", "namespace": release.name},
+            "syncPolicy": {"automated": {"prune": True, "selfHeal": True}},
+        },
+    }
+
+
+def state(release: Runtime) -> tuple[str, str]:
+    status = (release.cluster.get(APPLICATION) or {}).get("status") or {}
+    return (status.get("sync") or {}).get("status", ""), (status.get("health") or {}).get("status", "")
+
+
+def synced(release: Runtime) -> bool:
+    return state(release) == ("Synced", "Healthy") and release.settled()
+
+
+def refreshed(release: Runtime) -> None:
+    """Let Argo CD compare anew, and wait until it has."""
+    key = "argocd.argoproj.io/refresh"
+    release.cluster.patch(APPLICATION, {"metadata": {"annotations": {key: "hard"}}})
+    within(30, lambda: key not in ((release.cluster.get(APPLICATION) or {})["metadata"].get("annotations") or {}))
+
+
+def test_argocd_installs_keeps_and_removes_the_chart(release: Runtime, charts: str) -> None:
+    release.cluster.create(APPLICATIONS, application(release, charts))
+    try:
+        within(180, lambda: synced(release), f"synced and healthy: {release.cluster.get(APPLICATION)}")
+        first = release.key()
+        assert first is not None
+        refreshed(release)
+        time.sleep(3)
+        assert state(release) == ("Synced", "Healthy")
+        assert release.key() == first, "the Secret that the hook made is neither pruned nor made anew"
+
+        release.argocd.delete_key(release.name, first.key_id(), release.session)
+        within(30, release.works)
+        refreshed(release)
+        within(90, lambda: synced(release), "the restart of the consumers is no drift")
+        second = release.key()
+        assert second is not None
+        assert release.restarted_for() == {second.key_id()}
+    finally:
+        release.cluster.delete(APPLICATION)
+    within(120, lambda: release.cluster.get(APPLICATION) is None, f"gone: {release.cluster.get(APPLICATION)}")
+    assert release.keys() == []
+    assert release.cluster.get(secret_path(release.name, store.NAME)) is None
+    assert [service for service in ("app-proxy", *CONSUMERS) if release.deployment(service)] == []
