@@ -15,9 +15,22 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message[:1].upper()}{message[1:]}.", f"See {self.prog} --help.")
 
 
+class _Version(argparse.Action):
+    """Prints the chart's version: it stands once, in the Chart.yaml that image and wheel carry along."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from hook.values import chart_file
+
+        lines = chart_file("Chart.yaml").read_text(encoding="utf-8").splitlines()
+        version = next(line for line in lines if line.startswith("version:"))
+        print(f"{parser.prog} {version.partition(':')[2].strip()}")
+        parser.exit()
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
     top = _Parser(prog="gitops-runtime-auth", description="Connects a GitOps Runtime to an existing Argo CD.")
+    top.add_argument("--version", action=_Version, nargs=0, help="print the version and end")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     commands.add_parser("ensure", help="check the account, obtain an API key, write the Secret (install hook)")
     commands.add_parser("retire", help="revoke what an upgrade replaced (post-upgrade hook)")

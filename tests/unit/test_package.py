@@ -1,0 +1,59 @@
+"""What the package index would get: built here, looked into, installed, and run."""
+
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hook.__main__ import main
+
+ROOT = Path(__file__).resolve().parents[2]
+VERSION = yaml.safe_load((ROOT / "chart/Chart.yaml").read_text(encoding="utf-8"))["version"]
+
+
+def build(source: Path, target: str, out: Path) -> Path:
+    """Build with the backend itself: no network, no environment of its own."""
+    command = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(out)]
+    subprocess.run(command, cwd=source, check=True, capture_output=True)
+    (made,) = out.iterdir()
+    return made
+
+
+@pytest.fixture(scope="module", params=["checkout", "sdist"])
+def wheel(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from the checkout, and from the source distribution, as pip does where no wheel fits."""
+    folder = tmp_path_factory.mktemp(request.param)
+    source = ROOT
+    if request.param == "sdist":
+        with tarfile.open(build(ROOT, "sdist", folder / "sdist")) as archive:
+            archive.extractall(folder, filter="data")
+        source = folder / f"gitops_runtime_auth-{VERSION}"
+    return build(source, "wheel", folder / "wheel")
+
+
+def test_the_wheel_holds_the_code_the_chart_files_it_reads_and_nothing_else(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    code = {f"hook/{path.name}" for path in (ROOT / "hook").glob("*.py")}
+    chart = {f"hook/chart/{name}" for name in ("Chart.yaml", "values.yaml", "values.schema.json")}
+    assert {name for name in names if ".dist-info/" not in name} == code | chart
+
+
+def test_the_installed_command_says_its_version(wheel: Path, tmp_path: Path) -> None:
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-index", "--no-deps", "--no-compile"]
+    subprocess.run([*pip, "--disable-pip-version-check", "--target", str(tmp_path), str(wheel)], check=True)
+    command = tmp_path / "bin" / "gitops-runtime-auth"
+    environ = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run([command, "--version"], cwd=tmp_path, env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout == f"gitops-runtime-auth {VERSION}\n"
+
+
+def test_the_version_needs_no_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.split() == ["gitops-runtime-auth", VERSION]
