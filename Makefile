@@ -13,7 +13,7 @@ VERSION := $(shell sed -n 's/^version: //p' chart/Chart.yaml)
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-demo: venv ## From nothing to an authenticated Runtime, on a real cluster with a real Argo CD
+demo: venv tools ## From nothing to an authenticated Runtime, on a real cluster with a real Argo CD
 	@$(PY) -m scripts.demo
 
 test: venv ## Everything: lint, unit, chart, docs, and the end-to-end tests on the cluster
@@ -33,6 +33,7 @@ test-e2e: up ## The end-to-end tests alone
 	@$(PY) -m pytest tests/e2e
 
 test-faults: up ## Faults between hook and servers; FULL=1 for all of them
+	@$(if $(E2E_KUBECONFIG),$(if $(FAULTS_ARGOCD),,echo "The faults dial Argo CD from this machine: set FAULTS_ARGOCD=HOST:PORT" >&2; exit 1))
 	@$(if $(E2E_KUBECONFIG),,$(SANDBOX) exec --) env $(if $(FULL),FULL=$(FULL)) $(PY) -m pytest -q -s tests/faults
 
 soak: up ## An hour of revocations, deletions and restarts (SOAK_SECONDS)
@@ -53,14 +54,14 @@ release-check: venv ## Prove that chart, image, package and changelog agree on t
 image: ## Build the image with Docker (or ENGINE=podman) as IMAGE
 	$(ENGINE) build --build-arg VERSION=$(VERSION) -t $(IMAGE) .
 
-up: venv ## Bring the sandbox up and load the image
+up: venv tools ## Bring the sandbox up and load the image
 	@if [ -z "$$E2E_KUBECONFIG" ]; then $(SANDBOX) up && $(SANDBOX) load-image; fi
 
 down: venv ## Remove the sandbox; what took long to build stays cached
 	@$(SANDBOX) down
 
 .PHONY: tools
-tools: venv
+tools: venv ## Build the client programs (helm, ct, argocd, ...), once
 	@$(SANDBOX) tools > /dev/null
 
 venv: $(VENV)/.made
