@@ -1,6 +1,9 @@
 """Argo CD as its users install it: the manifests of its own module, with images made here."""
 
+import hashlib
 import re
+from collections.abc import Iterable
+from pathlib import Path
 
 from tests.sandbox import images, tools
 from tests.sandbox.controlplane import kubectl
@@ -10,32 +13,42 @@ from tests.sandbox.shell import wait_for
 NAMESPACE = "argocd"
 _OFF = ("argocd-dex-server", "argocd-notifications-controller", "argocd-applicationset-controller")
 """Nothing here needs SSO, notifications or application sets."""
-_VERSION = STATE / "argocd-version"
+_RECIPE = STATE / "argocd-recipe"
 
 
-def apply() -> None:
-    """Create what is missing; settings that somebody changed in argocd-cm stay (the manifests leave them out)."""
+def manifests() -> str:
+    """Return Argo CD's own manifests, changed as little as this cluster needs."""
     folder = tools.module_folder(tools.ARGOCD_LINES[tools.ARGOCD], "github.com/argoproj/argo-cd/v3")
-    manifests = folder / "manifests" / "install.yaml"
-    text = re.sub(r"image: \S*argoproj/argocd:\S+", f"image: {images.ARGOCD_IMAGE}", manifests.read_text())
+    text = (folder / "manifests" / "install.yaml").read_text()
+    text = re.sub(r"image: \S*argoproj/argocd:\S+", f"image: {images.ARGOCD_IMAGE}", text)
     text = re.sub(r"image: \S*/redis:\S+", f"image: {images.REDIS_IMAGE}", text)
     text = text.replace("imagePullPolicy: Always", "imagePullPolicy: IfNotPresent")
     # The server's readiness probe comes every 30 s: whoever restarts it here would wait for the next one.
     text = text.replace("periodSeconds: 30", "periodSeconds: 2")
     # A flag that Debian 12's cp does not know yet.
-    text = text.replace("--update=none", "-n")
+    return text.replace("--update=none", "-n")
+
+
+def recipe(archives: Iterable[Path]) -> str:
+    """Return what a sandbox's Argo CD is made of: its manifests and its images, whose names tell their contents."""
+    parts = (manifests(), *(path.name for path in archives))
+    return f"{tools.ARGOCD} {hashlib.sha256(chr(0).join(parts).encode()).hexdigest()}"
+
+
+def apply(made_of: str) -> None:
+    """Create what is missing; settings that somebody changed in argocd-cm stay (the manifests leave them out)."""
     if not kubectl("get", "namespace", NAMESPACE, "--ignore-not-found", "-o", "name"):
         kubectl("create", "namespace", NAMESPACE)
-    kubectl("-n", NAMESPACE, "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=text)
+    kubectl("-n", NAMESPACE, "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=manifests())
     kubectl("-n", NAMESPACE, "scale", "deployment", *_OFF, "--replicas=0")
     # Sources are charts from a repository: no signed commits, so no gpg and the scripts around it.
     kubectl("-n", NAMESPACE, "set", "env", "deployment/argocd-repo-server", "ARGOCD_GPG_ENABLED=false")
-    _VERSION.write_text(tools.ARGOCD)
+    _RECIPE.write_text(made_of)
 
 
-def is_wanted() -> bool:
-    """Tell whether the sandbox has the version of Argo CD that SANDBOX_ARGOCD asks for."""
-    return _VERSION.exists() and _VERSION.read_text() == tools.ARGOCD
+def is_wanted(made_of: str) -> bool:
+    """Tell whether the sandbox's Argo CD is what SANDBOX_ARGOCD and this checkout's recipes ask for."""
+    return _RECIPE.exists() and _RECIPE.read_text() == made_of
 
 
 def wait() -> None:

@@ -95,7 +95,8 @@ def up() -> None:
     tools.ensure_clients()
     tools.ensure(tools.SERVERS)
     archives = images.ensure()
-    fresh = not all(processes.running(name) for name in _SERVERS) or not argocd.is_wanted()
+    recipe = argocd.recipe(archives)
+    fresh = not all(processes.running(name) for name in _SERVERS) or not argocd.is_wanted(recipe)
     if fresh:
         if STATE.exists():
             with step("clearing what an earlier run left"):
@@ -111,7 +112,7 @@ def up() -> None:
                 controlplane.start_apiserver()
                 controlplane.start_controllers()
             with step("Argo CD's manifests"):
-                argocd.apply()
+                argocd.apply(recipe)
             with step("images"):
                 for load in loads:
                     load.result()

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -66,8 +67,7 @@ def _prune(stem: str) -> None:
 def _build(name: str, recipe: Path, files: dict[str, Path], archive: Path, context: Path | None) -> None:
     folder = context
     if folder is None:
-        folder = CACHE / f"context-{os.getpid()}"
-        folder.mkdir()
+        folder = _context()
         for target, source in files.items():
             shutil.copy(source, folder / target)
     try:
@@ -80,6 +80,11 @@ def _build(name: str, recipe: Path, files: dict[str, Path], archive: Path, conte
     part = archive.with_suffix(f".part{os.getpid()}")
     buildah("push", "-q", name, f"docker-archive:{part}:{name}")
     part.rename(archive)
+
+
+def _context() -> Path:
+    """Make a build context of a name that no killed run has left behind; beside the base, which is linked in."""
+    return Path(tempfile.mkdtemp(prefix="context-", dir=CACHE))
 
 
 def _machine_trust() -> list[str]:
@@ -95,8 +100,7 @@ def _ensure_base() -> None:
         return
     archive = debian.base_archive()
     with step(f"making base image {BASE}"):
-        folder = CACHE / f"context-base-{os.getpid()}"
-        folder.mkdir()
+        folder = _context()
         (folder / "Containerfile").write_text('FROM scratch\nADD base.tar /\nCMD ["bash"]\n')
         os.link(archive, folder / "base.tar")
         try:

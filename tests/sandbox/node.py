@@ -4,7 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
-from tests.sandbox import images, pki, processes
+from tests.sandbox import cgroups, images, pki, processes
 from tests.sandbox.controlplane import kubectl
 from tests.sandbox.debian import CNI_PLUGINS
 from tests.sandbox.network import BRIDGE, NODE_IP, POD_CIDR
@@ -58,6 +58,7 @@ _KUBELET = {
     "authentication": {"x509": {"clientCAFile": str(PKI / "ca.crt")}, "anonymous": {"enabled": False}},
     "failCgroupV1": False,
     "cgroupDriver": "cgroupfs",
+    "cgroupRoot": cgroups.ROOT,
     "failSwapOn": False,
     "localStorageCapacityIsolation": False,
     "evictionHard": {"memory.available": "50Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
@@ -114,6 +115,7 @@ def start_containerd() -> None:
 
 def start_kubelet() -> None:
     """Start kubelet, kube-proxy and CoreDNS, and wait until the node is ready."""
+    cgroups.make()
     _write("kubelet.json", json.dumps(_KUBELET))
     _write("proxy.json", json.dumps(_PROXY))
     _write("Corefile", _COREDNS)
@@ -149,9 +151,8 @@ def stop_pods() -> None:
     """End all containers with their shims and cgroups, then what is mounted below the state folder."""
     processes.stop("kubelet")
     processes.stop("containerd")
-    processes.kill_where(str(images.CONTAINERD_SOCKET))
-    processes.kill_cgroup("kubepods")
-    processes.kill_cgroup("k8s.io")
+    processes.kill_shims(images.CONTAINERD_SOCKET)
+    cgroups.kill()
     unmount_below(STATE)
 
 

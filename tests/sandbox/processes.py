@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from tests.sandbox.network import inside
@@ -65,46 +66,29 @@ def stop(name: str, seconds: float = 5.0) -> None:
     (_RECORDS / f"{name}.json").unlink(missing_ok=True)
 
 
-def kill_where(needle: str) -> None:
-    """Kill every process with ``needle`` in its command line: a path that only the sandbox has."""
+def kill_shims(socket: Path) -> None:
+    """Kill the shims of the containerd behind ``socket``: they outlive it, and keep the containers."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
         except OSError:
             continue
-        if needle in line and int(folder.name) != os.getpid():
+        if is_shim_of(words, socket):
             _kill(int(folder.name), signal.SIGKILL)
 
 
-def kill_cgroup(name: str) -> None:
-    """Kill what is left in the cgroups below ``name`` of every hierarchy, and remove them."""
-    for tree in Path("/sys/fs/cgroup").glob(f"*/{name}"):
-        groups = sorted((p for p in (tree, *tree.rglob("*")) if p.is_dir()), key=lambda p: -len(p.parts))
-        for group in groups:
-            for pid in (group / "cgroup.procs").read_text().split():
-                _kill(int(pid), signal.SIGKILL)
-        for _ in range(20):
-            left = [group for group in groups if group.exists() and not _rmdir(group)]
-            if not left:
-                break
-            time.sleep(0.1)
-
-
-def _rmdir(path: Path) -> bool:
-    try:
-        path.rmdir()
-    except OSError:
-        return False
-    return True
+def is_shim_of(words: Sequence[str], socket: Path) -> bool:
+    """Tell whether a command line is that of a shim of the containerd behind ``socket``."""
+    return Path(words[0]).name.startswith("containerd-shim") and ("-address", str(socket)) in pairwise(words)
 
 
 def _pid(name: str) -> int | None:
     try:
         record = json.loads((_RECORDS / f"{name}.json").read_text())
-    except (OSError, ValueError):
+        pid, started = int(record["pid"]), record["started"]
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    pid = int(record["pid"])
-    return pid if _started(pid) == record["started"] and _alive(pid) else None
+    return pid if _started(pid) == started and _alive(pid) else None
 
 
 def _started(pid: int) -> str:

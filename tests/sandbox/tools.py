@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,8 +72,17 @@ SERVERS = (
 
 CURRENT = CACHE / "bin" / "current"
 """Links to the programs of this checkout's recipes: the folder for PATH."""
-PLUGINS = CACHE / "helm-plugins"
-CT_CONFIG = CACHE / "ct"
+
+
+def _key(module: str) -> str:
+    """Return what tells one version of a tool's module from another."""
+    return hashlib.sha256(b"".join((TOOLS / module / name).read_bytes() for name in ("go.mod", "go.sum"))).hexdigest()[
+        :16
+    ]
+
+
+PLUGINS = CACHE / "helm-plugins" / _key("helm-unittest")
+CT_CONFIG = CACHE / "ct" / _key("ct")
 
 
 def ensure(tools: tuple[Tool, ...]) -> Path:
@@ -93,16 +103,23 @@ def ensure_clients() -> Path:
     """Make the programs for users and CI: helm 3 and 4 with helm-unittest as plugin, ct with its settings, ..."""
     folder = ensure(CLIENTS)
     plugin = PLUGINS / "unittest"
+    plugin.mkdir(parents=True, exist_ok=True)
     if not (plugin / "plugin.yaml").exists():
-        plugin.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(
-            module_folder("helm-unittest", "github.com/helm-unittest/helm-unittest") / "plugin.yaml",
-            plugin / "plugin.yaml",
-        )
+        _copy(module_folder("helm-unittest", "github.com/helm-unittest/helm-unittest"), ("plugin.yaml",), plugin)
     _link(plugin / "untt-linux-amd64", _cached(CLIENTS[2]))
-    if not CT_CONFIG.exists():
-        shutil.copytree(module_folder("ct", "github.com/helm/chart-testing/v3") / "etc", CT_CONFIG)
+    CT_CONFIG.mkdir(parents=True, exist_ok=True)
+    settings = ("lintconf.yaml", "chart_schema.yaml")
+    if not all((CT_CONFIG / name).exists() for name in settings):
+        _copy(module_folder("ct", "github.com/helm/chart-testing/v3") / "etc", settings, CT_CONFIG)
     return folder
+
+
+def _copy(source: Path, names: Sequence[str], target: Path) -> None:
+    """Copy files so that a kill leaves either all of one or nothing of it."""
+    for name in names:
+        part = target / f".{name}.{os.getpid()}"
+        shutil.copyfile(source / name, part)
+        part.rename(target / name)
 
 
 def module_folder(tool: str, module: str) -> Path:
