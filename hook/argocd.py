@@ -12,12 +12,12 @@ from hook.errors import (
     AuthError,
     KeyRefusedError,
     LoginRefusedError,
+    LoginUnansweredError,
     TemporaryError,
-    UnreachableError,
     WrongServerError,
 )
 from hook.retry import Deadline, until
-from hook.transport import Answer, Transport
+from hook.transport import NO_VERDICT_TOLD_APART, Answer, Transport
 
 LOCKOUT = "5 minutes"
 FASTEST_VERDICT = 0.5
@@ -81,7 +81,7 @@ class ArgoCD:
         A refused password is sent once (five refusals lock the account): LoginRefusedError, or KeyRefusedError
         when Argo CD says that the account is disabled or may not log in. A refusal that comes faster than any
         verdict can is Argo CD's limit of logins in flight and is tried again. A login whose outcome was lost
-        on the way may have been a refusal, so it is sent twice more at the most.
+        on the way may have been a refusal, so it is sent twice more at the most (LoginUnansweredError).
         """
         self.version()
         return until(self._deadline, "Login", lambda: self._login_once(username, password), heals=HEALS)
@@ -99,10 +99,9 @@ class ArgoCD:
                 ) from None
             raise
         except HEALS as e:
-            if not isinstance(e, UnreachableError) or e.sent:
-                self._uncertain_logins += 1
+            self._uncertain_logins += e.sent
             if self._uncertain_logins > _UNCERTAIN_LOGINS:
-                raise AnswerError(
+                raise LoginUnansweredError(
                     f"Argo CD at {self.url} did not answer {self._uncertain_logins} logins in a row.",
                     "Make sure that Argo CD is ready, then try again: more attempts could lock the account.",
                     status=0,
@@ -117,7 +116,7 @@ class ArgoCD:
     def _login_refusal(self, error: KeyRefusedError, username: str, seconds: float) -> AuthError:
         if "is disabled" in error.reason or "no login" in error.reason:
             return error  # only the right password is told this, so it says nothing against the password
-        if seconds < FASTEST_VERDICT:
+        if seconds < FASTEST_VERDICT and error.reason == NO_VERDICT_TOLD_APART:
             return TemporaryError(f"Argo CD at {self.url} has too many logins in flight.", "Try again in a minute.")
         return _refused_login(
             self.url,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from hook import log
 from hook.errors import AnswerError, RbacError, TemporaryError, UnreachableError
-from hook.retry import Deadline, until
+from hook.retry import Deadline, asked_to_wait, until
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
@@ -113,7 +113,10 @@ class RealCluster:
             for chunk in response.response.stream(decode_content=True):
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in lines:
-                    yield json.loads(line)
+                    event = json.loads(line)
+                    if not isinstance(event, dict):
+                        raise ValueError(type(event).__name__)
+                    yield event
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as e:
             raise _no_answer(e) from None
         finally:
@@ -141,7 +144,7 @@ class RealCluster:
             with log.Span(f"kubernetes {method} {path}"):
                 response = self._send(method, path, body, min(_TIMEOUT, 1 + self._deadline.left()))
                 content = _read(response)
-            self._judge(response.status, method, path, ok)
+            self._judge(response.status, method, path, ok, response.headers.get("Retry-After") or "")
             try:
                 answer = json.loads(content)
             except ValueError:
@@ -159,6 +162,7 @@ class RealCluster:
 
     def _send(self, method: str, path: str, body: Object | None, timeout: float) -> Any:
         import urllib3.exceptions
+        from kubernetes.client.exceptions import ApiException
 
         kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
         request = self._client.param_serialize(
@@ -172,8 +176,10 @@ class RealCluster:
             return self._client.call_api(*request, _request_timeout=timeout)
         except (urllib3.exceptions.HTTPError, OSError) as e:
             raise _no_answer(e) from None
+        except ApiException as e:  # a failed handshake, for the client leaves statuses to us
+            raise _no_answer(e.__context__ or e) from None
 
-    def _judge(self, status: int, method: str, path: str, ok: set[int]) -> None:
+    def _judge(self, status: int, method: str, path: str, ok: set[int], asked: str = "") -> None:
         if 200 <= status < 300 or status in ok:
             return
         if status in (401, 403):
@@ -184,7 +190,9 @@ class RealCluster:
             )
         if status in _BUSY:
             raise TemporaryError(
-                f"The Kubernetes API is busy (HTTP {status}).", "Try again when the API server is healthy."
+                f"The Kubernetes API is busy (HTTP {status}).",
+                "Try again when the API server is healthy.",
+                retry_after=asked_to_wait(asked),
             )
         raise AnswerError(
             f"The Kubernetes API answers {method} {path} with HTTP {status}.",
@@ -204,7 +212,7 @@ def _read(response: Any) -> bytes:
     return content
 
 
-def _no_answer(error: Exception) -> UnreachableError:
+def _no_answer(error: BaseException) -> UnreachableError:
     return UnreachableError(
         f"The Kubernetes API does not answer ({type(error).__name__}).",
         "Check the network policies and the API server's health, then try again.",

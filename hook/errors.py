@@ -7,6 +7,7 @@
     ├── UnreachableError         69  Argo CD or the Kubernetes API can't be reached        (heals: retried)
     ├── TemporaryError           75  it answers, but not as it should just now             (heals: retried)
     ├── AnswerError              75  an answer that makes no sense here, and that waiting does not mend
+    │   └── LoginUnansweredError     logins were sent and no verdict came back
     ├── RefusedError             77  Argo CD or Kubernetes says no
     │   ├── LoginRefusedError        the password, or a locked account
     │   ├── KeyRefusedError          Argo CD does not accept the API key or session token
@@ -57,10 +58,12 @@ class TemporaryError(AuthError):
 
     exit_code = os.EX_TEMPFAIL
 
-    def __init__(self, problem: str, remedy: str, *, retry_after: float = 0.0) -> None:
+    def __init__(self, problem: str, remedy: str, *, retry_after: float = 0.0, sent: bool = True) -> None:
         super().__init__(problem, remedy)
         self.retry_after = retry_after
         """Seconds that the server asks to wait (``Retry-After``), 0 when it does not say."""
+        self.sent = sent
+        """The request may have taken effect."""
 
 
 class AnswerError(AuthError):
@@ -71,6 +74,10 @@ class AnswerError(AuthError):
         self.status = status
         self.code = code
         self.reason = reason
+
+
+class LoginUnansweredError(AnswerError):
+    """Argo CD may have refused logins without anybody hearing of it: more of them could lock the account."""
 
 
 class RefusedError(AuthError):

@@ -4,6 +4,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
@@ -16,6 +17,8 @@ T = TypeVar("T")
 
 _FIRST_WAIT = 0.2
 _LONGEST_WAIT = 8.0
+_LONGEST_ASKED = 86400.0
+"""Seconds: more than any deadline, so a run that is asked to wait longer ends at once."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,17 @@ def _wait(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
     asked = error.retry_after if isinstance(error, TemporaryError) else 0.0
     return asked + random.uniform(ceiling / 4, ceiling)  # noqa: S311 (jitter, not a secret)
+
+
+def asked_to_wait(header: str) -> float:
+    """Return the seconds that ``Retry-After`` asks for, given in seconds or as a date (RFC 9110, 10.2.3); 0 for none."""
+    if header.isascii() and header.isdigit():
+        return min(float(header), _LONGEST_ASKED)
+    try:
+        seconds = parsedate_to_datetime(header).timestamp() - time.time()
+    except (ValueError, OverflowError, OSError):
+        return 0.0
+    return min(max(0.0, seconds), _LONGEST_ASKED)
 
 
 class _StopAt(stop_base):

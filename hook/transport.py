@@ -3,6 +3,7 @@
 import json
 import re
 import ssl
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,14 +18,22 @@ from hook.errors import (
     UnreachableError,
     WrongServerError,
 )
+from hook.retry import asked_to_wait
 from hook.settings import Server
 
 MAX_ANSWER = 8 << 20
 """Bytes. An account with ten thousand keys answers with about 2 MB."""
 
 _BUSY = {408, 425, 429, 502, 503, 504}
+_NOT_TAKEN = {425, 429}
+"""Of these, what is said before a request is looked at."""
+_HANGS_UP = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+"""A connection that ends, in a handshake too: a load balancer without a backend, a pod that restarts."""
 # gRPC codes that pass by themselves: DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED, UNAVAILABLE.
 _TRANSIENT_CODES = {4, 8, 10, 14}
+
+NO_VERDICT_TOLD_APART = "wrong password, unknown account, or locked account"
+"""What Argo CD also says when it did not look at the password at all (``util/session/sessionmanager.go``)."""
 
 # Argo CD's own words (server/account, util/session of v3.6) -> a reason that may be shown.
 REASONS: dict[str, str] = {
@@ -40,7 +49,8 @@ REASONS: dict[str, str] = {
     r"no session information|malformed|unverifiable|SSO is not configured": (
         "the token is not one that Argo CD can read"
     ),
-    r"Invalid username or password": "wrong password, unknown account, or locked account",
+    r"Invalid username or password": NO_VERDICT_TOLD_APART,
+    r"no credentials supplied": "the password is blank",
     r"already has token with id": "the key id is in use",
     r"permission denied": "permission denied",
 }
@@ -90,15 +100,15 @@ class Transport:
     ) -> Answer:
         """Send one request and return its answer; every other outcome is an error of ``errors``.
 
-        ``timeout`` is in seconds and bounds connecting and each read. DELETE carries a Content-Type too:
-        Argo CD answers 415 without one (``server/server.go``, ``enforceContentTypes``).
+        ``timeout`` is in seconds and bounds connecting, each read, and the answer's body as a whole. DELETE carries a
+        Content-Type too: Argo CD answers 415 without one (``server/server.go``, ``enforceContentTypes``).
         """
         headers = {}
         if bearer is not None:
             headers["Authorization"] = f"Bearer {bearer}"
         if cookie is not None:
             headers["Cookie"] = f"argocd.token={cookie}"
-        limits = httpx.Timeout(timeout, connect=min(timeout, 5.0))
+        limits, until = httpx.Timeout(timeout, connect=min(timeout, 5.0)), time.monotonic() + timeout
         try:
             with self._client.stream(
                 method, self.server.url + path, headers=headers, json=body, timeout=limits
@@ -108,6 +118,8 @@ class Transport:
                     content += chunk
                     if len(content) > MAX_ANSWER:
                         raise self._not_argocd(f"answers with more than {MAX_ANSWER >> 20} MB")
+                    if time.monotonic() > until:
+                        raise httpx.ReadTimeout("the answer trickles in")
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as e:
             raise self._no_answer(e) from None
         if response.has_redirect_location and redirect_is_answer:
@@ -117,7 +129,7 @@ class Transport:
     def _no_answer(self, error: Exception) -> AuthError:
         cause: BaseException | None = error
         while cause is not None:
-            if isinstance(cause, ssl.SSLError):
+            if isinstance(cause, ssl.SSLError) and not isinstance(cause, _HANGS_UP):
                 return tls.explain(cause, self.server, self._ca)
             cause = cause.__cause__ or cause.__context__
         if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL | httpx.DecodingError | UnicodeError):
@@ -147,7 +159,8 @@ class Transport:
             raise TemporaryError(
                 f"Argo CD at {self.server.url} is busy or restarting (HTTP {status}).",
                 "Wait until Argo CD's pods are ready and try again.",
-                retry_after=_retry_after(response.headers.get("Retry-After", "")),
+                retry_after=asked_to_wait(response.headers.get("Retry-After", "")),
+                sent=status not in _NOT_TAKEN,
             )
         if not is_json and status < 500:
             page = "a web page" if b"<" in content[:200] else "something that is not JSON"
@@ -192,7 +205,3 @@ def _decode(content: bytes) -> tuple[Any, bool]:
         return json.loads(content), True
     except (ValueError, RecursionError):
         return None, False
-
-
-def _retry_after(value: str) -> float:
-    return min(float(value), 60.0) if value.isascii() and value.isdigit() else 0.0

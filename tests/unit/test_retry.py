@@ -1,6 +1,7 @@
 """Retries: what is tried again, how long, and that the deadline holds."""
 
 import time
+from email.utils import formatdate
 
 import pytest
 
@@ -78,3 +79,14 @@ def test_a_wait_longer_than_the_deadline_is_not_begun() -> None:
     with pytest.raises(TemporaryError):
         until(Deadline(1), "it", attempt)
     assert time.monotonic() - began < 0.5
+
+
+@pytest.mark.parametrize("header", ["", "soon", "-1", "1e9", "Wed, 21 Oct 2015 07:28:00 GMT", "Wed, 99 Oct 2015"])
+def test_nonsense_and_the_past_ask_for_no_wait(header: str) -> None:
+    assert retry.asked_to_wait(header) == 0
+
+
+def test_a_wait_is_asked_for_in_seconds_or_by_a_date() -> None:
+    assert retry.asked_to_wait("120") == 120
+    assert 100 < retry.asked_to_wait(formatdate(time.time() + 120, usegmt=True)) <= 120
+    assert retry.asked_to_wait("9" * 400) == retry._LONGEST_ASKED

@@ -1,5 +1,9 @@
 """One exchange with Argo CD: which answers heal, which are final, and what each is called."""
 
+import ssl
+import time
+from collections.abc import Iterator
+
 import httpx
 import pytest
 
@@ -46,11 +50,30 @@ def test_other_refusals_are_final(status: int) -> None:
     assert (refused.value.status, refused.value.reason) == (status, "permission denied")
 
 
-@pytest.mark.parametrize("value", ["", "soon", "-1", "9" * 400, "1e9", "Wed, 21 Oct 2015 07:28:00 GMT"])
-def test_no_retry_after_makes_us_wait_for_ever(value: str) -> None:
-    with pytest.raises(TemporaryError) as busy:
-        send(httpx.Response(503, headers={"Retry-After": value}))
-    assert 0 <= busy.value.retry_after <= 60
+def test_what_was_never_looked_at_is_told_from_what_may_have_been() -> None:
+    for status, sent in ((429, False), (503, True), (504, True)):
+        with pytest.raises(TemporaryError) as busy:
+            send(httpx.Response(status))
+        assert busy.value.sent is sent
+
+
+def test_an_answer_that_trickles_in_ends_with_the_timeout() -> None:
+    def trickle() -> Iterator[bytes]:
+        for _ in range(100):
+            time.sleep(0.05)
+            yield b" "
+
+    with pytest.raises(UnreachableError, match="in time"):
+        send(httpx.Response(200, content=trickle()))
+
+
+@pytest.mark.parametrize("cause", [ssl.SSLEOFError(8, "EOF"), ssl.SSLZeroReturnError(6, "closed")])
+def test_a_connection_that_ends_in_its_handshake_heals(cause: ssl.SSLError) -> None:
+    error = httpx.ConnectError("handshake")
+    error.__cause__ = cause
+    with pytest.raises(UnreachableError) as lost:
+        send(error)
+    assert not lost.value.sent
 
 
 @pytest.mark.parametrize(
