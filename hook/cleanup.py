@@ -46,8 +46,9 @@ def _stored(context: Context) -> Stored | None:
 
 
 def _revoke(context: Context, stored: Stored) -> None:
+    current = stored.current.key_id() if stored.current else ""
     for entry in stored.previous:
-        _tell(handover.revoke(context, entry))
+        _tell(handover.revoke(context, entry, keep=current))
     if context.settings.auth.type == "password" and keys.accepted(context, stored.current) is None:
         _log_in_and_revoke(context, stored)
     elif stored.current:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hook import events, handover, keys, log, metrics, privileges, rollout, store
 from hook.argocd import Account
 from hook.context import Context
-from hook.errors import HEALS, LoginRefusedError, PrivilegeError
+from hook.errors import HEALS, LoginRefusedError, LoginUnansweredError, PrivilegeError
 from hook.keys import Outcome
 from hook.refusals import Refusals
 from hook.store import Entry, Stored
@@ -18,6 +18,8 @@ CHECK_SECONDS = 45.0
 _MOUNT_FOLLOWS = 180.0
 """Seconds by which a mounted Secret has followed for sure (the kubelet's sync period and cache: under 2 minutes)."""
 _TRY_MOVED_AGAIN = 3600.0
+_LOCKOUT = 330.0
+"""Seconds. Argo CD forgets failed logins after 5 minutes (``ARGOCD_SESSION_FAILURE_WINDOW_SECONDS``)."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,12 @@ class Keeper:
         self._known = Stored()
         """The Secret as it was when Argo CD last accepted its key."""
         self._standing_by = False
-        self._replaced_since: float | None = None
+        self._replaced = ("", 0.0)
+        """The key that pods have yet to take, and the (monotonic) time at which this process saw it first."""
         self._moved_due = 0.0
+        self._no_login_before = 0.0
+        self._followed = ""
+        """The id of the key that all consumers were seen to be rolled out for."""
 
     def check(self) -> Verdict:
         """Check once, and put right what can be. Raises every error of ``errors``."""
@@ -112,8 +118,18 @@ class Keeper:
             privileges.require(account, context.settings, context.argocd_namespace)
             return account
 
+        if time.monotonic() < self._no_login_before:
+            raise LoginUnansweredError(
+                f"Argo CD at {context.settings.server.url} did not answer several logins in a row; the next one waits.",
+                "Make sure that Argo CD is ready; this heals by itself. More attempts could lock the account.",
+                status=0,
+                code=-1,
+            )
         try:
             return keys.ensure_key(context, _fetch(context), password, approve)
+        except LoginUnansweredError:
+            self._no_login_before = time.monotonic() + _LOCKOUT
+            raise
         except LoginRefusedError:
             for value in sent:
                 metrics.REFUSALS.labels("login").inc()
@@ -122,7 +138,8 @@ class Keeper:
 
     def _too_old(self, context: Context, stored: Stored, account: Account) -> bool:
         limit = context.settings.max_age
-        return bool(limit) and not stored.previous and time.time() - _born(stored, account) > limit
+        under_way = any(stored.current and handover.same_place(e, stored.current) for e in stored.previous)
+        return bool(limit) and not under_way and time.time() - _born(stored, account) > limit
 
     def _rotate(self, context: Context, stored: Stored, account: Account) -> tuple[Account, Stored]:
         assert stored.current is not None  # noqa: S101 (it was accepted)
@@ -143,12 +160,14 @@ class Keeper:
     def _hand_over(self, context: Context) -> bool:
         """Bring the consumers to the new key, then revoke the replaced ones. Return whether there is more to do."""
         stored, now = self._known, time.monotonic()
-        if not stored.previous or stored.current is None:
-            self._replaced_since = None
+        if stored.current is None:
             return False
-        if self._replaced_since is None:
+        if not stored.previous:
+            self._catch_up(context, stored)
+            return False
+        if self._replaced[0] != stored.current.key_id():
             # What an upgrade replaced is the post-upgrade hook's; where there are no hooks, it is done later.
-            self._replaced_since, self._moved_due = now, now + context.settings.timeout + 60
+            self._replaced, self._moved_due = (stored.current.key_id(), now), now + context.settings.timeout + 60
         moved = [
             e for e in stored.previous if context.owner.owns(e.key_id()) and not handover.same_place(e, stored.current)
         ]
@@ -162,12 +181,20 @@ class Keeper:
                 rollout.restart(context, stored.current.key_id())
             if rollout.unfinished(context):
                 return True
-        elif now - self._replaced_since < _MOUNT_FOLLOWS:
+        elif now - self._replaced[1] < _MOUNT_FOLLOWS:
             return True
         for sentence in handover.retire(context, stored, [*mine, *moved]):
             log.warning(sentence)
             self._moved_due = now + _TRY_MOVED_AGAIN
         return False
+
+
+    def _catch_up(self, context: Context, stored: Stored) -> None:
+        """Restart consumers that are older than the key: whoever made it may have died before it could."""
+        key_id = stored.current.key_id() if stored.current else ""
+        if context.settings.restart_consumers and key_id != self._followed:
+            rollout.restart(context, key_id, stored.since)
+            self._followed = key_id
 
 
 def _fetch(context: Context) -> Stored:

@@ -18,17 +18,10 @@ from hook import log, privileges, store
 from hook.argocd import Account
 from hook.cluster import ConflictError
 from hook.context import Context
-from hook.errors import (
-    HEALS,
-    AnswerError,
-    AuthError,
-    KeyRefusedError,
-    TemporaryError,
-    UnreachableError,
-    WrongServerError,
-)
+from hook.errors import HEALS, AnswerError, AuthError, KeyRefusedError, TemporaryError, WrongServerError
 from hook.retry import until
 from hook.store import Entry, Stored
+from hook.transport import UNKNOWN_REASON
 
 _ATTEMPTS = 4
 
@@ -112,24 +105,15 @@ def _with_session(context: Context, stored: Stored, session: str, approve: Appro
         for entry in filter(None, (stored.current, *stored.previous)):
             account = accepted(context, entry)
             if account:  # a race's winner, a Secret newer than the mounted one, or an upgrade rolled back
-                if entry == stored.current or _written(context, stored.moved_to(entry, keep_old=True)):
-                    _revoke(context, _ours(context, before, keep=stored, but=entry), entry)
+                wanted = stored.moved_to(entry, keep_old=True)  # pods may use what an upgrade stored before a rollback
+                if entry == stored.current or _written(context, wanted):
+                    _revoke(context, _ours(context, before, keep=wanted, but=entry), entry)
                     return Outcome(entry, account, created=False)
                 break
         entry = context.entry(new_key(context, username, session), username)
         # The old key stays in the Secret, even if refused: it says that pods have yet to take the new one.
         wanted = stored.moved_to(entry, keep_old=True)
-        try:
-            stale = not _written(context, wanted)
-        except BaseException:
-            undo(context, username, entry.key_id(), session)
-            raise
-        if stale:
-            stored = store.fetch(context.cluster, context.owner.namespace, context.owner.release)
-            if stored.current is None or stored.current.token != entry.token:  # else only the answer was lost
-                context.argocd.delete_key(username, entry.key_id(), session)
-            continue
-        account_now = accepted(context, entry)
+        account_now = accepted(context, entry) if put(context, wanted, session) else None
         if account_now:
             _revoke(context, _ours(context, before, keep=wanted, but=entry), entry)
             return Outcome(entry, account_now, created=True)
@@ -148,7 +132,7 @@ def new_key(context: Context, username: str, session: str) -> str:
         try:
             return context.argocd.create_key(username, key_id, session)
         except (*HEALS, AnswerError, WrongServerError) as e:
-            lost = not isinstance(e, UnreachableError) or e.sent
+            lost = e.sent if isinstance(e, HEALS) else True
             if lost and context.argocd.account(username, session).has_key(key_id):
                 context.argocd.delete_key(username, key_id, session)
             raise
@@ -169,12 +153,40 @@ def _written(context: Context, wanted: Stored) -> bool:
     return True
 
 
-def undo(context: Context, username: str, key_id: str, session: str) -> None:
+def put(context: Context, wanted: Stored, bearer: str) -> bool:
+    """Write the Secret with the new key ``wanted.current``; tell whether it is there now.
+
+    It is not when somebody else was faster: then the new key is taken back. After a lost answer the Secret is looked
+    at, for it may hold the key; where that can't be done either, the key stays for the next run to find. Raises every
+    error of ``errors``.
+    """
+    entry = wanted.current
+    assert entry is not None  # noqa: S101 (callers just made it)
+    try:
+        write(context, wanted)
+    except (ConflictError, AuthError) as e:
+        try:
+            stored = store.fetch(context.cluster, context.owner.namespace, context.owner.release)
+        except HEALS:
+            raise
+        except AuthError:
+            _undo(context, entry, bearer)
+            raise
+        if stored.current and stored.current.token == entry.token:
+            return True
+        _undo(context, entry, bearer)
+        if isinstance(e, AuthError):
+            raise
+        return False
+    return True
+
+
+def _undo(context: Context, entry: Entry, bearer: str) -> None:
     """Take back a key that could not be stored; where that fails too, the next run does it."""
     try:
-        context.argocd.delete_key(username, key_id, session)
+        context.argocd.delete_key(entry.account, entry.key_id(), bearer)
     except AuthError as e:
-        log.warning(f"Key {key_id} could not be revoked ({e}); the next run does it.")
+        log.warning(f"Key {entry.key_id()} could not be revoked ({e}); the next run does it.")
 
 
 def end_session(context: Context, session: str) -> None:
@@ -212,19 +224,27 @@ def _revoke(context: Context, key_ids: Iterable[str], by: Entry) -> None:
 def revoke_all(context: Context, entry: Entry, keep: str = "") -> str | None:
     """Revoke all keys of this release that ``entry``'s account has, itself last, by its own authority.
 
-    ``keep`` is the id of a key that stays: two addresses may lead to one Argo CD. Returns None when nothing is left
+    ``keep`` is the id of a key that stays: two addresses may lead to one Argo CD. With it, of the others only those
+    go that are older than ``entry``: somebody may just be storing a younger one. Returns None when nothing is left
     alive, else a sentence that says what is left and how to revoke it.
     """
     argocd, own = context.argocd_of(entry), entry.key_id()
     try:
         account = argocd.account(entry.account, entry.token)
-        for key_id in sorted(k.id for k in account.keys if context.owner.owns(k.id) and k.id not in (own, keep)):
-            argocd.delete_key(entry.account, key_id, entry.token)
+        born = next((k.issued_at for k in account.keys if k.id == own), 0)
+        for key in account.keys:
+            if context.owner.owns(key.id) and key.id not in (own, keep) and (not keep or key.issued_at < born):
+                argocd.delete_key(entry.account, key.id, entry.token)
         if context.owner.owns(own) and own != keep:
             argocd.delete_key(entry.account, own, entry.token)
     except AuthError as e:
-        # A revoked key needs nothing more; one of a disabled account comes back to life with the account.
-        if isinstance(e, KeyRefusedError) and privileges.explained(e, entry.account, "") is e:
+        # A revoked key needs nothing more; one of a disabled account comes back to life with the account, and what
+        # somebody other than Argo CD answers (an SSO proxy in front of it) says nothing of the key.
+        if (
+            isinstance(e, KeyRefusedError)
+            and e.reason != UNKNOWN_REASON
+            and privileges.explained(e, entry.account, "") is e
+        ):
             return None
         return (
             f"The API key {own} of account {entry.account} is still alive: {e} Revoke it with:"

@@ -10,6 +10,8 @@ from hook.store import Stored
 _LOOK = 1.0
 _RESERVE = 25.0
 """Seconds of the run's deadline that are kept for revoking."""
+_LATELY = 3600.0
+"""Seconds since a key was made in which this upgrade's hook may have made it."""
 
 
 def retire(context: Context) -> str:
@@ -29,26 +31,39 @@ def retire(context: Context) -> str:
 def _retire(context: Context) -> str:
     stored = _fetch(context)
     to_token = context.settings.auth.type == "token"
-    if not stored.previous and not (to_token and stored.resource_version):
+    ends = bool(stored.resource_version if to_token else stored.previous)
+    made_lately = bool(not to_token and stored.current and time.time() - stored.since < _LATELY)
+    if not ends and not made_lately:
         return "This upgrade replaced no API key."
     waiting = _await_rollout(context)
+    if made_lately and not waiting and _restart(context, stored):
+        waiting = _await_rollout(context)
     if waiting:
         log.warning(
             f"{', '.join(waiting)} did not finish the rollout in time, so the replaced API keys stay alive:"
             f" {_ids(stored)}. The next helm upgrade revokes them."
         )
         return "The rollout has not finished; nothing was revoked."
+    if not ends:
+        return "This upgrade replaced no API key that still lives."
     stored = _fetch(context)
-    left = _end(context, stored) if to_token else handover.retire(context, stored, _moved(stored))
+    left = _end(context, stored) if to_token else handover.retire(context, stored, _unused(context, stored))
     for sentence in left:
         log.warning(sentence)
     return "Some replaced API keys are left (see above)." if left else "The replaced API keys are revoked."
 
 
-def _moved(stored: Stored) -> list[store.Entry]:
-    """The keys of another account or server; one of the same place is the keeper's, which restarts its users."""
-    now = stored.current
-    return [e for e in stored.previous if now is None or not handover.same_place(e, now)]
+def _restart(context: Context, stored: Stored) -> list[str]:
+    """Restart what this upgrade left as it was although the key is a new one: there may be no keeper to do it."""
+    if not context.settings.restart_consumers or stored.current is None:
+        return []
+    return rollout.restart(context, stored.current.key_id(), stored.since)
+
+
+def _unused(context: Context, stored: Stored) -> list[store.Entry]:
+    """The replaced keys; without restarts only those of another account or server, whose users Helm rolled out."""
+    now, all_rolled_out = stored.current, context.settings.restart_consumers
+    return [e for e in stored.previous if all_rolled_out or now is None or not handover.same_place(e, now)]
 
 
 def _end(context: Context, stored: Stored) -> list[str]:

@@ -1,5 +1,7 @@
 """Deployments that take the API key by environment: they follow a new key only by a restart of their pods."""
 
+import math
+from datetime import datetime
 from typing import Any
 
 from hook import log
@@ -10,11 +12,15 @@ ANNOTATION = "gitops-runtime-auth/key-id"
 """On the pod template. The key's id as its value makes one rollout of it, whoever asks for it and how often."""
 
 
-def restart(context: Context, key_id: str) -> None:
-    """Roll out each consumer that was not yet rolled out for ``key_id``. Raises RbacError and what heals."""
+def restart(context: Context, key_id: str, since: float = math.inf) -> list[str]:
+    """Roll out each consumer that was not yet rolled out for ``key_id``, nor at all since the Unix time ``since``.
+
+    Returns their names. Raises RbacError and what heals.
+    """
+    restarted = []
     for name in context.consumers:
         found = context.cluster.get(_path(context, name))
-        if found is None or _template_annotations(found).get(ANNOTATION) == key_id:
+        if found is None or _annotation(found) == key_id or _rolled_out(found) >= since:
             continue
         try:
             context.cluster.patch(
@@ -23,6 +29,8 @@ def restart(context: Context, key_id: str) -> None:
         except ConflictError:
             continue  # gone in the meantime
         log.info(f"Restarting Deployment {name}, which takes the API key by environment.", key=key_id)
+        restarted.append(name)
+    return restarted
 
 
 def unfinished(context: Context) -> list[str]:
@@ -34,9 +42,24 @@ def _path(context: Context, name: str) -> str:
     return f"/apis/apps/v1/namespaces/{context.owner.namespace}/deployments/{name}"
 
 
-def _template_annotations(deployment: dict[str, Any]) -> dict[str, str]:
-    annotations = deployment["spec"]["template"].get("metadata", {}).get("annotations")
-    return annotations or {}
+def _annotation(deployment: dict[str, Any]) -> str:
+    annotations = deployment["spec"]["template"].get("metadata", {}).get("annotations") or {}
+    return str(annotations.get(ANNOTATION, ""))
+
+
+def _rolled_out(deployment: dict[str, Any]) -> float:
+    """Return the Unix time of the last rollout, which the condition Progressing keeps once it is complete.
+
+    Source: ``pkg/controller/deployment/progress.go``.
+    """
+    conditions = (deployment.get("status") or {}).get("conditions") or []
+    told = [c.get("lastUpdateTime") for c in conditions if c.get("type") == "Progressing"]
+    for text in (*told, deployment["metadata"].get("creationTimestamp")):
+        try:
+            return datetime.fromisoformat(str(text)).timestamp()
+        except ValueError:
+            continue
+    return 0.0
 
 
 def _done(deployment: dict[str, Any] | None) -> bool:

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import time
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,12 +60,15 @@ class Stored:
     previous: tuple[Entry, ...] = ()
     resource_version: str = ""
     """Empty when the Secret does not exist, or was read from a mounted volume."""
+    since: float = 0.0
+    """Unix time at which ``current`` became the key; 0 when that is not known."""
 
     def moved_to(self, new: Entry, keep_old: bool) -> "Stored":
         """Return the content after ``new`` took the place of the present key, which is remembered if asked."""
         old = (self.current,) if keep_old and self.current and self.current.token != new.token else ()
         previous = tuple(e for e in (*old, *self.previous) if e.token != new.token)
-        return replace(self, current=new, previous=previous)
+        same = self.current is not None and self.current.token == new.token
+        return replace(self, current=new, previous=previous, since=self.since if same else time.time())
 
 
 def decode(data: dict[str, str], resource_version: str = "") -> Stored:
@@ -74,7 +78,9 @@ def decode(data: dict[str, str], resource_version: str = "") -> Stored:
     current = _entry({**state, "token": token}) if token else None
     previous = state.get("previous")
     entries = [_entry(e) for e in previous if isinstance(e, dict)] if isinstance(previous, list) else []
-    return Stored(current, tuple(e for e in entries if e.token), resource_version)
+    since = state.get("since")
+    known = float(since) if isinstance(since, int | float) and 0 < since < 1e12 else 0.0
+    return Stored(current, tuple(e for e in entries if e.token), resource_version, known)
 
 
 def mounted(folder: Path) -> Stored:
@@ -92,16 +98,16 @@ def content(secret: Object | None, release: str) -> Stored:
     """Return what the API's answer holds. Raises ForeignSecretError when it is not this release's."""
     if secret is None:
         return Stored()
-    metadata = secret.get("metadata") or {}
-    labels = metadata.get("labels") or {}
+    metadata = _map(secret.get("metadata"))
+    labels = _map(metadata.get("labels"))
     if labels.get("app.kubernetes.io/managed-by") != PREFIX or labels.get(_INSTANCE) != release:
-        owner = _owner(labels, metadata.get("annotations") or {})
+        owner = _owner(labels, _map(metadata.get("annotations")))
         raise ForeignSecretError(
             f'Secret "{NAME}" in this namespace is not this release\'s: {owner}.',
             f"Install into another namespace, or, if nobody needs it: kubectl -n {metadata.get('namespace', '')}"
             f" delete secret {NAME}.",
         )
-    data = {name: _decode64(value) for name, value in (secret.get("data") or {}).items()}
+    data = {name: _decode64(value) for name, value in _map(secret.get("data")).items()}
     return decode(data, str(metadata.get("resourceVersion", "")))
 
 
@@ -137,7 +143,7 @@ def _object(namespace: str, release: str, chart: str, wanted: Stored) -> Object:
     entry = wanted.current
     assert entry is not None, "a Secret without a key is deleted, not written"  # noqa: S101
     state = {k: v for k, v in asdict(entry).items() if k != "token"}
-    state["previous"] = [asdict(e) for e in wanted.previous]
+    state |= {"previous": [asdict(e) for e in wanted.previous], "since": wanted.since}
     metadata: dict[str, Any] = {
         "name": NAME,
         "namespace": namespace,
@@ -151,7 +157,7 @@ def _object(namespace: str, release: str, chart: str, wanted: Stored) -> Object:
             f"{PREFIX}/account": entry.account,
             f"{PREFIX}/key-id": entry.key_id(),
             f"{PREFIX}/server": entry.url,
-            f"{PREFIX}/created-at": datetime.now(UTC).isoformat(timespec="seconds"),
+            f"{PREFIX}/created-at": datetime.fromtimestamp(wanted.since, UTC).isoformat(timespec="seconds"),
             **_GITOPS,
         },
     }
@@ -165,6 +171,10 @@ def _object(namespace: str, release: str, chart: str, wanted: Stored) -> Object:
         "metadata": metadata,
         "data": {name: base64.b64encode(value.encode()).decode() for name, value in data.items()},
     }
+
+
+def _map(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _owner(labels: dict[str, str], annotations: dict[str, str]) -> str:
@@ -186,7 +196,7 @@ def _json(text: str) -> dict[str, Any]:
         found = json.loads(text)
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return _map(found)
 
 
 def _decode64(value: Any) -> str:

@@ -1,7 +1,6 @@
 """A new API key by the authority of the old one: no login, and no moment without a working key."""
 
 from hook import keys
-from hook.cluster import ConflictError
 from hook.context import Context
 from hook.keys import Outcome
 from hook.store import Entry, Stored
@@ -15,13 +14,7 @@ def succeed(context: Context, stored: Stored, by: Entry) -> Outcome | None:
     """
     entry = context.entry(keys.new_key(context, by.account, by.token), by.account)
     known = Stored(by, tuple(e for e in stored.previous if e.token != by.token), stored.resource_version)
-    try:
-        keys.write(context, known.moved_to(entry, keep_old=True))
-    except ConflictError:
-        keys.undo(context, by.account, entry.key_id(), by.token)
+    if not keys.put(context, known.moved_to(entry, keep_old=True), by.token):
         return None
-    except BaseException:
-        keys.undo(context, by.account, entry.key_id(), by.token)
-        raise
     account = keys.accepted(context, entry)
     return Outcome(entry, account, created=True) if account else None

@@ -1,18 +1,28 @@
 """One check of the key keeper, against an Argo CD and a cluster that behave as the real ones."""
 
 import base64
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import jwt
 import pytest
 
-from hook import keep, keeper, probes, rollout, store
+from hook import keep, keeper, probes, retry, rollout, store
 from hook.context import Context
-from hook.errors import ConfigurationError, KeyRefusedError, LoginRefusedError, PrivilegeError, UnreachableError
+from hook.errors import (
+    ConfigurationError,
+    KeyRefusedError,
+    LoginRefusedError,
+    LoginUnansweredError,
+    PrivilegeError,
+    UnreachableError,
+)
 from hook.keeper import Keeper
 from hook.refusals import Refusals
 from hook.retry import Deadline
+from tests.unit.fakes import deployments as fakes
 from tests.unit.fakes.faults import Plan
 from tests.unit.fakes.world import NAMESPACE, SECRET, World
 
@@ -27,11 +37,7 @@ def deployment(name: str) -> str:
 @pytest.fixture
 def make(world: World, tmp_path: Path) -> Make:
     for name in CONSUMERS:
-        world.cluster.objects[deployment(name)] = {
-            "metadata": {"name": name, "generation": 1, "resourceVersion": "0"},
-            "spec": {"replicas": 1, "template": {}},
-            "status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1},
-        }
+        world.cluster.objects[deployment(name)] = fakes.deployment(name)
 
     def made(plan: Plan | None = None, **settings: object) -> Keeper:
         def fresh(seconds: float) -> Context:
@@ -49,8 +55,15 @@ def restarts(world: World) -> set[str]:
     return {t.get("metadata", {}).get("annotations", {}).get(rollout.ANNOTATION, "") for t in found}
 
 
-def test_a_good_key_is_left_alone_without_a_login(world: World, make: Make) -> None:
+def installed(world: World) -> None:
+    """Run the install hook, then let the Deployments come up."""
     world.run()
+    for name in CONSUMERS:
+        world.cluster.objects[deployment(name)] = fakes.deployment(name, time.time())
+
+
+def test_a_good_key_is_left_alone_without_a_login(world: World, make: Make) -> None:
+    installed(world)
     verdict = make().check()
     assert verdict.ready
     assert world.argocd.logins == ["ok"], "the hook's"
@@ -69,11 +82,73 @@ def test_a_revoked_key_is_replaced_by_one_login_and_consumers_restart(world: Wor
 
 
 def test_consumers_restart_even_where_nothing_tells_of_the_old_key(world: World, make: Make) -> None:
-    world.run()
+    installed(world)
     world.cluster.delete(SECRET)
     assert make().check().ready
     assert restarts(world) == {world.key()}
     assert world.live() == [world.key()]
+
+
+def test_a_restart_that_was_lost_is_done_by_the_next_keeper(
+    world: World, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed(world)
+    world.cluster.delete(SECRET)
+    world.argocd.accounts["admin"].keys.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(rollout, "restart", lambda *_: 1 / 0)  # dies with the new key stored
+        with pytest.raises(ZeroDivisionError):
+            make().check()
+    assert restarts(world) == {""}
+    kept = make()
+    assert kept.check().ready
+    assert restarts(world) == {world.key()}
+
+
+def test_logins_without_a_verdict_wait_until_argocd_has_forgotten_them(
+    world: World, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gateway that loses the answers must not make the keeper lock the account: five refusals do."""
+    world.give("wrong")
+    monkeypatch.setattr(retry, "_FIRST_WAIT", 0.01)
+
+    class Loses(Plan):
+        def comes(self, step: str) -> str:
+            return "lost" if step == "argocd POST /api/v1/session" else ""
+
+    kept = make(Loses())
+    for _ in range(3):
+        with pytest.raises(LoginUnansweredError):
+            kept.check()
+    assert world.argocd.logins == ["refused"] * 3
+    monkeypatch.setattr(keeper, "_LOCKOUT", 0.0)
+    kept._no_login_before = 0.0
+    with pytest.raises(LoginUnansweredError):
+        kept.check()
+    assert len(world.argocd.logins) == 6
+
+
+def test_a_rotation_whose_answer_was_lost_keeps_the_key_it_stored(world: World, make: Make) -> None:
+    installed(world)
+    old = world.key()
+    world.argocd.accounts["admin"].keys[old] -= 100
+    plan = Plan(f"kubernetes PUT /secrets/{store.NAME}", "lost")
+    assert make(plan, max_age=50.0).check().ready
+    assert plan.hit
+    assert world.key() != old
+    assert world.live() == [world.key()]
+
+
+def test_a_key_of_a_server_that_is_gone_does_not_stop_rotation(world: World, make: Make) -> None:
+    installed(world)
+    entry = store.content(world.cluster.get(SECRET), "runtime").current
+    assert entry is not None
+    stored = store.content(world.cluster.get(SECRET), "runtime")
+    gone = replace(entry, url="https://gone", token=jwt.encode({"jti": world.owner.new_id()}, "x" * 32))
+    store.write(world.cluster, NAMESPACE, "runtime", "c", replace(stored, previous=(gone,)))
+    world.argocd.accounts["admin"].keys[entry.key_id()] -= 100
+    make(max_age=50.0).check()
+    assert world.key() != entry.key_id()
 
 
 @pytest.mark.parametrize("kept", ["with-state", "alone"])
@@ -188,6 +263,25 @@ def test_without_restarts_the_old_key_lives_until_the_mounts_have_followed(
     monkeypatch.setattr(keeper, "_MOUNT_FOLLOWS", 0.0)
     kept.check()
     assert world.live() == [world.key()]
+
+
+def test_without_restarts_every_replacement_has_its_own_time_to_follow(
+    world: World, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(keeper.time, "monotonic", lambda: now[0])
+    world.run()
+    kept = make(restart_consumers=False)
+    kept.check()
+    world.cluster.delete(SECRET)
+    kept.check()
+    now[0] += keeper._MOUNT_FOLLOWS - 5
+    world.cluster.delete(SECRET)
+    second = [k for k in world.live() if k not in (world.key(),)][-1:]
+    kept.check()
+    now[0] += 10
+    kept.check()
+    assert set(second) <= set(world.live()), "pods may still hold the key that lived for 15 seconds"
 
 
 def test_of_two_keepers_that_see_a_deleted_secret_one_key_remains(world: World, make: Make) -> None:

@@ -1,16 +1,19 @@
 """``retire`` and ``cleanup`` end keys where they were made, and never fail what they serve."""
 
 import logging
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
+import httpx
 import pytest
 
-from hook import cleanup, cli, handover, log, store
+from hook import cleanup, cli, handover, log, rollout, store
 from hook import retire as command
 from hook.context import Context
 from hook.retire import retire
 from tests.unit.fakes.argocd import FakeAccount
+from tests.unit.fakes.deployments import deployment
 from tests.unit.fakes.faults import Plan
 from tests.unit.fakes.world import NAMESPACE, SECRET, World
 
@@ -37,17 +40,40 @@ def moved(world: World) -> World:
     return world
 
 
-def consumer(world: World, *, done: bool) -> Context:
-    path = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/c"
-    status = {"observedGeneration": 2, "replicas": 1 if done else 2, "updatedReplicas": 1, "availableReplicas": 1}
-    world.cluster.objects[path] = {"metadata": {"generation": 2}, "spec": {"replicas": 1}, "status": status}
+CONSUMER = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/c"
+
+
+def consumer(world: World, *, done: bool, rolled_out: float = 9e9) -> Context:
+    world.cluster.objects[CONSUMER] = deployment("c", rolled_out, done=done)
     return replace(world.context(), consumers=("c",))
+
+
+def restarted_for(world: World) -> str:
+    template = world.cluster.objects[CONSUMER]["spec"]["template"]
+    return str(template.get("metadata", {}).get("annotations", {}).get(rollout.ANNOTATION, ""))
 
 
 def test_the_replaced_key_is_revoked_once_the_rollout_is_done(moved: World) -> None:
     assert "revoked" in retire(consumer(moved, done=True))
     assert moved.live() == [moved.key()]
     assert store.content(moved.cluster.get(SECRET), "runtime").previous == ()
+
+
+def test_a_deployment_that_the_upgrade_left_alone_is_restarted_for_a_new_key(world: World) -> None:
+    """With the vendor's app-proxy there is no keeper to do it."""
+    world.run()
+    world.argocd.accounts["admin"].keys.clear()
+    world.run()
+    context = consumer(world, done=True, rolled_out=time.time() - 60)
+    assert "revoked" in retire(context)
+    assert restarted_for(world) == world.key()
+    assert store.content(world.cluster.get(SECRET), "runtime").previous == ()
+
+
+def test_a_deployment_that_the_upgrade_rolled_out_is_not_restarted(world: World) -> None:
+    world.run()
+    assert "no API key" in retire(consumer(world, done=True, rolled_out=time.time() + 1))
+    assert restarted_for(world) == ""
 
 
 def test_an_unfinished_rollout_leaves_it_alive_and_names_it(
@@ -87,6 +113,38 @@ def test_a_second_name_of_the_same_argocd_keeps_the_present_key(world: World) ->
     alias = replace(stored.current, url="https://argocd-server.argocd.svc")
     assert handover.revoke(world.context(), alias, keep=stored.current.key_id()) is None
     assert world.live() == [world.key()]
+
+
+def test_what_is_younger_than_a_replaced_key_stays_with_it(world: World) -> None:
+    """Another run may just be storing it; this one's view of the Secret may be old."""
+    world.run()
+    stored = store.content(world.cluster.get(SECRET), "runtime")
+    assert stored.current is not None
+    keys = world.argocd.accounts["admin"].keys
+    young, old = world.owner.new_id(), world.owner.new_id()
+    keys |= {young: keys[world.key()] + 5, old: keys[world.key()] - 5}
+    assert handover.revoke(world.context(), stored.current, keep="another") is None
+    assert world.live() == [young]
+
+
+def test_a_401_of_somebody_else_does_not_count_as_revoked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.run()
+    current = store.content(world.cluster.get(SECRET), "runtime").current
+    assert current is not None
+    sso = httpx.Response(401, json={"message": "please sign in"})
+    monkeypatch.setattr(world.argocd, "answer", lambda _: sso)
+    assert "delete-token" in (handover.revoke(world.context(), current) or "")
+
+
+def test_cleanup_by_a_replaced_key_does_not_log_in_for_the_present_one(moved: World) -> None:
+    current = store.content(moved.cluster.get(SECRET), "runtime").current
+    assert current is not None
+    stored = store.content(moved.cluster.get(SECRET), "runtime")
+    alias = replace(current, url="https://argocd-server.argocd.svc")
+    store.write(moved.cluster, NAMESPACE, "runtime", "c", replace(stored, previous=(*stored.previous, alias)))
+    cleanup.cleanup(moved.context())
+    assert moved.live() == []
+    assert moved.argocd.logins == ["ok", "ok"], "the hook's two"
 
 
 def test_cleanup_revokes_and_deletes(world: World) -> None:
