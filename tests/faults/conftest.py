@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.place import Release, Site, identity
+from tests.faults.place import Site, identity
+from tests.faults.release import Release
 
 
 @pytest.fixture(scope="session")

@@ -1,51 +1,33 @@
-"""What a run of the hook outside a pod needs (account, namespace, identity, files), and the run itself."""
+"""The cluster and its Argo CD, as their admin: accounts and namespaces for the releases of these tests."""
 
 import base64
-import json
 import os
 import secrets
 import ssl
-import subprocess
-import sys
 import time
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import trustme
 
-from hook import cluster, store
+from hook import cluster
 from hook.argocd import ArgoCD
-from hook.cluster import ConflictError, RealCluster
+from hook.cluster import RealCluster
 from hook.errors import AuthError
-from hook.keyid import Owner, fingerprint
 from hook.retry import Deadline
 from hook.settings import Server
 from hook.transport import Transport
-from hook.values import chart_defaults, merge
-from tests.faults.proxy import FaultProxy
+from tests.faults.roles import CONSUMERS, IN_ARGOCD, RBAC, grant, identity
 from tests.sandbox.network import NODE_IP
 from tests.sandbox.paths import KUBECONFIG
 
+__all__ = ["Site", "identity"]
+
 CONFIG = os.environ.get("E2E_KUBECONFIG") or str(KUBECONFIG)
 CM = "/api/v1/namespaces/argocd/configmaps/argocd-cm"
-RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces"
-RULES = [
-    {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
-    {
-        "apiGroups": [""],
-        "resources": ["secrets"],
-        "resourceNames": [store.NAME],
-        "verbs": ["get", "update", "patch", "delete"],
-    },
-    {"apiGroups": [""], "resources": ["events"], "verbs": ["create"]},
-]
-"""The hook's Role (DESIGN section 3); ``test_privileges`` compares it with the chart's."""
 
 
 class Site:
-    """The cluster and its Argo CD, as their admin, and the accounts made there."""
+    """The cluster and its Argo CD, and the accounts made there."""
 
     def __init__(self) -> None:
         self.prefix = f"faults-{secrets.token_hex(3)}"
@@ -71,6 +53,7 @@ class Site:
         self._session = self.argocd.login("admin", self._admin)
         self._cm_keys: list[str] = []
         self._namespaces: list[str] = []
+        self._granted: list[str] = []
         self.authority = trustme.CA()
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.authority.issue_cert("127.0.0.1", "localhost").configure_cert(self.tls)
@@ -92,6 +75,15 @@ class Site:
                 time.sleep(0.2)
         return name, password
 
+    def give(self, account: str, capabilities: str) -> None:
+        """Set an account's capabilities and wait until Argo CD shows them."""
+        self.cluster.patch(CM, {"data": {f"accounts.{account}": capabilities}})
+        wanted = frozenset(capabilities.split(", "))
+        until = Deadline(30)
+        while self.argocd.account(account, self._session).capabilities != wanted:
+            assert until.left(), f"Argo CD does not show {capabilities} for {account}"
+            time.sleep(0.1)
+
     def namespace(self) -> str:
         """Make a namespace."""
         name = f"{self.prefix}-{len(self._namespaces)}"
@@ -99,175 +91,42 @@ class Site:
         self._namespaces.append(name)
         return name
 
+    def consumers(self, namespace: str) -> None:
+        """Make the Deployments that take the key, without pods: a rollout is done once its controller saw it."""
+        for name in CONSUMERS:
+            labels = {"app": name}
+            pod = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "none.invalid/c"}]}}
+            spec = {"replicas": 0, "selector": {"matchLabels": labels}, "template": pod}
+            self.cluster.create(
+                f"/apis/apps/v1/namespaces/{namespace}/deployments", {"metadata": {"name": name}, "spec": spec}
+            )
+
+    def roll_out(self, namespace: str) -> None:
+        """Change the consumers' pods, as helm upgrade does with new settings, and wait until they are rolled out."""
+        time.sleep(1.1)  # a rollout's time is in whole seconds, and it must come after the key's
+        begun = {"spec": {"template": {"metadata": {"annotations": {"upgrade": secrets.token_hex(4)}}}}}
+        until = Deadline(30)
+        for name in CONSUMERS:
+            path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}"
+            generation = self.cluster.patch(path, begun)["metadata"]["generation"]
+            while ((self.cluster.get(path) or {}).get("status") or {}).get("observedGeneration", 0) < generation:
+                assert until.left(), f"no rollout of {name}"
+                time.sleep(0.1)
+
+    def let_into_argocds_namespace(self, namespace: str) -> None:
+        """Bind what ``hook.enableApiKey`` needs to the ``ensure`` of ``namespace``."""
+        name = f"{namespace}-enable"
+        grant(self.cluster, "argocd", name, IN_ARGOCD, (namespace, "ensure"))
+        self._granted.append(name)
+
     def close(self) -> None:
-        """Remove accounts and namespaces."""
+        """Remove accounts, namespaces and rights."""
         self.cluster.patch(CM, {"data": dict.fromkeys(self._cm_keys)})
+        for name in self._granted:
+            self.cluster.delete(f"{RBAC}/argocd/rolebindings/{name}")
+            self.cluster.delete(f"{RBAC}/argocd/roles/{name}")
         for namespace in self._namespaces:
             self.cluster.delete(f"/api/v1/namespaces/{namespace}")
         self.argocd.logout(self._session)
         self.argocd.close()
         self.cluster._client.close()
-
-
-def identity(cluster: RealCluster, namespace: str) -> str:
-    """Make the hook's ServiceAccount with the chart's Role in ``namespace``; return a token of it."""
-    accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
-    cluster.create(accounts, {"metadata": {"name": "hook"}})
-    cluster.create(f"{RBAC}/{namespace}/roles", {"metadata": {"name": "hook"}, "rules": RULES})
-    cluster.create(
-        f"{RBAC}/{namespace}/rolebindings",
-        {
-            "metadata": {"name": "hook"},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "hook"},
-            "subjects": [{"kind": "ServiceAccount", "name": "hook", "namespace": namespace}],
-        },
-    )
-    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-    token: str = cluster.create(f"{accounts}/hook/token", request)["status"]["token"]
-    return token
-
-
-@dataclass
-class Result:
-    """How a run ended, and what it said and asked."""
-
-    code: int
-    said: str
-    seen: list[str]
-    hit: bool
-    seconds: float
-
-
-@dataclass
-class Release:
-    """One release in a namespace of its own (``argocd-token`` is one per namespace), with its files."""
-
-    site: Site
-    folder: Path
-    account: str
-    password: str
-    namespace: str
-    token: str
-    name: str = "runtime"
-    timeout: int = 20
-    sessions: list[str] = field(default_factory=list)
-    keys: list[str] = field(default_factory=list)
-    said: str = ""
-    server: dict[str, Any] = field(default_factory=dict)
-    cluster: str = ""
-    """Set: another cluster, of the same API server, whose CA bundle differs from the real one's."""
-
-    def __post_init__(self) -> None:
-        for part in ("settings", "credential", "ca", "key", "serviceaccount"):
-            (self.folder / part).mkdir(parents=True, exist_ok=True)
-        self._ca = self.site.authority.cert_pem.bytes()
-        if self.cluster:
-            self._ca += trustme.CA(organization_name=self.cluster).cert_pem.bytes()
-        (self.folder / "serviceaccount" / "ca.crt").write_bytes(self._ca)
-        (self.folder / "serviceaccount" / "token").write_text(self.token)
-        (self.folder / "ca" / "ca.crt").write_bytes(self._ca)
-        (self.folder / "credential" / "value").write_text(self.password)
-
-    @property
-    def owner(self) -> Owner:
-        return Owner(fingerprint(self._ca), self.namespace, self.name)
-
-    def secret(self) -> dict[str, Any] | None:
-        return self.site.cluster.get(cluster.secret_path(self.namespace, store.NAME))
-
-    def entry(self) -> store.Entry | None:
-        return store.content(self.secret(), self.name).current
-
-    def live(self) -> list[str]:
-        """Return the release's keys as Argo CD lists them."""
-        account = self.site.argocd.account(self.account, self.site._session)
-        return [key.id for key in account.keys if self.owner.owns(key.id)]
-
-    def live_sessions(self) -> list[str]:
-        """Return the sessions of this release's runs that Argo CD still accepts."""
-        return [s for s in self.sessions if _works(self.site.argocd, self.account, s)]
-
-    def forget(self, name: str) -> None:
-        """Become another release: no Secret, no memory."""
-        try:
-            self.site.cluster.delete(cluster.secret_path(self.namespace, store.NAME))
-        except ConflictError:
-            self.site.cluster.delete(cluster.secret_path(self.namespace, store.NAME))
-        for key_id in self.live():
-            self.site.argocd.delete_key(self.account, key_id, self.site._session)
-        self.name, self.sessions, self.keys, self.said = name, [], [], ""
-
-    def run(self, fault: tuple[str, int, str] = ("", 0, "")) -> Result:
-        """Run ``ensure`` as a pod would, the Secret mounted as it is now, behind two proxies of its own."""
-        argocd = FaultProxy("argocd", self.site.argocd_at, self.site.tls)
-        kubernetes = FaultProxy("kubernetes", self.site.apiserver, self.site.tls)
-        argocd.fault = kubernetes.fault = fault
-        try:
-            process = self.start(argocd.port, kubernetes.port)
-            argocd.kill = kubernetes.kill = process.kill
-            began = time.monotonic()
-            said, _ = process.communicate(timeout=self.timeout + 30)
-        finally:
-            argocd.close()
-            kubernetes.close()
-        self.sessions += argocd.sessions
-        self.keys += argocd.keys
-        self.said += said
-        hit = argocd.hit or kubernetes.hit
-        return Result(process.returncode, said, argocd.seen + kubernetes.seen, hit, time.monotonic() - began)
-
-    def start(self, argocd_port: int, kubernetes_port: int) -> "subprocess.Popen[str]":
-        """Start ``ensure`` against two ports of the loopback."""
-        server = {"url": f"https://127.0.0.1:{argocd_port}", **self.server}
-        # Each proxy has a port of its own, and a key belongs to an address: what the Secret says moves along.
-        (self.folder / "settings" / "settings.json").write_text(json.dumps(self._values(server)))
-        self._mount(server["url"])
-        return subprocess.Popen(
-            [sys.executable, "-m", "hook", "ensure"],
-            env={
-                **{k: os.environ[k] for k in ("PATH", "HOME") if k in os.environ},
-                "GITOPS_RUNTIME_AUTH_FILES": str(self.folder),
-                "GITOPS_RUNTIME_AUTH_SERVICE_ACCOUNT": str(self.folder / "serviceaccount"),
-                "KUBERNETES_SERVICE_HOST": "127.0.0.1",
-                "KUBERNETES_SERVICE_PORT": str(kubernetes_port),
-                "RELEASE_NAME": self.name,
-                "RELEASE_NAMESPACE": self.namespace,
-                "POD_NAME": "hook-pod",
-                "CHART": "gitops-runtime-auth-0.1.0",
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def _values(self, server: dict[str, Any]) -> dict[str, Any]:
-        auth = {
-            "type": "password",
-            "username": self.account,
-            "passwordSecretKeyRef": {"name": "mine", "key": "password"},
-        }
-        block = {"server": server, "auth": auth}
-        given = {"global": {"external-arg-cd": block}, "hook": {"timeout": self.timeout, "logLevel": "debug"}}
-        return merge({"hook": chart_defaults()["hook"]}, given)
-
-    def _mount(self, url: str) -> None:
-        for old in (self.folder / "key").iterdir():
-            old.unlink()
-        secret = self.secret()
-        if secret is None:
-            return
-        data = {k: base64.b64decode(v) for k, v in secret["data"].items()}
-        state = json.loads(data[store.STATE])
-        data[store.STATE] = json.dumps({**state, "url": url}).encode()
-        secret["data"] = {k: base64.b64encode(v).decode() for k, v in data.items()}
-        self.site.cluster.replace(cluster.secret_path(self.namespace, store.NAME), secret)
-        for name, value in data.items():
-            (self.folder / "key" / name).write_bytes(value)
-
-
-def _works(argocd: ArgoCD, account: str, bearer: str) -> bool:
-    try:
-        argocd.account(account, bearer)
-    except AuthError:
-        return False
-    return True

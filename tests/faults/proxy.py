@@ -1,4 +1,7 @@
-"""A TLS proxy that meets chosen requests with a fault, and remembers every request and every token it saw."""
+"""A TLS proxy that meets chosen requests with a fault, and remembers every request and every token it saw.
+
+A connection is a step of its own (``argocd CONNECT``), so that it too can be broken: in its handshake.
+"""
 
 import http.client
 import json
@@ -30,7 +33,19 @@ REPLACED: dict[str, tuple[int, dict[str, str], bytes]] = {
 
 KILLS = ("kill-before", "kill-after")
 BREAKS = ("reset", "lost", "truncated", "delay")
-KINDS = (*KILLS, *BREAKS, *REPLACED)
+HANG = "hang"
+"""The request is taken and never answered: the client's own timeout ends it."""
+KINDS = (*KILLS, *BREAKS, *REPLACED, HANG)
+HANDSHAKES = ("handshake", "handshake-reset")
+"""Faults of a connection: closed (FIN, RST) when the client has begun to speak TLS."""
+_CONNECT = "CONNECT"
+_SETTLES = 1.0
+"""Seconds for whoever follows a patched object (Argo CD its ConfigMap, a controller its Deployment): what the hook
+asks after that is then the same in every run."""
+
+
+def is_connection(step: str) -> bool:
+    return step.endswith(f" {_CONNECT}")
 
 
 class FaultProxy:
@@ -47,6 +62,7 @@ class FaultProxy:
         self.hit = False
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), _handler(self))
+        self._server.proxy = self
         self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         self.port: int = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
@@ -55,10 +71,10 @@ class FaultProxy:
         self._server.shutdown()
         self._server.server_close()
 
-    def comes(self, method: str, path: str) -> str:
-        """Note a request and return the fault that meets it, if any."""
+    def comes(self, method: str, path: str = "") -> str:
+        """Note a request, or a connection, and return the fault that meets it, if any."""
+        step = step_name(self.side, method, path) if path else f"{self.side} {method}"
         with self._lock:
-            step = step_name(self.side, method, path)
             self.seen.append(step)
             if (step, self.seen.count(step)) != self.fault[:2]:
                 return ""
@@ -96,6 +112,23 @@ class FaultProxy:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 256
+    proxy: FaultProxy
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Called in the connection's own thread, before the handshake."""
+        kind = self.proxy.comes(_CONNECT)
+        if kind not in HANDSHAKES:
+            return super().finish_request(request, client_address)
+        raw = socket.socket(fileno=request.detach())  # beneath TLS
+        raw.recv(16384)
+        if kind == "handshake-reset":
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        return raw.close()
+
+    def shutdown_request(self, request: Any) -> None:
+        """A connection whose handshake was broken is gone already."""
+        if request.fileno() != -1:
+            super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A killed client is no error here."""
@@ -115,11 +148,16 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
                 return self._reset()
             if kind in REPLACED:
                 return self._answer(*REPLACED[kind])
+            if kind == HANG:
+                self.connection.recv(1)  # until the client hangs up
+                return self._reset()
             if kind == "delay":
                 time.sleep(2)
             hop = ("host", "connection", "content-length", "accept-encoding")
             headers = {k: v for k, v in self.headers.items() if k.lower() not in hop}
             status, kept, content = proxy.forward(self.command, self.path, headers, body)
+            if self.command == "PATCH":
+                time.sleep(_SETTLES)
             if kind == "kill-after":
                 proxy.kill()
                 return self._reset()

@@ -11,7 +11,8 @@ from hook.argocd import FASTEST_VERDICT
 from hook.errors import KeyRefusedError
 from hook.settings import Server
 from hook.transport import Transport
-from tests.faults.place import Release, Site
+from tests.faults.place import Site
+from tests.faults.release import Release
 
 LOGIN = "argocd POST /api/v1/session"
 IN_FLIGHT = 70

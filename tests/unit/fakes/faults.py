@@ -20,7 +20,7 @@ class Killed(BaseException):
 def step_name(side: str, method: str, path: str) -> str:
     """Return the name of a step, with what differs from run to run left out."""
     path = re.sub(r"gra\.[^/]+", "KEY", path.split("?")[0])
-    path = re.sub(r"^/api/v1/namespaces/[^/]+", "", path) if side == "kubernetes" else path
+    path = re.sub(r"^(/api/v1|(/apis/[^/]+/[^/]+))/namespaces/[^/]+", r"\2", path) if side == "kubernetes" else path
     return f"{side} {method} {re.sub(r'(?<=/api/v1/account/)(?!can-i)[^/]+', 'NAME', path)}"
 
 

@@ -1,0 +1,76 @@
+"""What each command of the product may do in the cluster, as ``docs/security.md`` (RBAC) has it.
+
+``test_privileges`` compares it with what the chart renders for a release named ``runtime``.
+"""
+
+from typing import Any
+
+from hook import store
+from hook.cluster import Cluster
+
+RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces"
+CONSUMERS = ("runtime-event-reporter", "runtime-gitops-operator", "runtime-sources-server")
+APP_PROXY = "runtime-app-proxy"
+ENSURE_JOB, TEST_POD = "runtime-auth-ensure", "runtime-auth-verify"
+Rule = dict[str, Any]
+
+
+def _rule(group: str, resource: str, names: tuple[str, ...], *verbs: str) -> Rule:
+    limited = {"resourceNames": [*names]} if names else {}
+    return {"apiGroups": [group], "resources": [resource], "verbs": [*verbs], **limited}
+
+
+def _secret(*verbs: str) -> Rule:
+    return _rule("", "secrets", (store.NAME,), *verbs)
+
+
+_CREATE = _rule("", "secrets", (), "create")
+_EVENTS = _rule("", "events", (), "create")
+RULES: dict[str, list[Rule]] = {
+    "ensure": [_CREATE, _secret("get", "update", "patch", "delete"), _EVENTS],
+    "retire": [
+        _CREATE,
+        _secret("get", "update", "patch", "delete"),
+        _EVENTS,
+        _rule("apps", "deployments", (*CONSUMERS, APP_PROXY), "get"),
+    ],
+    "cleanup": [
+        _secret("get", "delete"),
+        _EVENTS,
+        _rule("batch", "jobs", (ENSURE_JOB,), "get", "delete"),
+        _rule("", "pods", (TEST_POD,), "get", "delete"),
+    ],
+    "keep": [
+        _CREATE,
+        _secret("get", "list", "watch", "update", "patch", "delete"),
+        _EVENTS,
+        _rule("apps", "deployments", CONSUMERS, "get", "patch"),
+    ],
+    "keep-token": [_EVENTS],
+}
+"""By command; ``keep`` is app-proxy's, with its ``type: token`` in a Role of its own."""
+IN_ARGOCD = [_rule("", "configmaps", ("argocd-cm",), "get", "patch")]
+"""With ``hook.enableApiKey``, in Argo CD's namespace."""
+
+
+def grant(cluster: Cluster, namespace: str, name: str, rules: list[Rule], subject: tuple[str, str]) -> None:
+    """Make a Role and bind it to a ServiceAccount: (namespace, name)."""
+    cluster.create(f"{RBAC}/{namespace}/roles", {"metadata": {"name": name}, "rules": rules})
+    cluster.create(
+        f"{RBAC}/{namespace}/rolebindings",
+        {
+            "metadata": {"name": name},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
+            "subjects": [{"kind": "ServiceAccount", "namespace": subject[0], "name": subject[1]}],
+        },
+    )
+
+
+def identity(cluster: Cluster, namespace: str, command: str = "ensure") -> str:
+    """Make a ServiceAccount named after ``command``, with that command's Role; return a token of it."""
+    accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
+    cluster.create(accounts, {"metadata": {"name": command}})
+    grant(cluster, namespace, command, RULES[command], (namespace, command))
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    token: str = cluster.create(f"{accounts}/{command}/token", request)["status"]["token"]
+    return token

@@ -1,0 +1,43 @@
+"""The table that the matrix prints, and what it counts."""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+from tests.faults.proxy import HANDSHAKES, KINDS
+
+WORDS = {0: "healed", -9: "killed"}
+COUNTS = ("faults", "runs", "keys left over", "secrets lost", "sessions of killed runs, held by nobody", "leaks")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One fault at one request of one scenario."""
+
+    scenario: str
+    step: str
+    occurrence: int
+    kind: str
+
+    def __str__(self) -> str:
+        return f"{self.scenario}: {self.kind} at {self.step} ({self.occurrence})"
+
+
+@dataclass
+class Tally:
+    """What the table says at its end; ``wrong`` must stay empty."""
+
+    outcomes: dict[tuple[str, str, int], dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
+    counts: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+
+    def ended(self, cell: Cell, code: int) -> None:
+        self.outcomes[cell.scenario, cell.step, cell.occurrence][cell.kind] = WORDS.get(code, str(code))
+
+    def table(self) -> str:
+        lines = []
+        for (scenario, step, occurrence), kinds in sorted(self.outcomes.items()):
+            lines.append(f"{scenario:8} {step}{f' ({occurrence})' if occurrence > 1 else ''}")
+            met = (f"{kind}:{kinds[kind]}" for kind in (*KINDS, *HANDSHAKES) if kind in kinds)
+            lines.append("         " + "  ".join(met))
+        lines.append(", ".join(f"{name}: {self.counts[name]}" for name in COUNTS))
+        return "\n".join(lines)
