@@ -1,8 +1,9 @@
-"""Least privilege, by trying: what the hook's ServiceAccount may do, and what a missing rule looks like."""
+"""Least privilege, by trying: what each command's ServiceAccount may do, and what a missing rule looks like."""
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -11,13 +12,36 @@ from hook import store
 from hook.cluster import RealCluster, secret_path
 from hook.errors import RbacError
 from hook.retry import Deadline
-from tests.faults.place import RBAC, RULES, Release, Site
+from tests.faults.forbidden import CM, ENABLED, EVERYBODY, SOME, Try
+from tests.faults.place import Site
+from tests.faults.release import Release
+from tests.faults.roles import IN_ARGOCD, RBAC, RULES, Rule
 from tests.sandbox.tools import CURRENT
 
 CHART = Path(__file__).parents[2] / "chart"
+CI = sorted(CHART.glob("ci/*.yaml"))
+ROLES = {
+    "runtime-auth-ensure": RULES["ensure"],
+    "runtime-auth-retire": RULES["retire"],
+    "runtime-auth-cleanup": RULES["cleanup"],
+    "runtime-app-proxy": RULES["keep"],
+}
+"""What the chart must render, and nothing else, for ``type: password``."""
 
 
-def as_hook(site: Site, token: str) -> RealCluster:
+def rendered(values: Path) -> list[dict[str, Any]]:
+    command = [str(CURRENT / "helm"), "template", "runtime", str(CHART), "-n", "here", "-f", str(values)]
+    command += ["--kube-version", "1.34"]
+    documents = yaml.safe_load_all(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return [document for document in documents if document]
+
+
+def comparable(rules: Iterable[Rule]) -> set[tuple[tuple[str, ...], ...]]:
+    parts = ("apiGroups", "resources", "resourceNames", "verbs")
+    return {tuple(tuple(sorted(rule.get(part) or ())) for part in parts) for rule in rules}
+
+
+def as_command(site: Site, token: str) -> RealCluster:
     from kubernetes.client.api_client import ApiClient
     from kubernetes.client.configuration import Configuration
 
@@ -30,54 +54,77 @@ def as_hook(site: Site, token: str) -> RealCluster:
     return RealCluster(ApiClient(configuration), Deadline(20))
 
 
-def test_the_charts_role_is_the_documented_one() -> None:
-    given = ["--set", "global.external-arg-cd.auth.type=password,global.external-arg-cd.auth.username=a"]
-    given += ["--set", "global.external-arg-cd.auth.password=p", "-s", "templates/hook/role.yaml"]
-    command = [str(CURRENT / "helm"), "template", "runtime", str(CHART), "--kube-version", "1.34", *given]
-    rendered = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert yaml.safe_load(rendered)["rules"] == RULES
+@pytest.mark.parametrize("values", CI, ids=lambda path: path.stem)
+def test_the_charts_roles_are_the_documented_ones(values: Path) -> None:
+    objects = rendered(values)
+    assert [o["kind"] for o in objects if o["kind"].startswith("ClusterRole")] == []
+    roles = {(o["metadata"]["namespace"], o["metadata"]["name"]): o["rules"] for o in objects if o["kind"] == "Role"}
+    in_argocd = [rules for (namespace, _), rules in roles.items() if namespace != "here"]
+    enabled = values.stem.startswith("everything")
+    assert list(map(comparable, in_argocd)) == ([comparable(IN_ARGOCD)] if enabled else [])
+    wanted = {**ROLES, **({"runtime-app-proxy": RULES["keep-token"]} if values.stem.startswith("token") else {})}
+    here = {name: comparable(rules) for (namespace, name), rules in roles.items() if namespace == "here"}
+    assert here == {name: comparable(rules) for name, rules in wanted.items()}
 
 
-def test_kubernetes_lists_no_more_rights_than_the_role(site: Site, release: Callable[[], Release]) -> None:
-    one = release()
+@pytest.mark.parametrize("values", CI, ids=lambda path: path.stem)
+def test_each_role_is_bound_to_its_own_service_account(values: Path) -> None:
+    bound = [o for o in rendered(values) if o["kind"] == "RoleBinding"]
+    for binding in bound:
+        (subject,) = binding["subjects"]
+        name = "runtime-auth-ensure" if binding["metadata"]["namespace"] != "here" else binding["metadata"]["name"]
+        assert (subject["kind"], subject["namespace"], subject["name"]) == ("ServiceAccount", "here", name)
+        assert binding["roleRef"]["kind"] == "Role"
+        assert binding["roleRef"]["name"] == binding["metadata"]["name"]
+    assert len(bound) >= len(ROLES)
+
+
+def lists(cluster: RealCluster, namespace: str) -> list[Rule]:
+    """Ask Kubernetes what an identity may do, beside what every authenticated one may: ask who it is, what it may."""
     review = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SelfSubjectRulesReview",
         "metadata": {"name": "mine"},
-        "spec": {"namespace": one.namespace},
+        "spec": {"namespace": namespace},
     }
     path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
-    rules = as_hook(site, one.token).create(path, review)["status"]["resourceRules"]
-    # What every authenticated identity has: it may ask who it is, what it may do, and which CAs are published.
+    rules: list[Rule] = cluster.create(path, review)["status"]["resourceRules"]
     everybodys = {"authorization.k8s.io", "authentication.k8s.io", "certificates.k8s.io"}
-    own = [r for r in rules if not set(r["apiGroups"]) <= everybodys]
-    assert sorted(map(str, own)) == sorted(str(_listed(rule)) for rule in RULES)
+    return [rule for rule in rules if not set(rule["apiGroups"]) <= everybodys]
 
 
-def _listed(rule: dict[str, list[str]]) -> dict[str, list[str]]:
-    return {key: rule[key] for key in ("verbs", "apiGroups", "resources", "resourceNames") if key in rule}
-
-
-def test_everything_else_is_refused(site: Site, release: Callable[[], Release]) -> None:
+def test_kubernetes_lists_no_more_rights_than_the_roles(site: Site, release: Callable[[], Release]) -> None:
     one = release()
-    cluster, namespace = as_hook(site, one.token), one.namespace
-    other = secret_path(namespace, "somebody-elses")
-    tries: list[Callable[[], object]] = [
-        lambda: cluster.get(secret_path(namespace)),
-        lambda: cluster.get(other),
-        lambda: cluster.patch(other, {"data": {}}),
-        lambda: cluster.delete(other),
-        lambda: cluster.get(secret_path("argocd", "argocd-secret")),
-        lambda: cluster.get("/api/v1/namespaces/argocd/configmaps/argocd-cm"),
-        lambda: cluster.get(f"/api/v1/namespaces/{namespace}/pods"),
-        lambda: cluster.get("/api/v1/secrets"),
-        lambda: cluster.create(f"/api/v1/namespaces/{namespace}/pods", {"metadata": {"name": "x"}}),
-        lambda: cluster.create(f"{RBAC}/{namespace}/rolebindings", {"metadata": {"name": "x"}}),
-        lambda: cluster.create(f"/api/v1/namespaces/{namespace}/serviceaccounts/hook/token", {"spec": {}}),
-    ]
-    for attempt in tries:
-        with pytest.raises(RbacError):
-            attempt()
+    site.let_into_argocds_namespace(one.namespace)
+    for command, rules in RULES.items():
+        cluster = as_command(site, one.token_of(command))
+        assert comparable(lists(cluster, one.namespace)) == comparable(rules), command
+        there = IN_ARGOCD if command == "ensure" else []
+        assert comparable(lists(cluster, "argocd")) == comparable(there), command
+
+
+def refused(cluster: RealCluster, namespace: str, tries: dict[str, Try]) -> None:
+    for what, attempt in tries.items():
+        problem = f"it may {what}"
+        try:
+            attempt(cluster, namespace)
+        except RbacError as e:
+            problem = e.problem
+        assert "(HTTP 403)" in problem
+
+
+@pytest.mark.parametrize("command", RULES)
+def test_everything_else_is_refused(site: Site, release: Callable[[], Release], command: str) -> None:
+    one = release()
+    refused(as_command(site, one.token_of(command)), one.namespace, {**EVERYBODY, **SOME[command]})
+
+
+def test_enable_api_key_adds_one_configmap_and_no_more(site: Site, release: Callable[[], Release]) -> None:
+    one = release()
+    site.let_into_argocds_namespace(one.namespace)
+    cluster = as_command(site, one.token)
+    assert cluster.get(f"{CM}/argocd-cm") is not None
+    refused(cluster, one.namespace, {**EVERYBODY, **ENABLED})
 
 
 @pytest.mark.parametrize("missing", ["create", "get"])
@@ -85,11 +132,11 @@ def test_a_missing_rule_ends_the_hook_with_77_and_its_name(
     site: Site, release: Callable[[], Release], missing: str
 ) -> None:
     one = release()
-    rules = [rule for rule in RULES if missing not in rule["verbs"] or rule["resources"] == ["events"]]
-    site.cluster.patch(f"{RBAC}/{one.namespace}/roles/hook", {"rules": rules})
-    refused = one.run()
-    assert refused.code == 77
+    rules = [rule for rule in RULES["ensure"] if missing not in rule["verbs"] or rule["resources"] == ["events"]]
+    site.cluster.patch(f"{RBAC}/{one.namespace}/roles/ensure", {"rules": rules})
+    refusal = one.run()
+    assert refusal.code == 77
     method, name = {"create": ("POST", ""), "get": ("GET", f"/{store.NAME}")}[missing]
-    assert f"refuses {method} {secret_path(one.namespace)}{name} (HTTP 403)" in refused.said
+    assert f"refuses {method} {secret_path(one.namespace)}{name} (HTTP 403)" in refusal.said
     assert one.live() == []
     assert one.live_sessions() == []
