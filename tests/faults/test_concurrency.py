@@ -7,10 +7,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from hook import store
+from hook import store, tokens
 from hook.cluster import secret_path
-from tests.faults.place import Release, Site, identity
+from tests.faults.place import Site, identity
 from tests.faults.proxy import FaultProxy
+from tests.faults.release import Release
 from tests.sandbox.tools import CURRENT
 
 RELEASES = 100 if os.environ.get("FULL") == "1" else 12
@@ -69,7 +70,8 @@ def _compare_with_the_cli(site: Site, folder: Path) -> None:
         assert done < RELEASES, "what the hook is measured against has changed"
 
 
-def test_the_same_release_twice_at_once(site: Site, release: Callable[[], Release]) -> None:
+def test_the_same_release_thrice_at_once(site: Site, release: Callable[[], Release]) -> None:
+    """Each reads the Secret while its login goes on, and Argo CD takes logins in turn: all see none and make a key."""
     one = release()
     argocd = FaultProxy("argocd", site.argocd_at, site.tls)
     kubernetes = FaultProxy("kubernetes", site.apiserver, site.tls)
@@ -79,9 +81,12 @@ def test_the_same_release_twice_at_once(site: Site, release: Callable[[], Releas
         argocd.close()
         kubernetes.close()
     assert [said for code, said in ended if code] == []
+    made = {claims.key_id for key in argocd.keys if (claims := tokens.read(key))}
+    assert len(made) >= 2, "they did not overlap"
     entry = one.entry()
     assert entry is not None
-    assert one.live() == [entry.key_id()]
+    assert entry.key_id() in made
+    assert one.live() == [entry.key_id()], "the losers' keys are revoked"
 
 
 def test_the_same_names_in_another_cluster_are_another_release(site: Site, release: Callable[[], Release]) -> None:
