@@ -6,9 +6,11 @@ PY := $(VENV)/bin/python
 SANDBOX := $(PY) -m tests.sandbox
 IMAGE ?= localhost/gitops-runtime-auth:dev
 ENGINE ?= docker
+DIST ?= dist
+LOCK := uv pip compile -q --universal --generate-hashes
 VERSION := $(shell sed -n 's/^version: //p' chart/Chart.yaml)
 
-.PHONY: help demo test test-fast test-chart test-e2e test-faults soak bench lint format generate image release-check up down venv
+.PHONY: help demo test test-fast test-chart test-e2e test-faults soak bench lint format generate image release-check package lock up down venv
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -48,8 +50,17 @@ format: venv ## Format the Python code
 generate: venv tools ## Write what is generated: the chart's README and the picture
 	@$(PY) -m scripts.generate
 
-release-check: venv ## Prove that chart, image, package and changelog agree on the version
-	@$(PY) -m scripts.release_check $(if $(TAG),--tag $(TAG))
+release-check: venv ## Prove that chart, image, package and changelog agree on the version (TAG, PUSHED=image)
+	@$(PY) -m scripts.release_check $(if $(TAG),--tag $(TAG)) $(if $(PUSHED),--image $(PUSHED))
+
+package: venv tools ## What a release publishes beside the image: wheel and sdist in dist/python, chart in dist/chart
+	@rm -rf $(DIST)/python $(DIST)/chart
+	@$(PY) -m hatchling build -d $(abspath $(DIST))/python
+	@$$($(SANDBOX) tools)/helm package chart -d $(DIST)/chart
+
+lock: ## Write both lock files anew (needs uv: pipx install uv)
+	@$(LOCK) --output-file=requirements.lock pyproject.toml
+	@$(LOCK) --group=dev --output-file=requirements-dev.lock pyproject.toml
 
 image: ## Build the image with Docker (or ENGINE=podman) as IMAGE
 	$(ENGINE) build --build-arg VERSION=$(VERSION) -t $(IMAGE) .

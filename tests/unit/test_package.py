@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from hook.__main__ import main
+from tests.sandbox import tools
 
 ROOT = Path(__file__).resolve().parents[2]
 VERSION = yaml.safe_load((ROOT / "chart/Chart.yaml").read_text(encoding="utf-8"))["version"]
@@ -57,3 +58,31 @@ def test_the_version_needs_no_command(capsys: pytest.CaptureFixture[str]) -> Non
         main(["--version"])
     assert ended.value.code == 0
     assert capsys.readouterr().out.split() == ["gitops-runtime-auth", VERSION]
+
+
+def test_make_package_makes_what_the_release_workflow_publishes(tmp_path: Path) -> None:
+    assert tools.CURRENT.joinpath("helm").exists(), "run python -m tests.sandbox tools"
+    subprocess.run(["make", "-o", "tools", "package", f"DIST={tmp_path}"], cwd=ROOT, check=True, capture_output=True)
+    made = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert made == {
+        f"python/gitops_runtime_auth-{VERSION}-py3-none-any.whl",
+        f"python/gitops_runtime_auth-{VERSION}.tar.gz",
+        f"chart/gitops-runtime-auth-{VERSION}.tgz",
+    }
+    with tarfile.open(tmp_path / f"chart/gitops-runtime-auth-{VERSION}.tgz") as chart:
+        names = {name.removeprefix("gitops-runtime-auth/") for name in chart.getnames()}
+    assert {"Chart.yaml", "values.schema.json", "templates/hook/job.yaml"} <= names
+    assert not any(name.startswith(("tests/", "ci/")) for name in names)
+    workflow = yaml.safe_load((ROOT / ".github/workflows/release.yaml").read_text(encoding="utf-8"))
+    steps = {job: yaml.safe_dump(spec["steps"]) for job, spec in workflow["jobs"].items()}
+    assert "packages-dir: dist/python" in steps["package"]
+    assert "helm push dist/chart/*.tgz" in steps["chart"]
+
+
+def test_the_locks_are_made_by_make_lock_as_their_headers_tell_renovate() -> None:
+    dry = subprocess.run(["make", "-n", "lock"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    heads = [
+        (ROOT / name).read_text(encoding="utf-8").splitlines()[1]
+        for name in ("requirements.lock", "requirements-dev.lock")
+    ]
+    assert [head.removeprefix("#    ") for head in heads] == dry.replace(" -q", "").splitlines()

@@ -53,3 +53,23 @@ def test_a_tag_must_be_the_version(root: Path) -> None:
     version = release_check.changelog_version(root)
     assert release_check.main(["--tag", f"v{version}"], root) == 0
     assert release_check.main(["--tag", "v0.0.0"], root) == 1
+
+
+@pytest.mark.parametrize("engine", ["docker", "buildah"])
+def test_the_label_of_a_pushed_image_counts(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], engine: str
+) -> None:
+    version = release_check.changelog_version(root)
+    program = root / engine
+    monkeypatch.setenv("PATH", f"{root}:/usr/bin:/bin")
+    real = shutil.which
+    monkeypatch.setattr(shutil, "which", lambda name: real(name, path=str(root)))
+    for said, code in ((version, 0), ("9.9.9", 1)):
+        labels = f'{{"{release_check.LABEL}": "{said}"}}'
+        answer = f'[{{"Config": {{"Labels": {labels}}}}}]'
+        if engine == "buildah":
+            answer = f'{{"OCIv1": {{"config": {{"Labels": {labels}}}}}}}'
+        program.write_text(f"#!/bin/sh\ncase \"$*\" in *registry/image@sha256:1) echo '{answer}';; esac\n")
+        program.chmod(0o755)
+        assert release_check.main(["--image", "registry/image@sha256:1"], root) == code
+        assert f"{said:<12} label of the image" in capsys.readouterr().out
