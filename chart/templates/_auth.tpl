@@ -37,7 +37,8 @@ auth:
 {{- define "gitops-runtime-auth.block" -}}
 {{- $global := .Values.global | default dict -}}
 {{- $defaults := include "gitops-runtime-auth.defaults" . | fromYaml -}}
-{{- $own := eq .Chart.Name "gitops-runtime-auth" -}}
+{{- /* An alias renames .Chart, not the values; the schema demands these two of ours. */ -}}
+{{- $own := and (hasKey .Values "keeper") (hasKey .Values "gitops-operator") -}}
 {{- $given := index $global "external-arg-cd" | default dict -}}
 {{- $block := include "gitops-runtime-auth.overlay" (list (ternary dict $defaults $own) $given) | fromJson -}}
 {{- $alias := index $global "external-argo-cd" -}}

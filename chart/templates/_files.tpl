@@ -41,7 +41,7 @@
     defaultMode: 0440
 {{- end }}
 {{- with (include "gitops-runtime-auth.connection" .root | fromJson).server.caSecretKeyRef }}
-{{- if .name }}
+{{- if and .name .key }}
 - name: ca
   secret:
     secretName: {{ quote .name }}

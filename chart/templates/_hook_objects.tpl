@@ -41,7 +41,7 @@ roleRef:
 subjects:
   - kind: ServiceAccount
     name: {{ $name }}
-    namespace: {{ .root.Release.Namespace }}
+    namespace: {{ .root.Release.Namespace | quote }}
 {{- end -}}
 
 {{- /* Events need `create` alone; `create` can't be limited by name, so it stands apart from the rest. */ -}}

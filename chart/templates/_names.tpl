@@ -32,7 +32,7 @@ helm.sh/chart: {{ include "gitops-runtime-auth.chart" $root }}
 {{- /* (list . "component" "name"): the metadata of an object of the release. */ -}}
 {{- define "gitops-runtime-auth.metadata" -}}
 name: {{ index . 2 }}
-namespace: {{ (index . 0).Release.Namespace }}
+namespace: {{ (index . 0).Release.Namespace | quote }}
 labels:
   {{- include "gitops-runtime-auth.labels" . | nindent 2 }}
 {{- end -}}

@@ -146,6 +146,25 @@ def test_a_vendors_image_gets_the_contract_and_none_of_our_arguments_probes_or_r
             assert ("r-app-proxy" in names) == (service != "app-proxy")
 
 
+def test_a_proxy_of_the_users_own_wins_and_no_variable_is_set_twice() -> None:
+    proxy = {"httpProxy": "http://p:1", "httpsProxy": "http://p:2"}
+    own = [{"name": "HTTPS_PROXY", "value": "http://mine:3"}, {"name": "NO_PROXY", "value": ""}]
+    for service in ("app-proxy", *CONSUMERS):
+        manifests = helm.render({"proxy": proxy, service: {"extraEnv": own}})
+        seen = helm.environment(helm.one(manifests, "Deployment", f"r-{service}"))
+        assert (seen["HTTP_PROXY"], seen["HTTPS_PROXY"], seen["NO_PROXY"]) == ("http://p:1", "http://mine:3", "")
+
+
+def test_the_keepers_rights_go_to_the_account_that_it_runs_as() -> None:
+    for given, account in (({}, "r-app-proxy"), ({"serviceAccountName": "mine"}, "mine")):
+        manifests = helm.render({"app-proxy": given})
+        spec = helm.pod_spec(helm.one(manifests, "Deployment", "r-app-proxy")) or {}
+        subjects = helm.one(manifests, "RoleBinding", "r-app-proxy")["subjects"]
+        assert [spec["serviceAccountName"]] == [s["name"] for s in subjects] == [account]
+        made = {m["metadata"]["name"] for m in manifests if m["kind"] == "ServiceAccount"}
+        assert ("r-app-proxy" in made) == (not given)
+
+
 def test_the_jobs_see_the_settings_without_credentials_and_the_credential_as_a_file() -> None:
     manifests = helm.render(_block(INLINE["password"], {"rootpath": "/x"}))
     made = "gitops-runtime-argo-cd-password"

@@ -61,6 +61,30 @@ def test_a_parents_own_deployments_get_the_same_environment(
     )
 
 
+@pytest.fixture
+def aliased(parent: Path) -> Path:
+    """The same parent, which calls the subchart by a name of its own: .Chart.Name is ``argoauth`` then."""
+    metadata = (parent / "Chart.yaml").read_text(encoding="utf-8")
+    (parent / "Chart.yaml").write_text(metadata.replace("    version: ", "    alias: argoauth\n    version: "))
+    (parent / "values.yaml").write_text("argoauth: {}\n", encoding="utf-8")
+    return parent
+
+
+@pytest.mark.parametrize("name", helm.HELMS)
+def test_an_aliased_subchart_lets_null_take_a_default_away(aliased: Path, name: str) -> None:
+    (aliased / "templates/own.yaml").unlink()
+    for block, mounted in (({}, True), ({"server": {"caSecretKeyRef": None}}, False)):
+        manifests = helm.render({"global": {"external-arg-cd": block}}, helm=name, chart=aliased)
+        spec = helm.pod_spec(helm.one(manifests, "Deployment", "r-app-proxy")) or {}
+        assert ("ca" in {v["name"] for v in spec["volumes"]}) == mounted
+
+
+@pytest.mark.parametrize("name", helm.HELMS)
+def test_an_aliased_subchart_gives_the_same_environment(aliased: Path, name: str) -> None:
+    block = {"auth": {"type": "token", "token": "tk"}, "server": {"svc": "argocd-server.argocd"}}
+    _assert_same_environment(helm.render({"global": {"external-arg-cd": block}}, helm=name, chart=aliased))
+
+
 @pytest.mark.parametrize("name", helm.HELMS)
 def test_a_mistake_in_the_parents_global_is_refused(parent: Path, name: str) -> None:
     run = helm.template({"global": {"external-arg-cd": {"auth": {"tokn": "x"}}}}, helm=name, chart=parent)

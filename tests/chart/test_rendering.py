@@ -79,6 +79,17 @@ def test_names_stay_within_63_characters(case: str, release: str) -> None:
     assert all("." not in name for kind, name in names if kind == "Service")
 
 
+@pytest.mark.parametrize("namespace", ["123", "true", "1e3"])
+def test_namespaces_that_look_like_something_else_stay_strings(namespace: str) -> None:
+    values = {"hook": {"enableApiKey": True}, "metrics": {"prometheusRule": {"enabled": True}}}
+    for given in (values, {**values, "hook": {"enableApiKey": True, "argocdNamespace": namespace}}):
+        manifests = helm.render(given, "--namespace", namespace)
+        assert {m["metadata"]["namespace"] for m in manifests} == {namespace}
+        subjects = [s for m in manifests for s in m.get("subjects", [])]
+        assert len(subjects) == 5
+        assert all(s["namespace"] == namespace for s in subjects)
+
+
 @each_case
 def test_two_releases_share_a_namespace_but_for_the_fixed_secret_names(case: str) -> None:
     # The long pair differs only where names are cut.

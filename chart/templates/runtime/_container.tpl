@@ -1,5 +1,7 @@
 {{- /* The part of a Runtime Deployment's container that depends on whose image it is. */ -}}
 {{- define "gitops-runtime-auth.container" -}}
+{{- $given := list -}}
+{{- range .values.extraEnv }}{{ $given = append $given .name }}{{ end -}}
 {{- with .values.command -}}
 command:
   {{- toYaml . | nindent 2 }}
@@ -25,7 +27,12 @@ livenessProbe:
 {{ end -}}
 env:
   {{- .env | nindent 2 }}
-  {{- if .own }}{{ with .ownEnv }}{{ . | nindent 2 }}{{ end }}{{ end }}
+  {{- range ternary (.ownEnv | fromYamlArray) list (ne .own "") }}
+  {{- /* The user's own proxy wins. */}}
+  {{- if not (has .name $given) }}
+  {{- toYaml (list .) | nindent 2 }}
+  {{- end }}
+  {{- end }}
   {{- with .values.extraEnv }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
@@ -36,8 +43,5 @@ securityContext:
   {{- if not .own }}{{ $security = omit $security "readOnlyRootFilesystem" }}{{ end }}
   {{- toYaml $security | nindent 2 }}
 volumeMounts:
-  {{- .mounts | nindent 2 }}
-  {{- with .values.extraVolumeMounts }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
+  {{- concat (.mounts | fromYamlArray) (.values.extraVolumeMounts | default list) | toYaml | nindent 2 }}
 {{- end -}}

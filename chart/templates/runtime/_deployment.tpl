@@ -33,7 +33,7 @@ spec:
         {{- with $values.podLabels }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
-      {{- with merge (dict) $values.podAnnotations .checksums }}
+      {{- with merge (dict) ($values.podAnnotations | default dict) .checksums }}
       annotations:
         {{- toYaml . | nindent 8 }}
       {{- end }}
@@ -55,8 +55,5 @@ spec:
           imagePullPolicy: {{ $values.image.pullPolicy | default $root.Values.image.pullPolicy }}
           {{- include "gitops-runtime-auth.container" (merge (dict "values" $values "own" $own) .) | nindent 10 }}
       volumes:
-        {{- .volumes | nindent 8 }}
-        {{- with $values.extraVolumes }}
-        {{- toYaml . | nindent 8 }}
-        {{- end }}
+        {{- concat (.volumes | fromYamlArray) ($values.extraVolumes | default list) | toYaml | nindent 8 }}
 {{- end -}}
