@@ -9,7 +9,6 @@ from typing import Any
 
 from jsonschema import Draft7Validator
 from jsonschema.exceptions import ValidationError
-from jsonschema.validators import extend
 
 from hook.errors import ConfigurationError
 from hook.values import ALIAS, BLOCK, Values, chart_defaults, chart_file, resolve_block
@@ -32,16 +31,18 @@ _TYPES = (
 )
 
 
-def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[ValidationError]:
-    # Helm's validator is Go's, whose $ is the end of the text; Python's also fits before a last newline.
-    if isinstance(instance, str) and not re.search(re.sub(r"\$$", r"\\Z", pattern), instance):
-        yield ValidationError(f"{instance!r} does not match {pattern!r}")
+def _like_go(schema: dict[str, Any]) -> dict[str, Any]:
+    """Patterns are Go's, whose ``$`` is the end of the text; Python's also fits before a last newline."""
+    return {_end(name): _end(value) if name == "pattern" else value for name, value in schema.items()}
+
+
+def _end(pattern: str) -> str:
+    return re.sub(r"\$(?=[|)]|$)", r"\\Z", pattern)
 
 
 @cache
 def _validator() -> Any:
-    validator = extend(Draft7Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]
-    return validator(json.loads(chart_file("values.schema.json").read_bytes()))
+    return Draft7Validator(json.loads(chart_file("values.schema.json").read_bytes(), object_hook=_like_go))
 
 
 def validate(values: Any) -> None:
@@ -110,7 +111,7 @@ def _misspelt(error: ValidationError) -> bool:
 
 
 def _sentences(error: ValidationError) -> tuple[str, str]:
-    key = ".".join(str(part) for part in error.absolute_path)
+    key = _path(error)
     wanted: Any = error.validator_value
     instance: Any = error.instance
     match error.validator:
@@ -124,8 +125,7 @@ def _sentences(error: ValidationError) -> tuple[str, str]:
             return f"{key} is {_shown(error)}, which is not right.", f"Set {key} to {wanted}."
         case "enum" if error.absolute_path:
             allowed = ", ".join(str(v) for v in wanted)
-            parent = ".".join(str(part) for part in error.absolute_path)
-            return f"{parent} is {_shown(error)}, which is not allowed.", f"Set {parent} to one of {allowed}."
+            return f"{key} is {_shown(error)}, which is not allowed.", f"Set {key} to one of {allowed}."
         case "required":
             missing = next(name for name in wanted if name not in instance)
             path = f"{key}.{missing}" if key else missing
@@ -150,6 +150,11 @@ def _sentences(error: ValidationError) -> tuple[str, str]:
                 f"{key} is not valid ({error.validator} {_limit(wanted)}).",
                 f"Correct {key}: {note or 'see the chart README'}.",
             )
+
+
+def _path(error: ValidationError) -> str:
+    """Where it is wrong, in one line: a key may hold a line break."""
+    return ".".join(json.dumps(str(part), ensure_ascii=False)[1:-1] for part in error.absolute_path)
 
 
 def _shown(error: ValidationError) -> str:

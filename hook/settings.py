@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from hook import schema
 from hook.errors import ConfigurationError, UsageError
@@ -121,7 +121,7 @@ def _server(given: dict[str, Any], namespace: str) -> Server:
     ca_ref = SecretRef(ref["name"], ref["key"]) if ref.get("name") and ref.get("key") else None
     skip = bool(given.get("insecureSkipVerify"))
     if given.get("url"):
-        parts = urlsplit(given["url"])
+        parts = _url(given["url"])
         url = f"{parts.scheme.lower()}://{parts.netloc}{_rootpath(parts.path)}"
         return Server(url, skip, ca_ref, namespace)
     svc, port = str(given["svc"]), int(given["port"])
@@ -129,6 +129,16 @@ def _server(given: dict[str, Any], namespace: str) -> Server:
     host = svc if port == {"https": 443, "http": 80}[scheme] else f"{svc}:{port}"
     inferred = svc.split(".")[1] if "." in svc else ""
     return Server(f"{scheme}://{host}{_rootpath(given.get('rootpath') or '')}", skip, ca_ref, namespace or inferred)
+
+
+def _url(text: str) -> SplitResult:
+    try:
+        return urlsplit(text)
+    except ValueError:  # the schema leaves it nothing to refuse, as far as we know
+        raise ConfigurationError(
+            "global.external-arg-cd.server.url is not a URL.",
+            "Set global.external-arg-cd.server.url to a URL such as https://argocd.example.com/argocd.",
+        ) from None
 
 
 def _rootpath(path: str) -> str:

@@ -63,7 +63,7 @@ def reached(branch: Branch) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         chart = Path(shutil.copytree(helm.CHART, Path(folder) / "chart"))
         (chart / branch.file).write_text(branch.text, encoding="utf-8")
-        return helm.run("helm", "unittest", "--strict", "-f", "tests/**/*_test.yaml", chart).code != 0
+        return helm.run("helm", "unittest", "--strict", "--failfast", "-f", "tests/**/*_test.yaml", chart).code != 0
 
 
 def all_branches() -> list[Branch]:

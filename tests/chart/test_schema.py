@@ -10,14 +10,16 @@ import yaml
 
 from tests.chart import helm
 
-SCHEMA: dict[str, Any] = json.loads((helm.CHART / "values.schema.json").read_text(encoding="utf-8"))
+TEXT = (helm.CHART / "values.schema.json").read_text(encoding="utf-8")
+SCHEMA: dict[str, Any] = json.loads(TEXT)
 VALUES: dict[str, Any] = yaml.safe_load((helm.CHART / "values.yaml").read_text(encoding="utf-8"))
 OPEN = {"#/properties/global"}
 """Shared with parent charts."""
+REQUIREMENTS = ("#/definitions/complete", "#/definitions/ownImage")
 DRAFT_07 = {
     *("$schema", "$comment", "$ref", "title", "description", "type", "properties", "patternProperties", "required"),
     *("additionalProperties", "propertyNames", "items", "enum", "const", "if", "then", "else", "not", "allOf"),
-    *("anyOf", "definitions", "pattern", "minLength", "maxLength", "minimum", "maximum"),
+    *("anyOf", "definitions", "pattern", "minLength", "maxLength", "minimum", "maximum", "maxItems"),
 }
 
 
@@ -45,7 +47,7 @@ def _resolved(schema: dict[str, Any]) -> dict[str, Any]:
 def _declares(path: str) -> bool:
     """Tell whether a schema says what exists, as opposed to a condition or a requirement on top of it."""
     conditions = ("/if", "/then", "/else", "/not", "/anyOf", "/allOf")
-    return not any(word in path for word in conditions) and "definitions/complete" not in path
+    return not any(word in path for word in conditions) and not path.startswith(REQUIREMENTS)
 
 
 def test_it_is_a_draft_07_schema_of_keywords_that_helm_3_and_4_know() -> None:
@@ -54,6 +56,27 @@ def test_it_is_a_draft_07_schema_of_keywords_that_helm_3_and_4_know() -> None:
         assert set(schema) <= DRAFT_07, path
         # Draft-07 ignores whatever stands beside a $ref.
         assert "$ref" not in schema or len(schema) == 1, path
+
+
+def test_no_key_is_written_twice() -> None:
+    # JSON readers silently take the last one.
+    def closed(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        assert len(found) == len(pairs), [name for name, _ in pairs]
+        return found
+
+    json.loads(TEXT, object_pairs_hook=closed)
+
+
+def test_patterns_mean_the_same_to_go_and_to_python() -> None:
+    patterns = [s["pattern"] for _, s in _schemas(SCHEMA) if "pattern" in s]
+    patterns += [p for _, s in _schemas(SCHEMA) for p in s.get("patternProperties", {})]
+    assert len(patterns) > 20
+    for pattern in patterns:
+        # Classes of letters, digits and blanks are ASCII in Go, Unicode in Python.
+        assert not re.search(r"\\[swdbSWDB]|\(\?", pattern), pattern
+        # hook/schema.py knows a $ by what follows it.
+        assert not re.search(r"(?<!\\)\$(?![|)&]|$)", pattern), pattern
 
 
 def test_every_object_is_closed_and_the_refusal_lists_its_keys() -> None:
@@ -81,7 +104,8 @@ def test_values_have_every_key_and_no_other() -> None:
         given_by_user = {"password", "token", "tokenSecretKeyRef", "external-argo-cd", "enabled"}
         assert set(known) - set(values) <= given_by_user, path
         for name, value in values.items():
-            if isinstance(value, dict) and "properties" in _resolved(known[name]) and name != "resources":
+            deeper = isinstance(value, dict) and "properties" in _resolved(known[name])
+            if deeper and name not in ("resources", "affinity"):
                 compare(value, known[name], f"{path}.{name}")
 
     compare(VALUES, SCHEMA, "values")

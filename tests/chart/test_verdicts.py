@@ -65,6 +65,36 @@ def test_lint_refuses_too(name: str, case: str) -> None:
     assert all(line in run.out + run.err for line in expected)
 
 
+def _one_letter_off(name: str) -> set[str]:
+    """Return ``name`` with one letter deleted, doubled, or changed with the next."""
+    places = [(name[:i], name[i], name[i + 1 :]) for i in range(len(name))]
+    deleted = {before + after for before, _, after in places}
+    doubled = {before + letter * 2 + after for before, letter, after in places}
+    swapped = {before + after[0] + letter + after[1:] for before, letter, after in places if after}
+    return deleted | doubled | swapped
+
+
+MISSPELT = sorted((_one_letter_off(values.BLOCK) | _one_letter_off(values.ALIAS)) - {values.BLOCK, values.ALIAS})
+
+
+@pytest.mark.parametrize("name", helm.HELMS)
+def test_every_slip_of_one_letter_in_the_blocks_name_is_refused(name: str) -> None:
+    assert len(MISSPELT) > 70
+    block = {"auth": {"username": "alice"}}
+    run = helm.template({"global": dict.fromkeys(MISSPELT, block)}, helm=name)
+    said = "value must be 'under the key external-arg-cd'"
+    assert set(run.refusals()) >= {f"at '/global/{misspelt}': {said}" for misspelt in MISSPELT}
+    for misspelt in MISSPELT:
+        with pytest.raises(ConfigurationError) as refused:
+            settings.load_values(values.merge(values.chart_defaults(), {"global": {misspelt: block}}))
+        assert refused.value.remedy == "Use external-arg-cd: put it under the key external-arg-cd."
+
+
+def test_a_url_that_only_python_refuses_is_a_configuration_error() -> None:
+    with pytest.raises(ConfigurationError, match=r"global\.external-arg-cd\.server\.url"):
+        settings._server({"url": "https://[1]"}, "")
+
+
 @pytest.mark.parametrize("name", helm.HELMS)
 def test_set_of_a_number_like_password_hints_at_set_string(name: str) -> None:
     path = "global.external-arg-cd.auth.password"
