@@ -62,7 +62,8 @@ def test_the_version_needs_no_command(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_make_package_makes_what_the_release_workflow_publishes(tmp_path: Path) -> None:
     assert tools.CURRENT.joinpath("helm").exists(), "run python -m tests.sandbox tools"
-    subprocess.run(["make", "-o", "tools", "package", f"DIST={tmp_path}"], cwd=ROOT, check=True, capture_output=True)
+    make = ["make", "-o", "tools", "-o", ".venv/.made", f"PY={sys.executable}", f"DIST={tmp_path}"]
+    subprocess.run([*make, "package"], cwd=ROOT, check=True, capture_output=True)
     made = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert made == {
         f"python/gitops_runtime_auth-{VERSION}-py3-none-any.whl",
