@@ -96,20 +96,29 @@ def _text(node: ast.expr) -> str:
 
 
 def _messages() -> dict[str, str]:
-    """Return every ``problem`` that the code raises, with the place where it does."""
+    """Return every ``problem`` that the code raises or ends with, with the place where it does."""
     found = {}
     for path in sorted((ROOT / "hook").glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not isinstance(node, ast.Call) or not node.args:
-                continue
-            name, text = ast.unparse(node.func), _text(node.args[0])
-            if name == "self._not_argocd":  # puts the URL before, and a dot behind
-                text = f"… {text}."
-            elif not name.endswith("Error") or len(node.args) < 2:
-                continue
-            if re.search("[A-Za-z]{3}", text):
-                found[text] = f"{path.name}:{node.lineno}"
+            text = _problem(node)
+            if re.search("[A-Za-z]{3}", text) or " is …" in text:
+                found[text] = f"{path.name}:{getattr(node, 'lineno', 0)}"
     return found
+
+
+def _problem(node: ast.AST) -> str:
+    """Return the first of two sentences: of an error, of the last net, or of a function that returns both."""
+    match node:
+        case ast.Call(func=ast.Attribute(attr="_not_argocd"), args=[first, *_]):
+            return f"… {_text(first)}."  # puts the URL before, and a dot behind
+        case ast.Call(func=func, args=[first, _, *_]) if re.search(r"(Error|\b_fail)$", ast.unparse(func)):
+            return _text(first)
+        case ast.Return(
+            value=ast.Tuple(elts=[ast.JoinedStr() | ast.Constant() as first, ast.JoinedStr() | ast.Constant()])
+        ):
+            text = _text(first)
+            return text if text.endswith(".") else ""
+    return ""
 
 
 def _matches(row: str, message: str) -> bool:
