@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import trustme
 
-from hook import cluster
+from hook import cluster, tokens
 from hook.argocd import ArgoCD
 from hook.cluster import RealCluster
 from hook.errors import AuthError
@@ -83,6 +83,15 @@ class Site:
         while self.argocd.account(account, self._session).capabilities != wanted:
             assert until.left(), f"Argo CD does not show {capabilities} for {account}"
             time.sleep(0.1)
+
+    def accepts(self, bearer: str) -> bool:
+        """Tell whether Argo CD takes a key or session for its own account."""
+        claims = tokens.read(bearer)
+        try:
+            self.argocd.account(claims.account if claims else "", bearer)
+        except AuthError:
+            return False
+        return True
 
     def namespace(self) -> str:
         """Make a namespace."""

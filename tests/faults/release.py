@@ -13,10 +13,8 @@ from urllib.parse import urlsplit
 
 import trustme
 
-from hook import cluster, store, tokens
-from hook.argocd import ArgoCD
+from hook import cluster, store
 from hook.cluster import ConflictError
-from hook.errors import AuthError
 from hook.keyid import Owner, fingerprint
 from hook.values import chart_defaults, merge
 from tests.faults.place import Site
@@ -98,7 +96,7 @@ class Release:
     def holds_a_good_key(self) -> bool:
         """Tell whether Argo CD accepts the key in the Secret."""
         entry = self.entry()
-        return entry is not None and _works(self.site.argocd, entry.token)
+        return entry is not None and self.site.accepts(entry.token)
 
     def live(self) -> list[str]:
         """Return the release's keys as Argo CD lists them."""
@@ -113,7 +111,7 @@ class Release:
 
     def live_sessions(self) -> list[str]:
         """Return the sessions of this release's runs that Argo CD still accepts."""
-        return [s for s in self.sessions if _works(self.site.argocd, s)]
+        return [s for s in self.sessions if self.site.accepts(s)]
 
     def forget(self, name: str) -> None:
         """Become another release: no Secret, no memory, the first account."""
@@ -207,12 +205,3 @@ class Release:
 
 def _behind(entry: dict[str, Any], port: int) -> dict[str, Any]:
     return {**entry, "url": f"https://{urlsplit(entry['url']).hostname}:{port}"}
-
-
-def _works(argocd: ArgoCD, bearer: str) -> bool:
-    claims = tokens.read(bearer)
-    try:
-        argocd.account(claims.account if claims else "", bearer)
-    except AuthError:
-        return False
-    return True

@@ -1,13 +1,17 @@
 """The unit tests' fake Argo CD and the real one, asked the same, answer the same."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
+import pytest
 
+from hook.retry import Deadline
 from hook.transport import reason_of
-from tests.faults.place import Site
+from tests.faults.place import CM, Site
 from tests.unit.fakes.argocd import FakeAccount, FakeArgoCD
 
 JSON = {"Content-Type": "application/json"}
@@ -40,8 +44,8 @@ def seen(response: httpx.Response) -> tuple[Any, ...]:
         return (response.status_code, "no JSON")
     if response.status_code != 200:
         return (response.status_code, data.get("code"), reason_of(data))
-    shape = {k: v for k, v in data.items() if k in ("capabilities", "enabled", "value")}
-    return (200, sorted(data), {k: sorted(set(v)) if isinstance(v, list) else v for k, v in shape.items()})
+    # Capabilities in their order, duplicates and all: Argo CD shows them as it puts them together.
+    return (200, sorted(data), {k: v for k, v in data.items() if k in ("capabilities", "enabled", "value")})
 
 
 def conversation(talk: Talk) -> list[tuple[str, tuple[Any, ...]]]:
@@ -86,6 +90,38 @@ def conversation(talk: Talk) -> list[tuple[str, tuple[Any, ...]]]:
         note(f"failure {failure} again", talk.login("wrong"))
     note("locked, right password", talk.login(talk.password))
     return heard
+
+
+@contextmanager
+def admin_has(site: Site, capabilities: str) -> Iterator[None]:
+    """Give ``admin`` an entry in argocd-cm for a moment; what stood there comes back."""
+    before = (site.cluster.get(CM) or {})["data"].get("accounts.admin")
+    shown = site.argocd.account("admin", site._session).capabilities
+    site.give("admin", capabilities)
+    try:
+        yield
+    finally:
+        site.cluster.patch(CM, {"data": {"accounts.admin": before}})
+        until = Deadline(30)
+        while site.argocd.account("admin", site._session).capabilities != shown:
+            assert until.left(), "Argo CD still shows what this test gave admin"
+            time.sleep(0.1)
+
+
+@pytest.mark.parametrize("entry", ["login, apiKey, login", "apiKey", "apiKey, apiKey"])
+def test_an_accounts_capabilities_come_as_argocd_cm_has_them(site: Site, entry: str) -> None:
+    fake, (name, _) = FakeArgoCD(), site.account(entry)
+    fake.accounts["me"] = FakeAccount("pw", entry.split(", "))
+    real = site.argocd._send("GET", f"/api/v1/account/{name}", bearer=site._session, timeout=10).json
+    assert fake.shown("me")["capabilities"] == real["capabilities"] == entry.split(", ")
+
+
+def test_admins_capabilities_come_with_duplicates(site: Site) -> None:
+    fake = FakeArgoCD()
+    fake.accounts["admin"].capabilities = ["apiKey", "login"]
+    with admin_has(site, "apiKey, login"):
+        real = site.argocd._send("GET", "/api/v1/account/admin", bearer=site._session, timeout=10).json
+    assert fake.shown("admin")["capabilities"] == real["capabilities"] == ["login", "apiKey", "login"]
 
 
 def test_fake_and_real_answer_alike(site: Site) -> None:

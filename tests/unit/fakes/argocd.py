@@ -23,10 +23,10 @@ _INVALID: Verdict = (
 
 @dataclass
 class FakeAccount:
-    """An account; ``capabilities`` come twice over the wire, as those of the real ``admin`` do."""
+    """An account; ``capabilities`` are those of its entry in argocd-cm, in that order and as often."""
 
     password: str
-    capabilities: list[str] = field(default_factory=lambda: ["login", "apiKey"])
+    capabilities: list[str] = field(default_factory=lambda: ["apiKey", "login"])
     enabled: bool = True
     keys: dict[str, int] = field(default_factory=dict)
     failures: int = 0
@@ -120,7 +120,7 @@ class FakeArgoCD:
             case "GET", ["can-i", *_]:
                 return 200, {"value": "yes" if caller == ADMIN_ROLE else "no"}
             case "GET", [name] if name == caller:
-                return 200, self._shown(name)
+                return 200, self.shown(name)
             case "POST", [name, "token"] if name == caller:
                 return self._create(name, body["id"])
             case "DELETE", [name, "token", key_id] if name == caller:
@@ -142,9 +142,11 @@ class FakeArgoCD:
         self.made.append(token)
         return 200, {"token": token}
 
-    def _shown(self, name: str) -> dict[str, Any]:
+    def shown(self, name: str) -> dict[str, Any]:
         account = self.accounts[name]
-        shown: dict[str, Any] = {"name": name, "capabilities": [*account.capabilities, *account.capabilities[:1]]}
+        # Argo CD's own account can log in before argocd-cm is read (``util/settings/accounts.go``): duplicates.
+        own = ["login"] if name == "admin" else []
+        shown: dict[str, Any] = {"name": name, "capabilities": [*own, *account.capabilities]}
         if account.enabled:
             shown["enabled"] = True
         if account.keys:
