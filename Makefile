@@ -13,7 +13,7 @@ VERSION := $(shell sed -n 's/^version: //p' chart/Chart.yaml)
 .PHONY: help demo test test-fast test-chart test-e2e test-faults soak bench lint format generate image release-check package lock up down venv
 
 help: ## Show the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 demo: venv tools ## From nothing to an authenticated Runtime, on a real cluster with a real Argo CD
 	@$(PY) -m scripts.demo

@@ -142,11 +142,11 @@ def _status() -> int:
 
 
 def _require_root() -> None:
-    if platform.system() == "Linux" and os.geteuid() == 0 and Path("/etc/debian_version").exists():
+    if platform.system() == "Linux" and os.geteuid() == 0 and debian.is_here():
         return
     raise SandboxError(
-        "the cluster needs root on a Debian machine. Elsewhere, point E2E_KUBECONFIG at any cluster with Argo CD"
-        " (kind, for one) and E2E_IMAGE at the project's image: demo and e2e tests then run there"
+        "the cluster needs root on a machine with Debian 12 (bookworm). Elsewhere, point E2E_KUBECONFIG at any cluster"
+        " with Argo CD (kind, for one) and E2E_IMAGE at the project's image: demo and e2e tests then run there"
     )
 
 

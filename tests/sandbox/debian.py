@@ -27,6 +27,14 @@ PROGRAMS = {
 CNI_PLUGINS = Path("/usr/lib/cni")
 
 
+_RELEASE = Path("/etc/os-release")
+
+
+def is_here() -> bool:
+    """Tell whether this machine is the Debian that the recipes are for: its packages and its mirror are used."""
+    return _RELEASE.exists() and f"VERSION_CODENAME={SUITE}" in _RELEASE.read_text().splitlines()
+
+
 def install() -> None:
     """Install what is missing. None of these packages starts a service here."""
     missing = [package for program, package in PROGRAMS.items() if not shutil.which(program)]

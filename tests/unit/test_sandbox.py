@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sandbox import argocd, cgroups, cli, controlplane, images, network, processes, tools
+from tests.sandbox import argocd, cgroups, cli, controlplane, debian, images, network, processes, tools
 from tests.sandbox.shell import SandboxError
 
 
@@ -49,9 +49,25 @@ def test_without_root_or_off_linux_it_says_what_works_instead(
     monkeypatch.setattr(cli, "_alone", lambda: pytest.fail("something was begun"))
     assert cli.main([command]) == 1
     said = capsys.readouterr().err
-    assert "needs root on a Debian machine" in said
+    assert "needs root on a machine with Debian 12 (bookworm)" in said
     assert "E2E_KUBECONFIG" in said
     assert "E2E_IMAGE" in said
+
+
+@pytest.mark.parametrize(("release", "here"), [("bookworm", True), ("trixie", False), ("", False)])
+def test_another_debian_is_told_at_once_and_not_after_a_quarter_of_an_hour(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, release: str, here: bool
+) -> None:
+    monkeypatch.setattr(debian, "_RELEASE", tmp_path / "os-release")
+    if release:
+        (tmp_path / "os-release").write_text(f"ID=debian\nVERSION_CODENAME={release}\n")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(platform, "system", lambda: "Linux")
+    if here:
+        cli._require_root()
+    else:
+        with pytest.raises(SandboxError, match="Debian 12"):
+            cli._require_root()
 
 
 def test_a_busy_port_is_named_with_the_command_that_finds_its_owner(
