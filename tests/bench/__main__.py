@@ -40,17 +40,20 @@ def main() -> int:
         with step("a first install, and by hand"):
             warm = rows.fresh(release, options.pairs)
         with step("the same with a cold page cache"):
-            cold = rows.fresh(release, max(2, options.pairs // 2), cold=True)
+            cold = rows.fresh(release, options.pairs, cold=True)
         found += [*rows.fresh_rows(warm, cold), rows.floor_row(warm)]
         with step("an upgrade"):
             found.append(rows.upgrade_row(release, options.pairs))
         release.forget()
         with step("helm install"):
             found.append(rows.install_row(place, options.pairs))
-        for many in options.scale:
+        alone: float | None = None
+        for many in sorted(options.scale):
             with step(f"{many} at once"):
                 others = [release, *(another(stack, place, chamber, n) for n in range(many - 1))]
-                found += rows.scale(others)
+                measured, requests = rows.scale(others, alone)
+                found += measured
+                alone = requests if alone is None else alone
         found += rows.keeper_rows(began, keeper(idle))
         found += image_rows(chamber, [t.first for t, _ in warm])
         imports, content = import_times(chamber, release), inside(chamber)
