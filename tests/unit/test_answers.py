@@ -1,12 +1,11 @@
 """Fuzzing of everything that is parsed: always a result or an ``AuthError`` of two sentences, never a traceback."""
 
-import base64
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
-import jwt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,18 +13,14 @@ from hypothesis import strategies as st
 from hook import argocd as argocd_module
 from hook import retry, store
 from hook.argocd import ArgoCD
-from hook.ensure import read_api_key
+from hook.cluster import RealCluster, secret_path
 from hook.errors import AuthError, ConfigurationError
 from hook.retry import Deadline
 from hook.settings import Server, load, load_values
-from hook.tokens import read
 from hook.transport import Transport
+from tests.unit.fakes.cluster import FakeCluster
+from tests.unit.fakes.fuzz import JSON, TOKEN, told
 
-JSON: st.SearchStrategy[Any] = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
-    max_leaves=8,
-)
 FIELDS = st.sampled_from(["name", "enabled", "capabilities", "tokens", "token", "value", "message", "code", "Version"])
 TOKENS = st.lists(st.dictionaries(st.sampled_from(["id", "issuedAt", "expiresAt"]), JSON) | JSON, max_size=3)
 OBJECTS = st.dictionaries(FIELDS, JSON) | st.fixed_dictionaries({"name": st.text(), "tokens": TOKENS})
@@ -51,13 +46,6 @@ def _at_once() -> Any:
     patch.undo()
 
 
-def told(error: AuthError) -> None:
-    assert error.exit_code in (64, 69, 75, 77, 78)
-    assert error.problem.endswith(".")
-    assert error.remedy.endswith(".")
-    assert len(error.problem) < 1000
-
-
 @pytest.mark.parametrize("call", CALLS)
 @settings(deadline=None)
 @given(STATUSES, BODIES, st.dictionaries(st.sampled_from(["Retry-After", "Location"]), st.text("09ah:/x", max_size=9)))
@@ -74,58 +62,11 @@ def test_any_answer(call: str, status: int, body: bytes, headers: dict[str, str]
         told(e)
 
 
-CLAIMS = st.dictionaries(st.sampled_from(["iss", "sub", "jti", "exp", "nbf", "iat"]), JSON)
-
-
-def unsigned(claims: Any) -> str:
-    def part(value: Any) -> str:
-        return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
-
-    return f"{part({'alg': 'HS256', 'typ': 'JWT'})}.{part(claims)}.c2ln"
-
-
-@given(st.text() | (CLAIMS | JSON).map(unsigned) | st.binary().map(lambda b: b.decode("utf-8", "replace")))
-def test_any_token(token: str) -> None:
-    try:
-        claims = read_api_key(token, "the test")
-    except ConfigurationError as e:
-        told(e)
-    else:
-        assert (claims.issuer, claims.capability, claims.expires_at) == ("argocd", "apiKey", 0)
-
-
-@pytest.mark.parametrize(
-    ("claims", "words"),
-    [
-        ({"iss": "dex", "sub": "a:apiKey"}, "was not issued by Argo CD"),
-        ({"iss": "argocd", "sub": "a:login"}, "login session"),
-        ({"iss": "argocd", "sub": "a:other"}, "not an account's API key"),
-        ({"iss": "argocd", "sub": "a"}, "was not issued"),
-        ({"iss": "argocd", "sub": "a:apiKey", "exp": 32503680000}, "expires"),
-        ({"iss": "argocd", "sub": "a:apiKey", "exp": 1}, "expires"),
-        ({"iss": "argocd", "sub": "a:apiKey", "nbf": 32503680000}, "not valid yet"),
-    ],
+DATA = st.dictionaries(st.sampled_from([store.KEY, store.STATE]), st.text() | JSON.map(json.dumps) | TOKEN)
+SINCE = JSON | st.floats(0, 2e11)
+STATE = st.fixed_dictionaries(
+    {"account": JSON, "url": JSON, "ca": JSON, "since": SINCE, "previous": JSON | st.lists(OBJECTS)}
 )
-def test_tokens_that_will_not_do(claims: dict[str, Any], words: str) -> None:
-    with pytest.raises(ConfigurationError, match=words):
-        read_api_key(jwt.encode(claims, "x" * 32), "the test")
-
-
-@pytest.mark.parametrize("token", ["", "a", "a.b.c", "x" * 20_000, "\0" * 9, "é.é.é", f"{'[' * 9000}"])
-def test_tokens_that_are_none(token: str) -> None:
-    assert read(token) is None
-
-
-def test_an_account_name_may_hold_colons() -> None:
-    claims = read(jwt.encode({"iss": "argocd", "sub": "a:b:apiKey"}, "x" * 32))
-    assert claims is not None
-    assert (claims.account, claims.capability) == ("a:b", "apiKey")
-
-
-DATA = st.dictionaries(
-    st.sampled_from([store.KEY, store.STATE]), st.text() | JSON.map(json.dumps) | CLAIMS.map(unsigned)
-)
-STATE = st.fixed_dictionaries({"account": JSON, "url": JSON, "ca": JSON, "previous": JSON | st.lists(OBJECTS)})
 
 
 @given(DATA | STATE.map(lambda s: {store.KEY: "t", store.STATE: json.dumps(s)}))
@@ -135,17 +76,69 @@ def test_any_secret(data: dict[str, str]) -> None:
     assert all(entry.token for entry in stored.previous)
 
 
-@given(st.dictionaries(st.sampled_from(["data", "metadata"]), st.dictionaries(st.text(), st.text() | st.none())))
+WRONG: st.SearchStrategy[Any] = JSON | st.dictionaries(st.text(), JSON, max_size=3)
+
+
+@given(st.dictionaries(st.sampled_from(["data", "metadata", "kind"]), WRONG))
 def test_any_foreign_secret_is_refused(secret: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError) as foreign:
-        store.content({"metadata": {}, **secret}, "runtime")
+        store.content(secret, "runtime")
     told(foreign.value)
+
+
+@given(st.fixed_dictionaries({}, optional={"labels": WRONG, "annotations": WRONG, "namespace": WRONG}))
+def test_any_metadata_of_a_foreign_secret_is_refused(metadata: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError) as foreign:
+        store.content({"metadata": metadata}, "runtime")
+    told(foreign.value)
+
+
+OURS = {"app.kubernetes.io/managed-by": store.PREFIX, "app.kubernetes.io/instance": "runtime"}
+
+
+@given(WRONG | st.fixed_dictionaries({store.KEY: WRONG, store.STATE: WRONG}), WRONG)
+def test_any_data_of_our_own_secret_is_read(data: Any, annotations: Any) -> None:
+    metadata = {"labels": OURS, "annotations": annotations, "resourceVersion": "1"}
+    stored = store.content({"metadata": metadata, "data": data}, "runtime")
+    assert stored.resource_version == "1"
+    assert stored.current is None or stored.current.token
+
+
+@given(STATE)
+def test_any_secret_that_was_read_can_be_written_again(state: dict[str, Any]) -> None:
+    stored = store.decode({store.KEY: "t", store.STATE: json.dumps(state)}, "1")
+    cluster = FakeCluster()
+    path = secret_path("here", store.NAME)
+    cluster.objects[path] = {"metadata": {"resourceVersion": "1"}}
+    store.write(cluster, "here", "runtime", "chart", stored)
+    assert store.fetch(cluster, "here", "runtime").current == stored.current
 
 
 @given(st.text() | st.binary().map(lambda b: b.decode("latin1")))
 def test_any_base64_of_our_own_secret(value: str) -> None:
-    labels = {"app.kubernetes.io/managed-by": store.PREFIX, "app.kubernetes.io/instance": "runtime"}
-    store.content({"metadata": {"labels": labels}, "data": {store.KEY: value, store.STATE: value}}, "runtime")
+    secret = {"metadata": {"labels": OURS}, "data": {store.KEY: value, store.STATE: value}}
+    stored = store.content(secret, "runtime")
+    assert stored.current is None or stored.current.token
+
+
+class Lines(RealCluster):
+    """A watch whose answer is given."""
+
+    def __init__(self, chunks: list[bytes]) -> None:
+        self._chunks = chunks
+
+    def _send(self, *_: Any) -> Any:
+        stream = SimpleNamespace(stream=lambda decode_content: iter(self._chunks), close=lambda: None)
+        return SimpleNamespace(status=200, response=stream)
+
+
+@given(st.lists(JSON.map(lambda o: json.dumps(o).encode() + b"\n") | st.binary(max_size=20)))
+def test_any_line_of_a_watch(chunks: list[bytes]) -> None:
+    try:
+        for event in Lines(chunks).watch("/watched", 1):
+            assert isinstance(event, dict)
+    except AuthError as e:
+        told(e)
 
 
 BLOCKS = st.dictionaries(
