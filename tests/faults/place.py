@@ -31,7 +31,7 @@ class Site:
 
     def __init__(self) -> None:
         self.prefix = f"faults-{secrets.token_hex(3)}"
-        self.deadline = Deadline(3600)
+        self.deadline = Deadline(4 * 3600)
         self.cluster: RealCluster = cluster.connect(self.deadline, CONFIG)
         configured = urlsplit(self.cluster._client.configuration.host)
         # The sandbox's kubeconfig names the way in from the host, which is not there inside its network.

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 
-from tests.faults.outcomes import HEALS, LOGIN, LOGOUT, expected
+from tests.faults.outcomes import LOGIN, LOGOUT, expected
 from tests.faults.proxy import HANDSHAKES, HANG, KILLS, KINDS, is_connection
 from tests.faults.release import Release, Result
 from tests.faults.scenarios import SCENARIOS
@@ -22,6 +22,8 @@ from tests.faults.tally import Cell, Tally
 ONLY = [name for name in os.environ.get("SCENARIOS", "").split(",") if name] or [*SCENARIOS]
 FULL = os.environ.get("FULL") == "1"
 WORKERS = 4
+WIDE = ("install", "upgrade", "revoked")
+"""What meets every kind with ``FULL=1``; the others' requests are of the same kind, and go the same ways."""
 QUICK = (*KILLS, "lost", "truncated", "503", "html")
 HANGS = (("argocd POST /api/v1/account/NAME/token", 1), ("kubernetes POST /secrets", 1))
 """Where a quick run has the server hang."""
@@ -109,8 +111,7 @@ def kinds(scenario: str, step: str, occurrence: int) -> tuple[str, ...]:
     if is_connection(step):
         return HANDSHAKES if FULL or scenario == "install" else ()
     if FULL:
-        wide = SCENARIOS[scenario].command == "ensure"
-        return KINDS if wide else (*KILLS, *(kind for kind in KINDS if kind in HEALS))
+        return KINDS if scenario in WIDE else (*KILLS, "lost", "503")
     if scenario == "install":
         return (*QUICK, HANG) if (step, occurrence) in HANGS else QUICK
     if scenario == "upgrade":
