@@ -104,7 +104,7 @@ def install_row(runtime: Runtime, pairs: int) -> Row:
             runtime.argocd.delete_key(runtime.name, entry.key_id(), runtime.session)
     ours, yardstick = median(o for o, _ in times), median(y for _, y in times)
     added = median(o - y for o, y in times)
-    return Row("helm install --wait", f"{ours:.2f} s", f"{yardstick:.2f} s (hook does nothing)", f"+{added:.2f} s")
+    return Row("helm install --wait", f"{ours:.2f} s", f"{yardstick:.2f} s (hook does nothing)", f"{added:+.2f} s")
 
 
 def scale(releases: Sequence[Release], alone: float | None) -> tuple[list[Row], float]:
