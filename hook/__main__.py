@@ -38,7 +38,7 @@ def _fail(problem: str, remedy: str, code: int) -> int:
     log.error(f"What to do: {remedy}")
     if TERMINATION_LOG.exists():
         try:
-            TERMINATION_LOG.write_text(f"{problem}\n{remedy}\n", encoding="utf-8")
+            TERMINATION_LOG.write_text(f"{problem}\n{remedy}\n", encoding="utf-8", errors="replace")
         except OSError as e:
             log.debug(f"No termination message could be written: {e.strerror}")
     return code

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hook import probes, tls, tokens
+from hook import metrics, probes, tls, tokens
 from hook.argocd import ArgoCD
+from hook.connections import Connections
 from hook.errors import AuthError, KeyRefusedError, UsageError
 from hook.retry import Deadline
 from hook.settings import Server
-from hook.transport import Transport
 
 INTERVAL = 10.0
 """Seconds between two checks."""
@@ -75,9 +75,11 @@ def _check(argocd: ArgoCD, key: str) -> tuple[bool, str]:
     try:
         argocd.account(claims.account, key)
     except KeyRefusedError as e:
+        metrics.answered(valid=False)
         return False, f"refused: Argo CD does not accept the key of account {claims.account}: {e.reason}"
     except AuthError as e:
         return False, f"unreachable: {e.problem}"
+    metrics.answered(valid=True)
     return True, f"Argo CD accepts the key of account {claims.account}"
 
 
@@ -89,13 +91,15 @@ def run(environ: Mapping[str, str], ca_file: Path, insecure: bool, port: int = p
     for sign in (signal.SIGTERM, signal.SIGINT):
         signal.signal(sign, lambda *_: stopped.set())
     probes.serve(health, port)
-    transport = Transport(Server(given.url.rstrip("/"), insecure), tls.read_ca(ca_file))
+    kept, server = Connections(), Server(given.url.rstrip("/"), insecure)
+    if environ.get("ARGO_CD_TOKEN_SECRET_NAME"):
+        metrics.KEY.info({"secret": environ["ARGO_CD_TOKEN_SECRET_NAME"], "key": environ["ARGO_CD_TOKEN_SECRET_KEY"]})
     while not stopped.is_set():
         keys = given.keys()
-        health.report(*check(ArgoCD(transport, Deadline(_PATIENCE)), keys))
+        # The CA is read anew each time: its mount follows a renewed certificate.
+        health.report(*check(kept.argocd(server, tls.read_ca(ca_file), Deadline(_PATIENCE)), keys))
         waited, pause = 0.0, INTERVAL * random.uniform(0.9, 1.1)  # noqa: S311
         while waited < pause and given.keys() == keys and not stopped.wait(_LOOK):
             health.beat()
             waited += _LOOK
-    transport.close()
     return 0

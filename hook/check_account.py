@@ -41,7 +41,7 @@ class Look:
         with self.report.step(LOGIN_ROW[self.settings.auth.type]):
             reused = "" if claims else self._working_key()
             try:
-                bearer = self.secret if claims else reused or self._login(context, name)
+                bearer = self.secret if claims else reused or self._login(name)
                 account = self.argocd.account(name, bearer)
             except KeyRefusedError as e:
                 explained = privileges.explained(e, name, context.argocd_namespace)
@@ -72,9 +72,9 @@ class Look:
                 problem, _, remedy = privileges.no_role(name, context.argocd_namespace).partition(". ")
                 self.report.warn("RBAC role", f"{problem}.", remedy)
 
-    def _login(self, context: Context, name: str) -> str:
+    def _login(self, name: str) -> str:
         session = self.argocd.login(name, self.secret)
-        self.laptop.stack.callback(keys.end_session, context, session)
+        self.laptop.stack.callback(keys.end_session, self.argocd, session)
         return session
 
     def _working_key(self) -> str:

@@ -67,7 +67,7 @@ def _log_in_and_revoke(context: Context, stored: Stored) -> None:
                 argocd.delete_key(username, key.id, session)
                 log.info(f"Revoked the API key {key.id} of account {username}.")
     finally:
-        keys.end_session(context, session)
+        keys.end_session(argocd, session)
 
 
 def _remove(context: Context) -> None:

@@ -3,14 +3,16 @@
 import random
 import signal
 import threading
+import time
 from collections.abc import Callable, Mapping
 
-from hook import connections, context, ensure, events, log, metrics, privileges, probes
+from hook import connections, context, ensure, events, log, metrics, privileges, probes, store
 from hook.context import Context
 from hook.errors import AuthError, KeyRefusedError
 from hook.keeper import CHECK_SECONDS, Keeper, Verdict
 from hook.refusals import Refusals
 from hook.retry import Deadline
+from hook.settings import SecretRef
 from hook.watching import Watch
 
 STALLS_AFTER = 300.0
@@ -34,6 +36,8 @@ def check_token(fresh: Fresh) -> Verdict:
         metrics.answered(valid=False)
         raise ensure.refused_token(run, claims, e) from None
     metrics.answered(valid=True)
+    born = next((k.issued_at for k in account.keys if k.id == claims.key_id), 0)
+    metrics.KEY_AGE.set(max(0.0, time.time() - born))
     return Verdict(True, f"Argo CD accepts the API key of account {account.name}.")
 
 
@@ -108,7 +112,10 @@ def run(environ: Mapping[str, str], port: int = probes.PORT) -> int:
     def fresh(seconds: float) -> Context:
         return kept.serve(base, seconds)
 
-    if base.settings.auth.type == "password":
+    password = base.settings.auth.type == "password"
+    place = (None if password else base.settings.auth.ref) or SecretRef(store.NAME, store.KEY)
+    metrics.KEY.info({"secret": place.name, "key": place.key})
+    if password:
         loop = Loop(fresh, Keeper(fresh, Refusals(base.settings)).check, health)
         watched = kept.cluster(Deadline(CHECK_SECONDS))
         Watch(watched, base.owner.namespace, loop.wake.set, loop.stopped).start()

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from hook import log, privileges, store
-from hook.argocd import Account
+from hook.argocd import Account, ArgoCD
 from hook.cluster import ConflictError
 from hook.context import Context
 from hook.errors import HEALS, AnswerError, AuthError, KeyRefusedError, TemporaryError, WrongServerError
@@ -78,7 +78,7 @@ def ensure_key(context: Context, known: Stored, password: Callable[[], str], app
             stored = reading.result()
             return _with_session(context, stored, session, approve)
         finally:
-            end_session(context, session)
+            end_session(context.argocd, session)
 
 
 def _login(context: Context, password: str) -> str:
@@ -189,10 +189,10 @@ def _undo(context: Context, entry: Entry, bearer: str) -> None:
         log.warning(f"Key {entry.key_id()} could not be revoked ({e}); the next run does it.")
 
 
-def end_session(context: Context, session: str) -> None:
+def end_session(argocd: ArgoCD, session: str) -> None:
     """End a login session; that it can't be is a warning: it ends by itself within a day."""
     try:
-        context.argocd.logout(session)
+        argocd.logout(session)
     except AuthError as e:
         log.warning(f"The login session could not be ended ({e}) It expires by itself.")
 

@@ -1,9 +1,10 @@
 """What Prometheus sees: whether the key works, how old it is, what was done about it, how long Argo CD takes."""
 
+import math
 import time
 from typing import Any
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram, Info
 
 from hook.errors import HEALS, AuthError
 from hook.transport import Answer, Transport
@@ -11,6 +12,8 @@ from hook.transport import Answer, Transport
 _PREFIX = "gitops_runtime_auth"
 
 KEY_VALID = Gauge(f"{_PREFIX}_key_valid", "1 while Argo CD accepts the key, 0 when it does not")
+KEY_VALID.set(math.nan)  # not asked yet: a process that starts while Argo CD is down has no refusal to tell of
+KEY = Info(f"{_PREFIX}_key", "Where the key is: the Secret to look at, or to replace")
 KEY_AGE = Gauge(f"{_PREFIX}_key_age_seconds", "Age of the API key")
 ARGOCD_UP = Gauge(f"{_PREFIX}_argocd_up", "1 when the last request reached Argo CD")
 LAST_CHECK = Gauge(f"{_PREFIX}_last_check_timestamp_seconds", "Unix time of the last check that Argo CD answered")

@@ -1,5 +1,6 @@
 """What runs on is asked here how it is: ``/healthz``, ``/readyz`` (with the reason) and ``/metrics``."""
 
+import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -40,6 +41,18 @@ class Health:
         return changed
 
 
+class _Server(ThreadingHTTPServer):
+    """Listens on IPv6 and IPv4 alike: the kubelet asks by whichever the pod has."""
+
+    daemon_threads = True
+    address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+
+    def server_bind(self) -> None:
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
+
+
 def serve(health: Health, port: int = PORT, registry: CollectorRegistry = REGISTRY) -> ThreadingHTTPServer:
     """Serve the probes in the background and return the server (``server_port`` is the port)."""
 
@@ -67,7 +80,6 @@ def serve(health: Health, port: int = PORT, registry: CollectorRegistry = REGIST
         def log_message(self, *_: object) -> None:
             """Probes come every few seconds: nothing worth a line."""
 
-    server = ThreadingHTTPServer(("", port), Handler)
-    server.daemon_threads = True
+    server = _Server(("", port), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server

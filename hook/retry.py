@@ -47,7 +47,7 @@ def _wait(state: RetryCallState) -> float:
 
 
 def asked_to_wait(header: str) -> float:
-    """Return the seconds that ``Retry-After`` asks for, given in seconds or as a date (RFC 9110, 10.2.3); 0 for none."""
+    """Return the seconds that ``Retry-After`` asks for, in seconds or as a date (RFC 9110, 10.2.3); 0 for none."""
     if header.isascii() and header.isdigit():
         return min(float(header), _LONGEST_ASKED)
     try:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hook import tls, tokens
+from hook import keys, tls, tokens
 from hook.argocd import ArgoCD
 from hook.errors import AuthError, MissingSecretError, UsageError
 from hook.retry import Deadline
@@ -74,7 +74,7 @@ def _log_in(argocd: ArgoCD, username: str, password: str) -> str:
     try:
         return argocd.account(username, session).name
     finally:
-        argocd.logout(session)
+        keys.end_session(argocd, session)
 
 
 def _use(argocd: ArgoCD, token: str) -> str:

@@ -25,6 +25,9 @@ def release(request: pytest.FixtureRequest) -> Iterator[Runtime]:
         try:
             yield made
         finally:
+            if made.cluster.get(APPLICATION):  # of a test that failed: its chart repository goes with the namespace
+                made.cluster.delete(APPLICATION)
+                made.cluster.patch(APPLICATION, {"metadata": {"finalizers": None}})
             made.cluster.patch(CM, {"data": {"application.resourceTrackingMethod": None}})
 
 
@@ -40,15 +43,21 @@ def charts(release: Runtime, tmp_path: Path) -> str:
         "image": IMAGE,
         "command": ["/app/bin/python", "-m", "http.server", "-d", "/charts", "8080"],
         "volumeMounts": [{"name": "charts", "mountPath": "/charts"}],
+        "readinessProbe": {"httpGet": {"path": "/index.yaml", "port": 8080}, "periodSeconds": 1},
     }
     spec = {"containers": [container], "volumes": [{"name": "charts", "configMap": {"name": "charts"}}]}
     pods, services = (f"/api/v1/namespaces/{release.name}/{kind}" for kind in ("pods", "services"))
     release.cluster.create(pods, {"metadata": {"name": "charts", "labels": {"app": "charts"}}, "spec": spec})
     service = {"selector": {"app": "charts"}, "ports": [{"port": 8080}]}
     release.cluster.create(services, {"metadata": {"name": "charts"}, "spec": service})
-    within(60, lambda: (release.cluster.get(f"{pods}/charts") or {})["status"].get("phase") == "Running")
+    within(60, lambda: ready(release, f"{pods}/charts"), "or Argo CD remembers for minutes that it failed")
     within(120, lambda: (release.cluster.get(REPO_SERVER) or {})["status"].get("readyReplicas") == 1)
     return f"http://charts.{release.name}:8080"
+
+
+def ready(release: Runtime, pod: str) -> bool:
+    conditions = (release.cluster.get(pod) or {})["status"].get("conditions") or []
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
 def application(release: Runtime, charts: str) -> Object:
@@ -78,8 +87,17 @@ def state(release: Runtime) -> tuple[str, str]:
     return (status.get("sync") or {}).get("status", ""), (status.get("health") or {}).get("status", "")
 
 
-def synced(release: Runtime) -> bool:
-    return state(release) == ("Synced", "Healthy") and release.settled()
+def synced(release: Runtime, seconds: float) -> None:
+    """Wait until Argo CD calls it synced and healthy and there is one live key that all Deployments use."""
+    try:
+        within(seconds, lambda: state(release) == ("Synced", "Healthy") and release.settled())
+    except AssertionError:
+        status = (release.cluster.get(APPLICATION) or {}).get("status") or {}
+        operation = (status.get("operationState") or {}).get("message")
+        drifted = [r for r in status.get("resources") or [] if r.get("status") != "Synced"]
+        raise AssertionError(
+            f"{state(release)}, {operation}, {status.get('conditions')}, {drifted}, one key: {release.one_key()}"
+        ) from None
 
 
 def refreshed(release: Runtime) -> None:
@@ -92,7 +110,7 @@ def refreshed(release: Runtime) -> None:
 def test_argocd_installs_keeps_and_removes_the_chart(release: Runtime, charts: str) -> None:
     release.cluster.create(APPLICATIONS, application(release, charts))
     try:
-        within(180, lambda: synced(release), f"synced and healthy: {release.cluster.get(APPLICATION)}")
+        synced(release, 180)
         first = release.key()
         assert first is not None
         refreshed(release)
@@ -103,7 +121,7 @@ def test_argocd_installs_keeps_and_removes_the_chart(release: Runtime, charts: s
         release.argocd.delete_key(release.name, first.key_id(), release.session)
         within(30, release.works)
         refreshed(release)
-        within(90, lambda: synced(release), "the restart of the consumers is no drift")
+        synced(release, 90)
         second = release.key()
         assert second is not None
         assert release.restarted_for() == {second.key_id()}

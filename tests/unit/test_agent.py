@@ -1,12 +1,16 @@
 """The connection check: which key it tries, and how it tells a refusal from an outage."""
 
+import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client import REGISTRY
 
-from hook import agent
+from hook import agent, probes
 from hook.argocd import ArgoCD
+from hook.connections import Connections
 from hook.errors import UsageError
 from hook.retry import Deadline
 from hook.settings import Server
@@ -67,6 +71,35 @@ def test_the_file_comes_first_and_is_read_anew(tmp_path: Path) -> None:
     assert given.keys() == ("new", "old")
     file.write_text("old")
     assert given.keys() == ("old",)
+
+
+def test_what_it_finds_is_measured(fake: FakeArgoCD, key: str) -> None:
+    agent.check(client(fake), (key,))
+    assert REGISTRY.get_sample_value("gitops_runtime_auth_key_valid") == 1
+    fake.accounts["admin"].keys.clear()
+    agent.check(client(fake), (key,))
+    assert REGISTRY.get_sample_value("gitops_runtime_auth_key_valid") == 0
+
+
+def test_a_renewed_ca_is_followed_without_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ca, trusted = tmp_path / "ca.crt", list[str | None]()
+    monkeypatch.setattr(agent, "_LOOK", 0.0)
+    monkeypatch.setattr(agent, "INTERVAL", 0.0)
+    monkeypatch.setattr(probes, "serve", lambda *_: None)
+    monkeypatch.setattr(signal, "signal", lambda _, stop: stops.append(stop))
+    stops: list[Callable[[], None]] = []
+
+    def argocd(self: Connections, server: Server, pem: str | None, deadline: Deadline) -> ArgoCD:
+        trusted.append(pem)
+        ca.write_text("renewed")
+        if len(trusted) == 2:
+            stops[0]()
+        return client(None)
+
+    monkeypatch.setattr(Connections, "argocd", argocd)
+    ca.write_text("first")
+    agent.run({"ARGO_CD_URL": URL, "ARGO_CD_TOKEN": "t"}, ca, insecure=False)
+    assert trusted == ["first", "renewed"]
 
 
 @pytest.mark.parametrize("environ", [{}, {"ARGO_CD_URL": URL}, {"ARGO_CD_TOKEN": "t"}])

@@ -269,7 +269,7 @@ def test_without_restarts_every_replacement_has_its_own_time_to_follow(
     world: World, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1000.0]
-    monkeypatch.setattr(keeper.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     world.run()
     kept = make(restart_consumers=False)
     kept.check()

@@ -1,5 +1,6 @@
 """The probes' answers, asked over a real socket."""
 
+import socket
 import time
 from collections.abc import Iterator
 
@@ -41,6 +42,12 @@ def test_alive_while_the_loop_turns(url: str, health: probes.Health, monkeypatch
     now = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now + 61)
     assert not health.alive()
+
+
+def test_the_kubelet_may_ask_over_ipv6(url: str) -> None:
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("needs a kernel with IPv6")
+    assert httpx.get(url.replace("127.0.0.1", "[::1]") + "/healthz").text == "ok\n"
 
 
 def test_metrics_are_prometheus_text_and_other_paths_are_not_found(url: str) -> None:
