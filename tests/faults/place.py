@@ -16,7 +16,7 @@ from hook.errors import AuthError
 from hook.retry import Deadline
 from hook.settings import Server
 from hook.transport import Transport
-from tests.faults.roles import CONSUMERS, IN_ARGOCD, RBAC, grant, identity
+from tests.faults.roles import CONSUMER, IN_ARGOCD, RBAC, grant, identity
 from tests.sandbox.network import NODE_IP
 from tests.sandbox.paths import KUBECONFIG
 
@@ -100,27 +100,22 @@ class Site:
         self._namespaces.append(name)
         return name
 
-    def consumers(self, namespace: str) -> None:
-        """Make the Deployments that take the key, without pods: a rollout is done once its controller saw it."""
-        for name in CONSUMERS:
-            labels = {"app": name}
-            pod = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "none.invalid/c"}]}}
-            spec = {"replicas": 0, "selector": {"matchLabels": labels}, "template": pod}
-            self.cluster.create(
-                f"/apis/apps/v1/namespaces/{namespace}/deployments", {"metadata": {"name": name}, "spec": spec}
-            )
+    def consumer(self, namespace: str) -> None:
+        """Make a Deployment that takes the key, without pods: a rollout is done once its controller saw it."""
+        labels = {"app": CONSUMER}
+        pod = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "none.invalid/c"}]}}
+        spec = {"replicas": 0, "selector": {"matchLabels": labels}, "template": pod}
+        self.cluster.create(_deployments(namespace), {"metadata": {"name": CONSUMER}, "spec": spec})
 
     def roll_out(self, namespace: str) -> None:
-        """Change the consumers' pods, as helm upgrade does with new settings, and wait until they are rolled out."""
+        """Change the consumer's pods, as helm upgrade does with new settings, and wait until they are rolled out."""
         time.sleep(1.1)  # a rollout's time is in whole seconds, and it must come after the key's
         begun = {"spec": {"template": {"metadata": {"annotations": {"upgrade": secrets.token_hex(4)}}}}}
-        until = Deadline(30)
-        for name in CONSUMERS:
-            path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}"
-            generation = self.cluster.patch(path, begun)["metadata"]["generation"]
-            while ((self.cluster.get(path) or {}).get("status") or {}).get("observedGeneration", 0) < generation:
-                assert until.left(), f"no rollout of {name}"
-                time.sleep(0.1)
+        path, until = f"{_deployments(namespace)}/{CONSUMER}", Deadline(30)
+        generation = self.cluster.patch(path, begun)["metadata"]["generation"]
+        while ((self.cluster.get(path) or {}).get("status") or {}).get("observedGeneration", 0) < generation:
+            assert until.left(), "no rollout"
+            time.sleep(0.1)
 
     def let_into_argocds_namespace(self, namespace: str) -> None:
         """Bind what ``hook.enableApiKey`` needs to the ``ensure`` of ``namespace``."""
@@ -139,3 +134,7 @@ class Site:
         self.argocd.logout(self._session)
         self.argocd.close()
         self.cluster._client.close()
+
+
+def _deployments(namespace: str) -> str:
+    return f"/apis/apps/v1/namespaces/{namespace}/deployments"

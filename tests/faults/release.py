@@ -19,7 +19,7 @@ from hook.keyid import Owner, fingerprint
 from hook.values import chart_defaults, merge
 from tests.faults.place import Site
 from tests.faults.proxy import FaultProxy
-from tests.faults.roles import CONSUMERS, ENSURE_JOB, TEST_POD, identity
+from tests.faults.roles import CONSUMER, ENSURE_JOB, TEST_POD, identity
 
 NO_FAULT = ("", 0, "")
 _ONE_CHECK = "tests.faults.one_check"
@@ -162,7 +162,7 @@ class Release:
                 "RELEASE_NAMESPACE": self.namespace,
                 "POD_NAME": "hook-pod",
                 "CHART": "gitops-runtime-auth-0.1.0",
-                "CONSUMERS": ",".join(CONSUMERS),
+                "CONSUMERS": CONSUMER,
                 "HOOK_JOB": ENSURE_JOB,
                 "TEST_POD": TEST_POD,
             },

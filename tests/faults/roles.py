@@ -10,6 +10,8 @@ from hook.cluster import Cluster
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces"
 CONSUMERS = ("runtime-event-reporter", "runtime-gitops-operator", "runtime-sources-server")
+CONSUMER = CONSUMERS[0]
+"""The one that is there when commands are run here: what is done to it is done to each."""
 APP_PROXY = "runtime-app-proxy"
 ENSURE_JOB, TEST_POD = "runtime-auth-ensure", "runtime-auth-verify"
 Rule = dict[str, Any]

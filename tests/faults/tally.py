@@ -1,12 +1,15 @@
 """The table that the matrix prints, and what it counts."""
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from threading import Lock
 
 from tests.faults.proxy import HANDSHAKES, KINDS
 
 WORDS = {0: "healed", -9: "killed"}
 COUNTS = ("faults", "runs", "keys left over", "secrets lost", "sessions of killed runs, held by nobody", "leaks")
+"""``secrets lost``: faults after which the Secret, good before, holds no working key even after the next run."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +32,13 @@ class Tally:
     outcomes: dict[tuple[str, str, int], dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
     counts: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
+    _lock: Lock = field(default_factory=Lock)
 
-    def ended(self, cell: Cell, code: int) -> None:
-        self.outcomes[cell.scenario, cell.step, cell.occurrence][cell.kind] = WORDS.get(code, str(code))
+    def ended(self, cell: Cell, code: int, counts: dict[str, int], problems: Iterable[str]) -> None:
+        with self._lock:  # cells are worked off by several threads
+            self.outcomes[cell.scenario, cell.step, cell.occurrence][cell.kind] = WORDS.get(code, str(code))
+            self.counts.update(counts)
+            self.wrong += [f"{cell}: {problem}" for problem in problems]
 
     def table(self) -> str:
         lines = []
