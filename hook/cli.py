@@ -30,7 +30,7 @@ class _Version(argparse.Action):
 def parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
     top = _Parser(prog="gitops-runtime-auth", description="Connects a GitOps Runtime to an existing Argo CD.")
-    top.add_argument("--version", action=_Version, nargs=0, help="print the version and end")
+    top.add_argument("--version", action=_Version, nargs=0, default=argparse.SUPPRESS, help="print the version and end")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     commands.add_parser("ensure", help="check the account, obtain an API key, write the Secret (install hook)")
     commands.add_parser("retire", help="revoke what an upgrade replaced (post-upgrade hook)")

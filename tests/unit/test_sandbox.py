@@ -5,7 +5,9 @@ import os
 import platform
 import signal
 import socket
+import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,12 +17,16 @@ from tests.sandbox.shell import SandboxError
 
 
 @pytest.fixture
-def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder with the records of running processes, empty; logs beside it."""
+    children: list[subprocess.Popen[bytes]] = []
+    monkeypatch.setattr(processes, "_CHILDREN", children)
     monkeypatch.setattr(processes, "_RECORDS", tmp_path / "run")
     monkeypatch.setattr(processes, "LOGS", tmp_path / "log")
     (tmp_path / "run").mkdir()
-    return tmp_path / "run"
+    yield tmp_path / "run"
+    for child in children:
+        child.wait()
 
 
 @pytest.fixture
