@@ -188,7 +188,6 @@ class Keeper:
             self._moved_due = now + _TRY_MOVED_AGAIN
         return False
 
-
     def _catch_up(self, context: Context, stored: Stored) -> None:
         """Restart consumers that are older than the key: whoever made it may have died before it could."""
         key_id = stored.current.key_id() if stored.current else ""
