@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hook import argocd as argocd_module
@@ -47,7 +47,6 @@ def _at_once() -> Any:
 
 
 @pytest.mark.parametrize("call", CALLS)
-@settings(deadline=None)
 @given(STATUSES, BODIES, st.dictionaries(st.sampled_from(["Retry-After", "Location"]), st.text("09ah:/x", max_size=9)))
 def test_any_answer(call: str, status: int, body: bytes, headers: dict[str, str]) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
@@ -151,7 +150,6 @@ BLOCKS = st.dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(
     BLOCKS.map(lambda b: {"global": {"external-arg-cd": b}})
     | st.dictionaries(st.sampled_from(["global", "hook", "keeper"]), JSON)

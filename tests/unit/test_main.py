@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hook import __main__ as program
@@ -94,7 +94,6 @@ MORE: dict[type[errors.AuthError], dict[str, Any]] = {
 }
 
 
-@settings(deadline=None)
 @given(KINDS, TEXT, TEXT)
 def test_any_error_of_the_list(kind: type[errors.AuthError], problem: str, remedy: str) -> None:
     """Texts hold what users and servers write: names, addresses, reasons."""
@@ -105,7 +104,6 @@ def test_any_error_of_the_list(kind: type[errors.AuthError], problem: str, remed
     two_sentences(*said([], fail))
 
 
-@settings(deadline=None)
 @given(TEXT)
 def test_any_exception_that_nobody_thought_of(text: str) -> None:
     def fail(_: Sequence[str]) -> int:
@@ -156,7 +154,6 @@ def test_every_command_outside_a_pod(command: str) -> None:
     explained(code, log, last)
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from([*COMMANDS, *FLAGS]) | TEXT, max_size=5))
 def test_any_command_line_outside_a_pod(argv: list[str]) -> None:
     arguments = ["check", "--kubeconfig", "/nonexistent", *argv[1:]] if argv[:1] == ["check"] else argv
@@ -183,7 +180,6 @@ ANSWERS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(ANSWERS)
 def test_an_argocd_that_answers_anything(answers: list[tuple[int, bytes, dict[str, str]]]) -> None:
     """The whole command: an answer for each request, the last one for all that follow."""

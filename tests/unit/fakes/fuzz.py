@@ -4,9 +4,14 @@ import base64
 import json
 from typing import Any
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from hook.errors import AuthError
+
+# How long an example takes says something of the machine only; whoever imports this module is freed of it.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 FAILURES = (64, 69, 75, 77, 78)
 """The exit codes of ``errors``, beside 0."""
