@@ -15,7 +15,7 @@ SCHEMA: dict[str, Any] = json.loads(TEXT)
 VALUES: dict[str, Any] = yaml.safe_load((helm.CHART / "values.yaml").read_text(encoding="utf-8"))
 OPEN = {"#/properties/global"}
 """Shared with parent charts."""
-REQUIREMENTS = ("#/definitions/complete", "#/definitions/ownImage")
+REQUIREMENTS = tuple(f"#/definitions/{name}" for name in ("complete", "ownImage", "runsOurs", "fewKeepers"))
 DRAFT_07 = {
     *("$schema", "$comment", "$ref", "title", "description", "type", "properties", "patternProperties", "required"),
     *("additionalProperties", "propertyNames", "items", "enum", "const", "if", "then", "else", "not", "allOf"),

@@ -35,6 +35,8 @@ RULES: dict[str, list[Rule]] = {
         _secret("get", "update", "patch", "delete"),
         _EVENTS,
         _rule("apps", "deployments", (*CONSUMERS, APP_PROXY), "get"),
+        _rule("apps", "deployments", CONSUMERS, "patch"),
+        _rule("apps", "deployments", CONSUMERS, "patch"),
     ],
     "cleanup": [
         _secret("get", "delete"),
