@@ -1,14 +1,17 @@
 """Running both helms on the chart, and reading what they render."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate  # type: ignore[import-untyped]
 import yaml
 
 from tests.sandbox import tools
@@ -17,6 +20,8 @@ CHART = Path(__file__).parents[2] / "chart"
 HELMS = ("helm", "helm4")
 """Helm 3 and Helm 4."""
 KUBERNETES = "1.37.0"
+FOREIGN = {"ServiceMonitor", "PrometheusRule"}
+"""Kinds of the Prometheus operator, which Kubernetes' own schemas don't have."""
 
 Manifest = dict[str, Any]
 
@@ -83,6 +88,18 @@ def template(
 def render(values: str | Mapping[str, Any] | None = None, *flags: str, **options: Any) -> list[Manifest]:
     """Return the objects that ``values`` render to."""
     return template(values, *flags, **options).manifests()
+
+
+def validate(manifests: Iterable[Manifest]) -> None:
+    """Raise for what Kubernetes would not take. The same object is looked at once."""
+    for manifest in manifests:
+        if manifest["kind"] not in FOREIGN:
+            _validate(json.dumps(manifest, sort_keys=True))
+
+
+@cache
+def _validate(manifest: str) -> None:
+    kubernetes_validate.validate(json.loads(manifest), "1.37", strict=True)
 
 
 def one(manifests: Iterable[Manifest], kind: str, name: str) -> Manifest:

@@ -12,8 +12,6 @@ from tests.chart import helm
 
 CASES = sorted(helm.CHART.glob("ci/*-values.yaml"))
 KUBERNETES = [f"1.{minor}" for minor in range(30, 38)]
-FOREIGN = {"ServiceMonitor", "PrometheusRule"}
-"""Kinds of the Prometheus operator, which Kubernetes' own schemas don't have."""
 LABELS = {"name", "instance", "component", "version", "managed-by"}
 LONGEST = "a-release-name-of-the-full-length-that-helm-allows-53"
 FIXED = {"gitops-runtime-argo-cd-password", "gitops-runtime-argo-cd-token"}
@@ -36,7 +34,7 @@ def _same(one: list[helm.Manifest], other: list[helm.Manifest]) -> bool:
 @pytest.mark.parametrize("version", KUBERNETES)
 def test_valid_for_kubernetes(case: str, version: str) -> None:
     for manifest in _rendered(case):
-        if manifest["kind"] not in FOREIGN:
+        if manifest["kind"] not in helm.FOREIGN:
             kubernetes_validate.validate(manifest, version, strict=True)
 
 
