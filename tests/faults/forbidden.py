@@ -44,7 +44,7 @@ SOME: dict[str, dict[str, Try]] = {
         "get argocd-cm unasked": lambda c, n: c.get("/api/v1/namespaces/argocd/configmaps/argocd-cm"),
     },
     "retire": {
-        "patch a Deployment": lambda c, n: c.patch(f"{APPS.format(n)}/runtime-event-reporter", {"spec": {}}),
+        "patch app-proxy's Deployment": lambda c, n: c.patch(f"{APPS.format(n)}/runtime-app-proxy", {"spec": {}}),
         "delete the hook's Job": lambda c, n: c.delete(f"{JOBS.format(n)}/runtime-auth-ensure"),
     },
     "cleanup": {

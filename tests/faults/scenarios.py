@@ -52,6 +52,12 @@ def _revoked(release: Release) -> None:
     release.revoke_all()
 
 
+def _replaced(release: Release) -> None:
+    """An upgrade made another key in the same place, and there is no keeper: the pods still have the first one."""
+    _revoked(release)
+    done(release)
+
+
 def _deleted(release: Release) -> None:
     """Somebody deletes the Secret; its key lives."""
     done(release)
@@ -118,6 +124,7 @@ SCENARIOS = {
     "account": Scenario(_another_account, then=("ensure", ROLLOUT, "retire")),
     "apikey": Scenario(_without_api_key),
     "retire": Scenario(_moved_to_another_account, "retire", ("retire",)),
+    "restart": Scenario(_replaced, "retire", ("retire",)),
     "address": Scenario(_moved_to_another_address, "retire", ("retire",)),
     "token": Scenario(_moved_to_a_token, "retire", ("retire",), ends_empty=True),
     "cleanup": Scenario(_moved_to_another_account, "cleanup", ("cleanup",), ends_empty=True),
