@@ -3,6 +3,7 @@
 Every step is tried, whatever became of the others, and none of them can make ``helm uninstall`` fail.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -25,7 +26,7 @@ def cleanup(context: Context, job: str = "", pod: str = "") -> None:
     argocd = replace(context, deadline=Deadline(min(_ARGOCD_SECONDS, context.settings.timeout / 3)))
     stored = _stored(context)
     if stored is not None:
-        _try(lambda: _revoke(argocd, stored), _revoking(stored))
+        _try(lambda: _revoke(argocd, stored, job), _revoking(stored))
         _try(lambda: _remove(context), f'deleting Secret "{store.NAME}"')
     namespace = f"namespaces/{context.owner.namespace}"
     if job:
@@ -45,14 +46,27 @@ def _stored(context: Context) -> Stored | None:
         return store.mounted(context.files / "key")
 
 
-def _revoke(context: Context, stored: Stored) -> None:
+def _revoke(context: Context, stored: Stored, job: str) -> None:
     current = stored.current.key_id() if stored.current else ""
     for entry in stored.previous:
         _tell(handover.revoke(context, entry, keep=current))
     if context.settings.auth.type == "password" and keys.accepted(context, stored.current) is None:
-        _log_in_and_revoke(context, stored)
+        if _refused(context, job):
+            log.info("Argo CD refused the last install or upgrade, so nobody logs in to look for keys.")
+        else:
+            _log_in_and_revoke(context, stored)
     elif stored.current:
         _tell(handover.revoke(context, stored.current))
+
+
+def _refused(context: Context, job: str) -> bool:
+    """Tell whether the hook's last Job was refused: it took back what it made, and a refused password is sent once.
+
+    The exit code is in the message of ``podFailurePolicy`` (``pkg/controller/job/pod_failure_policy.go``).
+    """
+    path = f"/apis/batch/v1/namespaces/{context.owner.namespace}/jobs/{job}"
+    conditions = ((context.cluster.get(path) if job else None) or {}).get("status", {}).get("conditions") or []
+    return any(c.get("type") == "Failed" and f"exit code {os.EX_NOPERM} " in c.get("message", "") for c in conditions)
 
 
 def _log_in_and_revoke(context: Context, stored: Stored) -> None:

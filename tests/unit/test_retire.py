@@ -167,6 +167,18 @@ def test_cleanup_without_a_good_key_logs_in_once(world: World) -> None:
     assert world.argocd.logins == ["ok", "ok"]
 
 
+def test_cleanup_does_not_send_a_password_that_the_install_was_refused_with(world: World) -> None:
+    """The Job that a failed install leaves behind says so."""
+    world.give("wrong")
+    said = "Container ensure for pod ns/p failed with exit code 77 matching FailJob rule at index 1"
+    status = {"conditions": [{"type": "Failed", "reason": "PodFailurePolicy", "message": said}]}
+    path = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs/j"
+    world.cluster.objects[path] = {"metadata": {"resourceVersion": "1"}, "status": status}
+    cleanup.cleanup(world.context(), "j")
+    assert world.argocd.logins == []
+    assert world.cluster.get(path) is None
+
+
 def test_cleanup_with_argocd_gone_names_the_key_and_deletes_the_secret(
     world: World, said: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
