@@ -1,9 +1,9 @@
 """Every fault at every request of every command: what the run came to, and that the next run puts it right.
 
 The requests are not listed here: a run without a fault shows them. ``FULL=1`` takes every kind of fault; without
-it a fresh install meets the kinds in ``QUICK``, an upgrade is killed everywhere, and the others are killed after
-each request that changes something (between two of those the servers' state is the same). ``SCENARIOS=rotate,retire``
-takes these alone.
+it a fresh install meets some kinds everywhere and each of the others somewhere, an upgrade is killed everywhere, and
+the others are killed after each request that changes something: between two of those the servers' state is the same.
+``SCENARIOS=rotate,retire`` takes these alone.
 """
 
 import os
@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle
 from queue import SimpleQueue
 
 from tests.faults.outcomes import LOGIN, LOGOUT, ONLY_A_WARNING, expected
@@ -24,7 +25,8 @@ FULL = os.environ.get("FULL") == "1"
 WORKERS = 4
 WIDE = ("install", "upgrade", "revoked")
 """What meets every kind with ``FULL=1``; the others' requests are of the same kind, and go the same ways."""
-QUICK = (*KILLS, "lost", "truncated", "503", "html")
+IN_TURN = ("truncated", "reset", "408", "429", "500-unavailable", "502", "504", "delay")
+"""Kinds of which a quick run has one at each request; beside these there are those that differ from step to step."""
 HANGS = (("argocd POST /api/v1/account/NAME/token", 1), ("kubernetes POST /secrets", 1))
 """Where a quick run has the server hang."""
 _SHORTEST = 10
@@ -103,21 +105,23 @@ def _of_the_end(release: Release, empty: bool) -> Iterator[str]:
         yield "the Secret is still there"
 
 
-def kinds(scenario: str, step: str, occurrence: int) -> tuple[str, ...]:
-    """Return the faults that meet a request (or a connection) in this run of the tests."""
+def kinds(scenario: str, step: str, occurrence: int, turn: str) -> tuple[str, ...]:
+    """Return the faults that meet a request (or a connection) in this run of the tests; ``turn`` is among them."""
     if is_connection(step):
         return HANDSHAKES if FULL or scenario == "install" else ()
     if FULL:
         return KINDS if scenario in WIDE else (*KILLS, "lost", "503")
+    changes = step.split()[1] != "GET"
     if scenario == "install":
-        return (*QUICK, HANG) if (step, occurrence) in HANGS else QUICK
+        hang = (HANG,) if (step, occurrence) in HANGS else ()
+        return (*(("kill-before", "kill-after", "lost") if changes else ("kill-after",)), "503", "html", turn, *hang)
     if scenario == "upgrade":
         return KILLS
-    return () if step.split()[1] == "GET" or step in ONLY_A_WARNING else ("kill-after",)
+    return ("kill-after",) if changes and step not in ONLY_A_WARNING else ()
 
 
 def cells(release: Release) -> list[Cell]:
-    found = []
+    found, turns = [], cycle(IN_TURN)
     for scenario in ONLY:
         prepare(release, scenario, f"dry-{scenario}")
         result = release.run(command=SCENARIOS[scenario].command)
@@ -128,7 +132,7 @@ def cells(release: Release) -> list[Cell]:
             Cell(scenario, step, n, kind)
             for step, times in sorted(Counter(result.seen).items())
             for n in range(1, times + 1)
-            for kind in kinds(scenario, step, n)
+            for kind in kinds(scenario, step, n, "" if is_connection(step) else next(turns))
         ]
     return found
 
