@@ -58,7 +58,8 @@ CHECKS = (
     Check("docs", "documentation", _pytest("tests/docs")),
     Check("cluster", "sandbox", _sandbox("up")),
     Check("cluster", "image", _sandbox("load-image")),
-    Check("cluster", "end to end", _pytest("tests/e2e")),
+    Check("cluster", "end to end", _pytest("-n3", "--dist=loadfile", "-m", "not alone", "tests/e2e")),
+    Check("cluster", "end to end, alone", _pytest("-m", "alone", "tests/e2e")),
     Check("cluster", "faults", _inside(*_pytest("-s", "tests/faults"))),
     Check("cluster", "soak", _pytest("tests/soak")),
 )

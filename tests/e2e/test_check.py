@@ -145,6 +145,23 @@ def test_what_an_account_lacks_is_one_row(
     assert remedy in failed["remedy"]
 
 
+def test_a_good_account_with_a_role_has_no_row_that_is_not_ok(place: Place) -> None:
+    place.account("check-role", "apiKey, login")
+    cluster, path = place.laptop.kubernetes(), "/api/v1/namespaces/argocd/configmaps/argocd-rbac-cm"
+    before = ((cluster.get(path) or {}).get("data") or {}).get("policy.csv")
+    cluster.patch(path, {"data": {"policy.csv": f"{before or ''}\ng, check-role, role:admin"}})
+    try:
+        session, until = place.argocd.login("check-role", "password-of-check-role"), time.monotonic() + 10
+        while not place.argocd.may_see_applications(session) and time.monotonic() < until:
+            time.sleep(0.2)
+        place.argocd.logout(session)
+        code, rows = check(auth=account("check-role"))
+    finally:
+        cluster.patch(path, {"data": {"policy.csv": before}})
+    assert code == 0
+    assert {row["state"] for row in rows.values()} == {"ok"}
+
+
 def test_a_wrong_password_and_an_unknown_account_are_refused_logins(place: Place) -> None:
     place.account("check-wrong", "apiKey, login")
     place.secret("check-wrong", password="not-it")
@@ -162,6 +179,13 @@ def test_a_missing_secret_and_a_missing_key_are_named() -> None:
     assert (code, only_failure(rows)["name"]) == (78, "Credential")
 
 
+def test_an_empty_key_is_missing(place: Place) -> None:
+    place.secret("check-empty", password="")
+    code, rows = check(auth=account("check-empty"))
+    assert (code, only_failure(rows)["name"]) == (78, "Credential")
+    assert "missing or empty" in only_failure(rows)["found"]
+
+
 def test_tokens_are_judged(place: Place) -> None:
     place.account("check-token", "apiKey")
     token = place.argocd.create_key("check-token", "check-e2e", place.session)
@@ -172,6 +196,13 @@ def test_tokens_are_judged(place: Place) -> None:
     code, rows = check(auth=ref)
     assert (code, only_failure(rows)["name"]) == (77, "Token")
     assert "check-key" in only_failure(rows)["remedy"]
+    body = {"name": "check-token", "id": "expiring", "expiresIn": 3600}
+    path = "/api/v1/account/check-token/token"
+    expiring = place.argocd._send("POST", path, bearer=place.session, body=body, timeout=10).json["token"]
+    place.secret("check-key", token=expiring)
+    code, rows = check(auth=ref)
+    assert (code, only_failure(rows)["name"]) == (78, "Credential")
+    assert "expires" in only_failure(rows)["found"]
     place.secret("check-key", token=place.session)
     code, rows = check(auth=ref)
     assert (code, only_failure(rows)["name"]) == (78, "Credential")

@@ -23,6 +23,7 @@ from tests.sandbox import tools
 from tests.sandbox.cli import PROJECT_IMAGE
 from tests.sandbox.paths import KUBECONFIG
 
+pytestmark = pytest.mark.alone
 CONFIG = os.environ.get("E2E_KUBECONFIG") or str(KUBECONFIG)
 REPOSITORY, _, TAG = (os.environ.get("E2E_IMAGE") or PROJECT_IMAGE).rpartition(":")
 IMAGE = f"image:\n  repository: {REPOSITORY}\n  tag: {TAG}\n"

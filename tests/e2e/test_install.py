@@ -181,6 +181,7 @@ def test_refuses_an_unknown_account(refused: Runtime) -> None:
     assert "the account does not exist" in refuse(refused, 77, *refused.sets("nobody"))
 
 
+@pytest.mark.alone
 def test_refuses_a_wrong_password_after_one_login(refused: Runtime) -> None:
     refused.secret("wrong", password="not-the-password")
     before = refused.login_failures()

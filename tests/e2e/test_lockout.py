@@ -3,8 +3,11 @@
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
+import pytest
+
 from tests.e2e.runtime import CHART, Runtime, runtime
 
+pytestmark = pytest.mark.alone
 MANY = 10
 
 

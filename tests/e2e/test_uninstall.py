@@ -30,17 +30,19 @@ def test_no_key_and_no_secret_stay(surroundings: Runtime, program: str) -> None:
     assert surroundings.cluster.get(secret_path(surroundings.name, store.NAME)) is None
 
 
-def test_the_users_own_key_and_secret_stay(surroundings: Runtime) -> None:
+@pytest.mark.parametrize("program", ["helm", "helm4"])
+def test_the_users_own_key_and_secret_stay(surroundings: Runtime, program: str) -> None:
     token = surroundings.argocd.create_key(surroundings.name, "users-own", surroundings.session)
     surroundings.secret("users-key", token=token)
     given = ["--set", f"{BLOCK}.auth.type=token", "--set", f"{BLOCK}.auth.tokenSecretKeyRef.name=users-key"]
-    surroundings.install(*surroundings.sets(), *given, "--set", f"{BLOCK}.auth.tokenSecretKeyRef.key=token")
-    surroundings.helm("uninstall", "r")
+    sets = [*surroundings.sets(), *given, "--set", f"{BLOCK}.auth.tokenSecretKeyRef.key=token"]
+    surroundings.install(*sets, program=program)
+    surroundings.helm("uninstall", "r", program=program)
     assert surroundings.keys() == ["users-own"]
     assert surroundings.cluster.get(secret_path(surroundings.name, "users-key"))
 
 
-def test_argocd_gone_and_a_revoked_key_do_not_block(surroundings: Runtime) -> None:
+def test_argocd_gone_does_not_block(surroundings: Runtime) -> None:
     surroundings.install()
     stored = surroundings.key()
     assert stored is not None
@@ -54,6 +56,27 @@ def test_argocd_gone_and_a_revoked_key_do_not_block(surroundings: Runtime) -> No
     assert stored.key_id() in said
     assert "argocd account delete-token" in said
     assert surroundings.cluster.get(secret_path(surroundings.name, store.NAME)) is None
+
+
+def test_the_key_revoked_and_the_password_gone_do_not_block(surroundings: Runtime) -> None:
+    surroundings.install()
+    stored = surroundings.key()
+    assert stored is not None
+    surroundings.helm("upgrade", "r", CHART, "--reuse-values", "--set", "app-proxy.enabled=false", "--wait")
+    surroundings.cluster.delete(secret_path(surroundings.name, surroundings.name))
+    surroundings.argocd.delete_key(stored.account, stored.key_id(), surroundings.session)
+    said = surroundings.helm("uninstall", "r")
+    assert "does not exist, or its key" in said
+    assert "argocd account delete-token" in said
+    assert surroundings.cluster.get(secret_path(surroundings.name, store.NAME)) is None
+
+
+def test_a_namespace_that_is_being_deleted_does_not_block(surroundings: Runtime) -> None:
+    surroundings.install()
+    surroundings.cluster.delete(f"/api/v1/namespaces/{surroundings.name}")
+    began = time.monotonic()
+    surroundings.helm("uninstall", "r", "--timeout", "4m", "--ignore-not-found", check=False)
+    assert time.monotonic() - began < 180
 
 
 def test_after_a_failed_install(surroundings: Runtime) -> None:

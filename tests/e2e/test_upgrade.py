@@ -8,7 +8,7 @@ from hook import store
 from hook.cluster import secret_path
 from hook.store import Entry
 from tests.e2e.client import Client
-from tests.e2e.runtime import BLOCK, CHART, Runtime, runtime, within
+from tests.e2e.runtime import BLOCK, CHART, CONSUMERS, Runtime, runtime, within
 
 
 @pytest.fixture
@@ -51,6 +51,36 @@ def test_a_failed_upgrade_leaves_old_and_new_pods_authenticated(release: Runtime
         within(60, release.settled)
     assert (before.refusals, after.refusals) == (0, 0)
     assert release.key() == old
+
+
+def rolled_back(release: Runtime) -> bool:
+    return all(map(release.ready, CONSUMERS))
+
+
+def test_another_address_and_other_secrets(release: Runtime) -> None:
+    """Two addresses lead to one Argo CD: what one calls the old server's key is the other's present one."""
+    release.secret("other", pw=f"password-of-{release.name}")
+    old = release.key()
+    ref = f"{BLOCK}.auth.passwordSecretKeyRef"
+    there = {f"{BLOCK}.server.svc": "argocd-server.argocd.svc", f"{ref}.name": "other", f"{ref}.key": "pw"}
+    sets = release.sets(**there)
+    with Client(release, release.key) as client:
+        bad = [*sets, "--set", "event-reporter.image.repository=localhost/none"]
+        said = release.helm("upgrade", "r", CHART, "--wait", "--timeout", "20s", *bad, check=False)
+        assert "UPGRADE FAILED" in said
+        new = release.key()
+        assert new is not None
+        assert new.url == "https://argocd-server.argocd.svc"
+        with Client(release, lambda: release.key() if rolled_back(release) else new) as pods_of_the_upgrade:
+            release.helm("rollback", "r")
+        assert pods_of_the_upgrade.uses > 5
+        release.helm("upgrade", "r", CHART, "--wait", "--timeout", "3m", *sets)
+        within(60, release.settled)
+    assert (pods_of_the_upgrade.refusals, client.refusals) == (0, 0)
+    assert not release.accepts(old)
+    settled = release.key()
+    assert settled is not None
+    assert settled.url == "https://argocd-server.argocd.svc"
 
 
 def test_from_password_to_token_and_back(release: Runtime) -> None:

@@ -17,7 +17,7 @@ import pytest
 from hook import store
 from hook.cluster import ConflictError, secret_path
 from hook.errors import AuthError
-from tests.e2e.runtime import Runtime, runtime, within
+from tests.e2e.runtime import CONSUMERS, Runtime, runtime, within
 from tests.sandbox import controlplane, processes
 
 SECONDS = float(os.environ.get("SOAK_SECONDS") or 180)
@@ -33,6 +33,12 @@ def metrics(release: Runtime) -> list[dict[str, float]]:
     texts = [release.text(f"{pods}/{p['metadata']['name']}:8080/proxy/metrics") for p in found["items"]]
     lines = [re.findall(r"^(\w+(?:\{[^}]*\})?) ([-0-9.e+]+)$", text, re.MULTILINE) for text in texts]
     return [{name: float(value) for name, value in pairs} for pairs in lines]
+
+
+def restarts(release: Runtime) -> int:
+    """Return how often containers of the Runtime were started again."""
+    pods = (release.cluster.get(f"/api/v1/namespaces/{release.name}/pods") or {})["items"]
+    return sum(c["restartCount"] for p in pods for c in p["status"].get("containerStatuses") or [])
 
 
 # A restarted Argo CD ends the thread of the Kubernetes client that forwards to it.
@@ -92,8 +98,9 @@ def test_soak() -> None:
                 within(STALE_AFTER, release.works, f"a working key after {what}")
             else:
                 time.sleep(chance.uniform(0, 1))
-        within(STALE_AFTER * 2, release.one_key)
+        within(STALE_AFTER * 2, lambda: release.one_key() and all(map(release.ready, CONSUMERS)))
         last = metrics(release)
+        assert restarts(release) == 0, "a keeper died"
         print(f"{SECONDS:.0f} s: {dict(done)}; MB {[round(m['process_resident_memory_bytes'] / 2**20) for m in last]}")
         assert sum(done.values()) >= SECONDS / 7
         assert sum(m.get('gitops_runtime_auth_refusals_total{what="login"}', 0) for m in last) == 0

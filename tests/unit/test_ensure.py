@@ -1,5 +1,7 @@
 """The hook's story against fakes: what it creates, reuses, refuses, and what a fault at any step leaves."""
 
+from dataclasses import replace
+
 import pytest
 
 from hook import store
@@ -16,6 +18,7 @@ from hook.errors import (
     WrongServerError,
 )
 from hook.keyid import Owner
+from hook.settings import Server
 from tests.unit.fakes.argocd import FakeAccount
 from tests.unit.fakes.faults import REPLACED, Killed, Plan
 from tests.unit.fakes.world import NAMESPACE, RELEASE, SECRET, World
@@ -79,6 +82,19 @@ def test_a_question_that_only_warns_does_not_fail_the_install(world: World, monk
 
     monkeypatch.setattr(ArgoCD, "may_see_applications", web_page)
     assert "Created the API key" in world.run()
+
+
+def test_a_rollback_leaves_the_key_alive_that_pods_of_the_failed_upgrade_use(world: World) -> None:
+    """The upgrade went to another address of the same Argo CD."""
+    world.run()
+    first, there = world.key(), world.context()
+    there.settings = replace(there.settings, server=Server("https://argocd-server.argocd.svc"))
+    world.mount()
+    ensure(there)
+    second = world.key()
+    world.run()
+    assert world.key() == first
+    assert sorted(world.live()) == sorted([first, second])
 
 
 def test_refused_password_is_sent_once(world: World) -> None:

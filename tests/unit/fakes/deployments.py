@@ -9,7 +9,12 @@ def deployment(name: str, rolled_out: float = 0.0, *, done: bool = True) -> Obje
     """Return one whose last rollout was at Unix time ``rolled_out``; not ``done``: an old pod still runs."""
     at = datetime.fromtimestamp(rolled_out, UTC).isoformat()
     return {
-        "metadata": {"name": name, "generation": 1, "resourceVersion": "0", "creationTimestamp": "2020-01-01T00:00:00Z"},
+        "metadata": {
+            "name": name,
+            "generation": 1,
+            "resourceVersion": "0",
+            "creationTimestamp": "2020-01-01T00:00:00Z",
+        },
         "spec": {"replicas": 1, "template": {}},
         "status": {
             "observedGeneration": 1,
