@@ -242,6 +242,8 @@ def connect(deadline: Deadline, kubeconfig: str | None = None, context: str | No
     except (ConfigException, OSError) as e:
         raise ConfigurationError(
             f"There is no way to the Kubernetes API from here ({type(e).__name__}).",
-            "Run this in a pod whose ServiceAccount token is mounted, or give --kubeconfig.",
+            "Run this in a pod whose ServiceAccount token is mounted."
+            if kubeconfig is None
+            else "Check --kubeconfig, --context and KUBECONFIG: kubectl config get-contexts shows what there is.",
         ) from None
     return RealCluster(ApiClient(configuration), deadline)

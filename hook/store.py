@@ -79,7 +79,7 @@ def decode(data: dict[str, str], resource_version: str = "") -> Stored:
     previous = state.get("previous")
     entries = [_entry(e) for e in previous if isinstance(e, dict)] if isinstance(previous, list) else []
     since = state.get("since")
-    known = float(since) if isinstance(since, int | float) and 0 < since < 1e12 else 0.0
+    known = float(since) if isinstance(since, int | float) and 0 < since < 2e11 else 0.0
     return Stored(current, tuple(e for e in entries if e.token), resource_version, known)
 
 
