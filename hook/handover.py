@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hook import keys, log
+from hook import keys, log, revocation
 from hook.cluster import ConflictError
 from hook.context import Context
 from hook.retry import Deadline
@@ -42,11 +42,11 @@ def retire(context: Context, stored: Stored, entries: Sequence[Entry]) -> list[s
 
 
 def revoke(context: Context, entry: Entry, keep: str = "") -> str | None:
-    """Revoke ``entry`` and its leftovers within its share of the time; see ``keys.revoke_all``.
+    """Revoke ``entry`` and its leftovers within its share of the time; see ``revocation.revoke_all``.
 
     What somebody else wrote into the Secret is not this release's to revoke.
     """
     if not context.owner.owns(entry.key_id()):
         return None
     share = Deadline(min(_PATIENCE, context.deadline.left()))
-    return keys.revoke_all(replace(context, deadline=share), entry, keep)
+    return revocation.revoke_all(replace(context, deadline=share), entry, keep)

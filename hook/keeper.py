@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hook import events, handover, keys, log, metrics, privileges, rollout, store
+from hook import events, handover, keys, log, metrics, privileges, revocation, rollout, store
 from hook.argocd import Account
 from hook.context import Context
 from hook.errors import HEALS, LoginRefusedError, LoginUnansweredError, PrivilegeError
@@ -61,7 +61,7 @@ class Keeper:
         if account is None:
             account, stored = self._regenerate(context, stored)
         else:
-            keys.revoke_leftovers(context, stored, account)
+            revocation.revoke_leftovers(context, stored, account)
             if self._too_old(context, stored, account):
                 account, stored = self._rotate(context, stored, account)
         self._known = stored

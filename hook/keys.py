@@ -9,19 +9,17 @@ Everything that makes or ends keys goes through here, for the hooks and the keep
 * After the write Argo CD is asked once more whether it accepts what now stands in the Secret.
 """
 
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from hook import log, privileges, store
+from hook import log, privileges, revocation, store
 from hook.argocd import Account, ArgoCD
 from hook.cluster import ConflictError
 from hook.context import Context
 from hook.errors import HEALS, AnswerError, AuthError, KeyRefusedError, TemporaryError, WrongServerError
 from hook.retry import until
 from hook.store import Entry, Stored
-from hook.transport import UNKNOWN_REASON
 
 _ATTEMPTS = 4
 
@@ -94,7 +92,7 @@ def _keep(context: Context, known: Stored, approve: Approve) -> Outcome | None:
     if account is None or known.current is None:
         return None
     approve(account, known.current.token)
-    revoke_leftovers(context, known, account)
+    revocation.revoke_leftovers(context, known, account)
     return Outcome(known.current, account, created=False)
 
 
@@ -107,7 +105,7 @@ def _with_session(context: Context, stored: Stored, session: str, approve: Appro
             if account:  # a race's winner, a Secret newer than the mounted one, or an upgrade rolled back
                 wanted = stored.moved_to(entry, keep_old=True)  # pods may use what an upgrade stored before a rollback
                 if entry == stored.current or _written(context, wanted):
-                    _revoke(context, _ours(context, before, keep=wanted, but=entry), entry)
+                    revocation.revoke(context, revocation.ours(context, before, keep=wanted, but=entry), entry)
                     return Outcome(entry, account, created=False)
                 break
         entry = context.entry(new_key(context, username, session), username)
@@ -115,7 +113,7 @@ def _with_session(context: Context, stored: Stored, session: str, approve: Appro
         wanted = stored.moved_to(entry, keep_old=True)
         account_now = accepted(context, entry) if put(context, wanted, session) else None
         if account_now:
-            _revoke(context, _ours(context, before, keep=wanted, but=entry), entry)
+            revocation.revoke(context, revocation.ours(context, before, keep=wanted, but=entry), entry)
             return Outcome(entry, account_now, created=True)
         stored = store.fetch(context.cluster, context.owner.namespace, context.owner.release)
     raise TemporaryError(
@@ -195,60 +193,3 @@ def end_session(argocd: ArgoCD, session: str) -> None:
         argocd.logout(session)
     except AuthError as e:
         log.warning(f"The login session could not be ended ({e}) It expires by itself.")
-
-
-def revoke_leftovers(context: Context, stored: Stored, account: Account) -> None:
-    """Revoke keys of this release that a crash left, as seen by the good key in ``stored``.
-
-    Younger keys than the good one are left alone for as long as a run may take: a keeper or another upgrade may
-    be about to store one.
-    """
-    assert stored.current is not None  # noqa: S101 (callers hold a good key)
-    born = next((k.issued_at for k in account.keys if k.id == stored.current.key_id()), 0)
-    in_the_making = time.time() - context.settings.timeout - 60
-    older = {k.id for k in account.keys if k.issued_at < max(born, in_the_making)}
-    _revoke(context, _ours(context, account, keep=stored, but=stored.current) & older, stored.current)
-
-
-def _ours(context: Context, account: Account, keep: Stored, but: Entry) -> set[str]:
-    kept = {e.key_id() for e in (*keep.previous, but)}
-    return {k.id for k in account.keys if context.owner.owns(k.id)} - kept
-
-
-def _revoke(context: Context, key_ids: Iterable[str], by: Entry) -> None:
-    for key_id in sorted(key_ids):
-        context.argocd.delete_key(by.account, key_id, by.token)
-        log.info(f"Revoked the API key {key_id}, which nothing uses any more.")
-
-
-def revoke_all(context: Context, entry: Entry, keep: str = "") -> str | None:
-    """Revoke all keys of this release that ``entry``'s account has, itself last, by its own authority.
-
-    ``keep`` is the id of a key that stays: two addresses may lead to one Argo CD. With it, of the others only those
-    go that are older than ``entry``: somebody may just be storing a younger one. Returns None when nothing is left
-    alive, else a sentence that says what is left and how to revoke it.
-    """
-    argocd, own = context.argocd_of(entry), entry.key_id()
-    try:
-        account = argocd.account(entry.account, entry.token)
-        born = next((k.issued_at for k in account.keys if k.id == own), 0)
-        for key in account.keys:
-            if context.owner.owns(key.id) and key.id not in (own, keep) and (not keep or key.issued_at < born):
-                argocd.delete_key(entry.account, key.id, entry.token)
-        if context.owner.owns(own) and own != keep:
-            argocd.delete_key(entry.account, own, entry.token)
-    except AuthError as e:
-        # A revoked key needs nothing more; one of a disabled account comes back to life with the account, and what
-        # somebody other than Argo CD answers (an SSO proxy in front of it) says nothing of the key.
-        if (
-            isinstance(e, KeyRefusedError)
-            and e.reason != UNKNOWN_REASON
-            and privileges.explained(e, entry.account, "") is e
-        ):
-            return None
-        return (
-            f"The API key {own} of account {entry.account} is still alive: {e} Revoke it with:"
-            f" argocd account delete-token --account {entry.account} {own}"
-        )
-    log.info(f"Revoked the API key {own} of account {entry.account}.")
-    return None

@@ -103,8 +103,9 @@ class Report:
         return "\n".join(lines)
 
 
-def show(report: Report, output: str, stream: TextIO = sys.stdout, environ: Mapping[str, str] = os.environ) -> None:
+def show(report: Report, output: str, stream: TextIO | None = None, environ: Mapping[str, str] = os.environ) -> None:
     """Print the report (``output`` is table or json). Colours only on a terminal, and never with NO_COLOR."""
+    stream = stream or sys.stdout
     try:
         print(_shown(report, output, stream, environ), file=stream, flush=True)
     except BrokenPipeError:
@@ -127,8 +128,9 @@ def _shown(report: Report, output: str, stream: TextIO, environ: Mapping[str, st
 
 
 @contextmanager
-def spinner(report: Report, stream: TextIO = sys.stderr) -> Iterator[None]:
+def spinner(report: Report, stream: TextIO | None = None) -> Iterator[None]:
     """Show on a terminal that something is under way, and what."""
+    stream = stream or sys.stderr
     if not stream.isatty():
         yield
         return
