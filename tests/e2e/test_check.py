@@ -196,13 +196,15 @@ def test_tokens_are_judged(place: Place) -> None:
     code, rows = check(auth=ref)
     assert (code, only_failure(rows)["name"]) == (77, "Token")
     assert "check-key" in only_failure(rows)["remedy"]
-    body = {"name": "check-token", "id": "expiring", "expiresIn": 3600}
+    key_id = f"expiring-{secrets.token_hex(3)}"
+    body = {"name": "check-token", "id": key_id, "expiresIn": 3600}
     path = "/api/v1/account/check-token/token"
     expiring = place.argocd._send("POST", path, bearer=place.session, body=body, timeout=10).json["token"]
     place.secret("check-key", token=expiring)
     code, rows = check(auth=ref)
     assert (code, only_failure(rows)["name"]) == (78, "Credential")
     assert "expires" in only_failure(rows)["found"]
+    place.argocd.delete_key("check-token", key_id, place.session)
     place.secret("check-key", token=place.session)
     code, rows = check(auth=ref)
     assert (code, only_failure(rows)["name"]) == (78, "Credential")

@@ -77,7 +77,7 @@ def application(release: Runtime, charts: str) -> Object:
             "project": "default",
             "source": source,
             "destination": {"server": "https://kubernetes.default.svc", "namespace": release.name},
-            "syncPolicy": {"automated": {"prune": True, "selfHeal": True}},
+            "syncPolicy": {"automated": {"prune": True, "selfHeal": True}, "retry": {"limit": 0}},
         },
     }
 
@@ -107,6 +107,11 @@ def refreshed(release: Runtime) -> None:
     within(30, lambda: key not in ((release.cluster.get(APPLICATION) or {})["metadata"].get("annotations") or {}))
 
 
+def remove(release: Runtime) -> None:
+    release.cluster.delete(APPLICATION)
+    within(120, lambda: release.cluster.get(APPLICATION) is None, "gone, with the clean-up's hook")
+
+
 def test_argocd_installs_keeps_and_removes_the_chart(release: Runtime, charts: str) -> None:
     release.cluster.create(APPLICATIONS, application(release, charts))
     try:
@@ -126,8 +131,32 @@ def test_argocd_installs_keeps_and_removes_the_chart(release: Runtime, charts: s
         assert second is not None
         assert release.restarted_for() == {second.key_id()}
     finally:
-        release.cluster.delete(APPLICATION)
-    within(120, lambda: release.cluster.get(APPLICATION) is None, f"gone: {release.cluster.get(APPLICATION)}")
-    assert release.keys() == []
-    assert release.cluster.get(secret_path(release.name, store.NAME)) is None
+        remove(release)
+    # Now and then Argo CD does not wait for the PostDelete hook that it has just made.
+    within(60, lambda: release.keys() == [])
+    within(20, lambda: release.cluster.get(secret_path(release.name, store.NAME)) is None)
     assert [service for service in ("app-proxy", *CONSUMERS) if release.deployment(service)] == []
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("release", ["annotation"], indirect=True)
+def test_a_refused_password_is_sent_once(release: Runtime, charts: str) -> None:
+    """With ``retry: {limit: 0}``, as docs/gitops.md says: else Argo CD repeats a failed sync, and its hooks."""
+    release.secret(release.name, password="not-the-password")
+    before = release.login_failures()
+    release.cluster.create(APPLICATIONS, application(release, charts))
+    try:
+        within(120, lambda: operation(release).get("phase") == "Failed")
+        assert "exit code 77" in str(operation(release)), operation(release)
+        time.sleep(15)  # by now a first retry, after 5 s, would have come
+        assert release.login_failures() - before == 1
+        assert release.deployment("app-proxy") == {}
+    finally:
+        remove(release)
+    assert release.login_failures() - before == 1, "nor does the clean-up send it"
+
+
+def operation(release: Runtime) -> dict[str, Any]:
+    status = (release.cluster.get(APPLICATION) or {}).get("status") or {}
+    found: dict[str, Any] = status.get("operationState") or {}
+    return found
