@@ -1,5 +1,6 @@
 """The hook's story against fakes: what it creates, reuses, refuses, and what a fault at any step leaves."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -117,6 +118,36 @@ def test_too_many_logins_in_flight_is_tried_again(world: World) -> None:
     world.run()
     assert world.argocd.logins == ["busy"] * 3 + ["ok"]
     healthy(world)
+
+
+class Slow(Plan):
+    """A machine so busy that every answer takes longer than Argo CD's verdict on a password would."""
+
+    def comes(self, step: str) -> str:
+        time.sleep(0.08)
+        return ""
+
+
+def test_too_many_logins_in_flight_is_told_on_a_busy_machine_too(world: World) -> None:
+    world.argocd.busy_logins = 2
+    world.run(Slow())
+    assert world.argocd.logins == ["busy"] * 2 + ["ok"]
+    healthy(world)
+
+
+def test_a_refused_password_is_sent_once_on_a_busy_machine_too(world: World) -> None:
+    world.give("wrong")
+    with pytest.raises(LoginRefusedError):
+        world.run(Slow())
+    assert world.argocd.logins == ["refused"]
+
+
+def test_doubt_never_adds_up_to_a_locked_account(world: World) -> None:
+    world.argocd.verdict_takes = 0.0  # as if the overhead were measured too high each time
+    world.give("wrong")
+    with pytest.raises(LoginRefusedError):
+        world.run(Slow())
+    assert world.argocd.logins == ["refused"] * 3
 
 
 def test_a_login_whose_answers_are_lost_is_sent_three_times_at_most(world: World) -> None:
