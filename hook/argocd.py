@@ -1,6 +1,5 @@
 """Argo CD's account API: login, account, keys. The behaviour is that of 3.6 (``server/account``, ``util/session``)."""
 
-import time
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -27,6 +26,10 @@ _REQUEST_TIMEOUT = 15.0
 _UNCERTAIN_LOGINS = 2
 _DOUBTFUL_LOGINS = 2
 _PROBES = 3
+_JITTER = 0.1
+"""Seconds by which equal requests differ where times mean nothing: on an idle machine it is a hundredth of that."""
+_OVERLOAD_PASSES = 15.0
+"""Seconds to wait before a password is sent again that may have been looked at."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,8 @@ class ArgoCD:
         self.url = transport.server.url
         self._uncertain_logins = 0
         self._doubtful_logins = 0
+        self._crowded = False
+        """Argo CD has refused a login at once: it has more in flight than it takes."""
 
     def close(self) -> None:
         """Close the connections."""
@@ -90,11 +95,11 @@ class ArgoCD:
         return until(self._deadline, "Login", lambda: self._login_once(username, password), heals=HEALS)
 
     def _login_once(self, username: str, password: str) -> str:
-        body, began = {"username": username, "password": password}, time.monotonic()
+        body = {"username": username, "password": password}
         try:
             data = self._send("POST", "/api/v1/session", body=body, timeout=max(1.0, self._deadline.left())).json
         except KeyRefusedError as e:
-            raise self._login_refusal(e, username, time.monotonic() - began) from None
+            raise self._login_refusal(e, username, self._transport.waited) from None
         except AnswerError as e:
             if e.status == 400:
                 raise _refused_login(
@@ -120,7 +125,11 @@ class ArgoCD:
         if "is disabled" in error.reason or "no login" in error.reason:
             return error  # only the right password is told this, so it says nothing against the password
         if error.reason == NO_VERDICT_TOLD_APART and self._no_verdict(seconds):
-            return TemporaryError(f"Argo CD at {self.url} has too many logins in flight.", "Try again in a minute.")
+            return TemporaryError(
+                f"Argo CD at {self.url} has too many logins in flight.",
+                "Try again in a minute.",
+                retry_after=0.0 if seconds < FASTEST_VERDICT else _OVERLOAD_PASSES,
+            )
         return _refused_login(
             self.url,
             username,
@@ -131,27 +140,29 @@ class ArgoCD:
     def _no_verdict(self, seconds: float) -> bool:
         """Tell whether a refusal after ``seconds`` came too fast for Argo CD to have looked at the password.
 
-        On a machine that is overloaded some of them are ours: what an answer that costs Argo CD nothing takes just
-        now is taken off. That leaves a doubt, so it counts a few times only: never as often as locks an account.
+        On an overloaded machine that can't be told from the time alone. There a refusal that may have been none counts
+        as none, with a long wait, and a few times only: never as often as locks an account.
         """
         if seconds < FASTEST_VERDICT:
+            self._crowded = True
             return True
-        if self._doubtful_logins >= _DOUBTFUL_LOGINS or seconds - self._overhead() >= FASTEST_VERDICT:
+        if self._doubtful_logins >= _DOUBTFUL_LOGINS or not self._is_doubtful(seconds):
             return False
         self._doubtful_logins += 1
         return True
 
-    def _overhead(self) -> float:
-        """Return the seconds that the quickest of a few requests takes now; 0 when one fails."""
+    def _is_doubtful(self, seconds: float) -> bool:
+        """Ask what costs Argo CD nothing, and see how long that takes just now, and how differently each time."""
+        if self._crowded:
+            return True
         took = []
         for _ in range(_PROBES):
-            began = time.monotonic()
             try:
                 self._send("GET", "/api/version", timeout=_REQUEST_TIMEOUT)
             except AuthError:
-                return 0.0
-            took.append(time.monotonic() - began)
-        return min(took)
+                return False
+            took.append(self._transport.waited)
+        return seconds - min(took) < FASTEST_VERDICT or max(took) - min(took) > _JITTER
 
     def logout(self, session: str) -> None:
         """End a session. ``DELETE /api/v1/session`` ends nothing; ``/auth/logout`` does (303).

@@ -66,11 +66,30 @@ class Answer:
     headers: httpx.Headers
 
 
+class _Clock:
+    """Takes the time between a request that is out and the head of its answer (an httpcore ``trace`` extension)."""
+
+    def __init__(self) -> None:
+        self._out = time.monotonic()
+        self._answered = 0.0
+
+    def __call__(self, event: str, _: dict[str, Any]) -> None:
+        if event.endswith("send_request_body.complete"):
+            self._out = time.monotonic()
+        elif event.endswith("receive_response_headers.complete"):
+            self._answered = time.monotonic()
+
+    def seconds(self) -> float:
+        return (self._answered or time.monotonic()) - self._out
+
+
 class Transport:
     """Sends single requests to one Argo CD. Retries nothing: that is ``retry``'s part."""
 
     def __init__(self, server: Server, ca: str | None = None, inner: httpx.BaseTransport | None = None) -> None:
         self.server = server
+        self.waited = 0.0
+        """Seconds that the last answer took to come, connecting and handshake not counted."""
         self._ca = ca
         self._client = httpx.Client(
             verify=tls.context(server, ca) if inner is None else False,
@@ -108,11 +127,18 @@ class Transport:
             headers["Authorization"] = f"Bearer {bearer}"
         if cookie is not None:
             headers["Cookie"] = f"argocd.token={cookie}"
+        clock = _Clock()
         limits, until = httpx.Timeout(timeout, connect=min(timeout, 5.0)), time.monotonic() + timeout
         try:
             with self._client.stream(
-                method, self.server.url + path, headers=headers, json=body, timeout=limits
+                method,
+                self.server.url + path,
+                headers=headers,
+                json=body,
+                timeout=limits,
+                extensions={"trace": clock},
             ) as response:
+                self.waited = clock.seconds()
                 content = b""
                 for chunk in response.iter_bytes():
                     content += chunk

@@ -14,4 +14,5 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(retry, "_FIRST_WAIT", 0.002)
     monkeypatch.setattr(retry, "_LONGEST_WAIT", 0.02)
     monkeypatch.setattr(argocd, "FASTEST_VERDICT", 0.05)
+    monkeypatch.setattr(argocd, "_OVERLOAD_PASSES", 0.0)
     return World(tmp_path)
