@@ -91,14 +91,14 @@ def image_rows(chamber: Chamber, first: list[float]) -> list[rows.Row]:
     ]
 
 
-def import_times(chamber: Chamber, release: Release) -> str:
+def import_times(chamber: Chamber, release: Release) -> list[tuple[str, str]]:
     """Return the slowest imports of a first install, cumulative, as ``-X importtime`` sees them."""
     release.forget()
     timed = chamber.time(["/app/bin/python", "-X", "importtime", PROGRAM, "ensure"], release.environment())
     found = re.findall(r"import time:\s+(\d+) \|\s+(\d+) \| ( *)(\S+)", timed.said)
     whole = sorted(((int(all_), name) for _, all_, _, name in found), reverse=True)[:12]
     release.forget()
-    return "\n".join(f"{all_ / 1000:7.1f} ms  {name}" for all_, name in whole)
+    return [(name, f"{all_ / 1000:.1f}") for all_, name in whole]
 
 
 def inside(chamber: Chamber) -> str:

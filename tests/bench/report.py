@@ -39,7 +39,7 @@ def machine() -> str:
     )
 
 
-def write(rows: Sequence[Row], warm: Pairs, image: str, imports: str) -> None:
+def write(rows: Sequence[Row], warm: Pairs, image: str, imports: Sequence[tuple[str, str]]) -> None:
     """Write docs/performance.json, .svg, and the generated part of .md."""
     data = {
         "machine": machine(),
@@ -55,7 +55,7 @@ def write(rows: Sequence[Row], warm: Pairs, image: str, imports: str) -> None:
             "### Where the time of a first install goes",
             tabulate(_profile(warm), ("step", "seconds"), tablefmt="github", disable_numparse=True),
             "### What is imported, slowest first",
-            f"```\n{imports}\n```",
+            tabulate(imports, ("module", "milliseconds"), tablefmt="github", disable_numparse=True),
             "### What is in the image",
             image,
         )
