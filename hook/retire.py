@@ -33,8 +33,9 @@ def _retire(context: Context) -> str:
     to_token = context.settings.auth.type == "token"
     ends = bool(stored.resource_version if to_token else stored.previous)
     made_lately = bool(not to_token and stored.current and time.time() - stored.since < _LATELY)
-    if not ends and not made_lately:
-        return "This upgrade replaced no API key."
+    if not ends:
+        restarted = _restart(context, stored) if made_lately else []
+        return f"This upgrade replaced no API key{' that still lives' if restarted else ''}."
     waiting = _await_rollout(context)
     if made_lately and not waiting and _restart(context, stored):
         waiting = _await_rollout(context)
@@ -44,8 +45,6 @@ def _retire(context: Context) -> str:
             f" {_ids(stored)}. The next helm upgrade revokes them."
         )
         return "The rollout has not finished; nothing was revoked."
-    if not ends:
-        return "This upgrade replaced no API key that still lives."
     stored = _fetch(context)
     left = _end(context, stored) if to_token else handover.retire(context, stored, _unused(context, stored))
     for sentence in left:

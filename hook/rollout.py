@@ -12,15 +12,18 @@ ANNOTATION = "gitops-runtime-auth/key-id"
 """On the pod template. The key's id as its value makes one rollout of it, whoever asks for it and how often."""
 
 
-def restart(context: Context, key_id: str, since: float = math.inf) -> list[str]:
-    """Roll out each consumer that was not yet rolled out for ``key_id``, nor at all since the Unix time ``since``.
+def restart(context: Context, key_id: str, since: float | None = None) -> list[str]:
+    """Roll out each consumer that was not yet rolled out for ``key_id``; return their names.
 
-    Returns their names. Raises RbacError and what heals.
+    With ``since`` (Unix time), those are left alone that were rolled out since then, or are about to be. Raises
+    RbacError and what heals.
     """
     restarted = []
     for name in context.consumers:
         found = context.cluster.get(_path(context, name))
-        if found is None or _annotation(found) == key_id or _rolled_out(found) >= since:
+        if found is None or _annotation(found) == key_id:
+            continue
+        if since is not None and _rolled_out(found) >= since:
             continue
         try:
             context.cluster.patch(
@@ -50,8 +53,10 @@ def _annotation(deployment: dict[str, Any]) -> str:
 def _rolled_out(deployment: dict[str, Any]) -> float:
     """Return the Unix time of the last rollout, which the condition Progressing keeps once it is complete.
 
-    Source: ``pkg/controller/deployment/progress.go``.
+    Infinite when a change has yet to be seen by the controller. Source: ``pkg/controller/deployment/progress.go``.
     """
+    if (deployment.get("status") or {}).get("observedGeneration", 0) < deployment["metadata"].get("generation", 0):
+        return math.inf
     conditions = (deployment.get("status") or {}).get("conditions") or []
     told = [c.get("lastUpdateTime") for c in conditions if c.get("type") == "Progressing"]
     for text in (*told, deployment["metadata"].get("creationTimestamp")):

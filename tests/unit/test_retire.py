@@ -76,6 +76,19 @@ def test_a_deployment_that_the_upgrade_rolled_out_is_not_restarted(world: World)
     assert restarted_for(world) == ""
 
 
+def test_a_deployment_that_can_not_come_up_holds_up_no_upgrade_that_replaced_nothing(world: World) -> None:
+    """The key is new, from the install an hour ago at most; a vendor's image is broken and being mended."""
+    world.run()
+    context = consumer(world, done=False, rolled_out=time.time() + 1)
+    began = time.monotonic()
+    assert "no API key" in retire(context)
+    assert time.monotonic() - began < 1
+    world.cluster.objects[CONSUMER] = deployment("c", time.time() - 60)
+    world.cluster.objects[CONSUMER]["metadata"]["generation"] = 2  # Helm has just changed it
+    retire(context)
+    assert restarted_for(world) == ""
+
+
 def test_an_unfinished_rollout_leaves_it_alive_and_names_it(
     moved: World, said: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
