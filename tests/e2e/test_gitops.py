@@ -12,6 +12,8 @@ from hook import store
 from hook.cluster import Object, secret_path
 from tests.e2e.runtime import CHART, CM, CONFIG, CONSUMERS, IMAGE, Runtime, runtime, within
 
+# By label, Argo CD takes whatever carries the Application's name for its own, in every namespace: other tests' releases.
+pytestmark = pytest.mark.alone
 APPLICATIONS = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications"
 APPLICATION = f"{APPLICATIONS}/r"
 REPO_SERVER = "/apis/apps/v1/namespaces/argocd/deployments/argocd-repo-server"
@@ -138,7 +140,6 @@ def test_argocd_installs_keeps_and_removes_the_chart(release: Runtime, charts: s
     assert [service for service in ("app-proxy", *CONSUMERS) if release.deployment(service)] == []
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("release", ["annotation"], indirect=True)
 def test_a_refused_password_is_sent_once(release: Runtime, charts: str) -> None:
     """With ``retry: {limit: 0}``, as docs/gitops.md says: else Argo CD repeats a failed sync, and its hooks."""
