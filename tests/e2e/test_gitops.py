@@ -12,7 +12,7 @@ from hook import store
 from hook.cluster import Object, secret_path
 from tests.e2e.runtime import CHART, CM, CONFIG, CONSUMERS, IMAGE, Runtime, runtime, within
 
-# By label, Argo CD takes whatever carries the Application's name for its own, in every namespace: other tests' releases.
+# By label, Argo CD takes what carries the Application's name for its own, in every namespace: other tests' releases.
 pytestmark = pytest.mark.alone
 APPLICATIONS = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications"
 APPLICATION = f"{APPLICATIONS}/r"

@@ -81,7 +81,9 @@ def test_make_package_makes_what_the_release_workflow_publishes(tmp_path: Path) 
 
 
 def test_the_locks_are_made_by_make_lock_as_their_headers_tell_renovate() -> None:
-    dry = subprocess.run(["make", "--no-print-directory", "-n", "lock"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    dry = subprocess.run(
+        ["make", "--no-print-directory", "-n", "lock"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
     heads = [
         (ROOT / name).read_text(encoding="utf-8").splitlines()[1]
         for name in ("requirements.lock", "requirements-dev.lock")
