@@ -54,6 +54,10 @@ class Account:
         """Tell whether Argo CD lists ``key_id``: only a listed key is accepted."""
         return any(key.id == key_id for key in self.keys)
 
+    def issued_at(self, key_id: str) -> int:
+        """Return the Unix time at which ``key_id`` was made, 0 when it is not listed."""
+        return next((key.issued_at for key in self.keys if key.id == key_id), 0)
+
 
 class ArgoCD:
     """The calls that the product makes. Every one retries what heals until ``deadline``.

@@ -36,8 +36,7 @@ def check_token(fresh: Fresh) -> Verdict:
         metrics.answered(valid=False)
         raise ensure.refused_token(run, claims, e) from None
     metrics.answered(valid=True)
-    born = next((k.issued_at for k in account.keys if k.id == claims.key_id), 0)
-    metrics.KEY_AGE.set(max(0.0, time.time() - born))
+    metrics.KEY_AGE.set(max(0.0, time.time() - account.issued_at(claims.key_id)))
     return Verdict(True, f"Argo CD accepts the API key of account {account.name}.")
 
 

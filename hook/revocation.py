@@ -21,7 +21,7 @@ def revoke_leftovers(context: Context, stored: Stored, account: Account) -> None
     be about to store one.
     """
     assert stored.current is not None  # noqa: S101 (callers hold a good key)
-    born = next((k.issued_at for k in account.keys if k.id == stored.current.key_id()), 0)
+    born = account.issued_at(stored.current.key_id())
     in_the_making = time.time() - context.settings.timeout - 60
     older = {k.id for k in account.keys if k.issued_at < max(born, in_the_making)}
     revoke(context, ours(context, account, keep=stored, but=stored.current) & older, stored.current)
@@ -50,7 +50,7 @@ def revoke_all(context: Context, entry: Entry, keep: str = "") -> str | None:
     argocd, own = context.argocd_of(entry), entry.key_id()
     try:
         account = argocd.account(entry.account, entry.token)
-        born = next((k.issued_at for k in account.keys if k.id == own), 0)
+        born = account.issued_at(own)
         for key in account.keys:
             if context.owner.owns(key.id) and key.id not in (own, keep) and (not keep or key.issued_at < born):
                 argocd.delete_key(entry.account, key.id, entry.token)
