@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hook import log
-from hook.errors import AnswerError, RbacError, TemporaryError, UnreachableError
+from hook import log, rbac
+from hook.errors import AnswerError, TemporaryError, UnreachableError
 from hook.retry import Deadline, asked_to_wait, until
 
 if TYPE_CHECKING:
@@ -183,11 +183,7 @@ class RealCluster:
         if 200 <= status < 300 or status in ok:
             return
         if status in (401, 403):
-            raise RbacError(
-                f"Kubernetes refuses {method} {path} (HTTP {status}).",
-                f"Give the hook's ServiceAccount the verb for {method} on this object: kubectl auth can-i --list"
-                " shows what it may do, the chart's README (RBAC) what it needs.",
-            )
+            raise rbac.refused(status, method, path)
         if status in _BUSY:
             raise TemporaryError(
                 f"The Kubernetes API is busy (HTTP {status}).",

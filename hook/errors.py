@@ -91,7 +91,7 @@ class LoginRefusedError(RefusedError):
 
 
 class KeyRefusedError(RefusedError):
-    """Argo CD does not accept a token; ``reason`` is one of ``argocd.REASONS``' words."""
+    """Argo CD does not accept a token; ``reason`` is one of the words of ``reasons``."""
 
     def __init__(self, problem: str, remedy: str, *, reason: str) -> None:
         super().__init__(problem, remedy)

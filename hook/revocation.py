@@ -10,8 +10,8 @@ from hook import log, privileges
 from hook.argocd import Account
 from hook.context import Context
 from hook.errors import AuthError, KeyRefusedError
+from hook.reasons import UNKNOWN_REASON
 from hook.store import Entry, Stored
-from hook.transport import UNKNOWN_REASON
 
 
 def revoke_leftovers(context: Context, stored: Stored, account: Account) -> None:

@@ -18,6 +18,7 @@ from hook.errors import (
     UnreachableError,
     WrongServerError,
 )
+from hook.reasons import reason_of
 from hook.retry import asked_to_wait
 from hook.settings import Server
 
@@ -32,30 +33,6 @@ _HANGS_UP = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 # gRPC codes that pass by themselves: DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED, UNAVAILABLE.
 _TRANSIENT_CODES = {4, 8, 10, 14}
 
-NO_VERDICT_TOLD_APART = "wrong password, unknown account, or locked account"
-"""What Argo CD also says when it did not look at the password at all (``util/session/sessionmanager.go``)."""
-
-# Argo CD's own words (server/account, util/session of v3.6) -> a reason that may be shown.
-REASONS: dict[str, str] = {
-    r"does not have token with id": "the key has been revoked",
-    r"token is revoked": "the token has been revoked",
-    r"account .* is disabled": "the account is disabled",
-    r"does not have '?apiKey'? capability": "the account has no apiKey capability",
-    r"does not have '?login'? capability": "the account has no login capability",
-    r"password has changed": "the account's password has changed since the token was issued",
-    r"expired": "the token has expired",
-    r"signature is invalid|[Ff]ailed to verify|verify the token": "the token is not signed by this Argo CD",
-    r"does not exist": "the account does not exist",
-    r"no session information|malformed|unverifiable|SSO is not configured": (
-        "the token is not one that Argo CD can read"
-    ),
-    r"Invalid username or password": NO_VERDICT_TOLD_APART,
-    r"no credentials supplied": "the password is blank",
-    r"already has token with id": "the key id is in use",
-    r"permission denied": "permission denied",
-}
-UNKNOWN_REASON = "no reason that this version knows"
-
 
 @dataclass(frozen=True)
 class Answer:
@@ -64,6 +41,28 @@ class Answer:
     status: int
     json: Any
     headers: httpx.Headers
+    url: str
+    """The Argo CD that gave it."""
+
+    def object(self) -> dict[str, Any]:
+        """Return the JSON object that the answer holds. Raises WrongServerError when it is something else."""
+        if not isinstance(self.json, dict):
+            raise self.unexpected()
+        return self.json
+
+    def string(self, name: str) -> str:
+        """Return a string of that object, which must be there. Raises WrongServerError."""
+        value = self.object().get(name)
+        if not isinstance(value, str) or not value:
+            raise self.unexpected()
+        return value
+
+    def unexpected(self) -> WrongServerError:
+        """Return the error for an answer that is JSON but does not hold what Argo CD's does."""
+        return WrongServerError(
+            f"{self.url} answers JSON, but not what Argo CD's API answers.",
+            "Point global.external-arg-cd.server at Argo CD (2.14 or later) itself.",
+        )
 
 
 class _Clock:
@@ -149,7 +148,7 @@ class Transport:
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as e:
             raise self._no_answer(e) from None
         if response.has_redirect_location and redirect_is_answer:
-            return Answer(response.status_code, None, response.headers)
+            return Answer(response.status_code, None, response.headers, self.server.url)
         return self._judge(response, content)
 
     def _no_answer(self, error: Exception) -> AuthError:
@@ -192,7 +191,7 @@ class Transport:
             page = "a web page" if b"<" in content[:200] else "something that is not JSON"
             raise self._not_argocd(f"answers with {page} (HTTP {status}), not with Argo CD's API")
         if status == 200:
-            return Answer(status, data, response.headers)
+            return Answer(status, data, response.headers, self.server.url)
         reason = reason_of(data)
         if status == 401:
             raise KeyRefusedError(
@@ -214,16 +213,6 @@ class Transport:
             "Point global.external-arg-cd.server at Argo CD itself (Service argocd-server and its rootpath), not at an"
             " SSO proxy, a login page or another service.",
         )
-
-
-def reason_of(data: Any) -> str:
-    """Return why Argo CD refused, in words from ``REASONS``: its own text never leaves this function."""
-    message = data.get("message") or data.get("error") if isinstance(data, dict) else None
-    if isinstance(message, str):
-        for pattern, reason in REASONS.items():
-            if re.search(pattern, message[:1000], re.IGNORECASE):
-                return reason
-    return UNKNOWN_REASON
 
 
 def _decode(content: bytes) -> tuple[Any, bool]:

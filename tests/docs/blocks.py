@@ -1,4 +1,4 @@
-"""The fenced blocks of README.md and docs/: what their marks mean is in docs/development.md."""
+"""The commands of README.md and docs/: fenced blocks, with the marks of docs/development.md, and those in the text."""
 
 import re
 from dataclasses import dataclass
@@ -36,4 +36,26 @@ def blocks(page: Path) -> list[Block]:
     return found
 
 
+@dataclass(frozen=True)
+class Inline:
+    """A command in a page's text or tables; ``…`` and capitals stand for what the reader puts in."""
+
+    page: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page}: {self.text}"
+
+
+_FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+_PROGRAM = re.compile(r"(kubectl|helm|argocd|make|check|gitops-runtime-auth) [-a-z]")
+
+
+def inline(page: Path) -> list[Inline]:
+    """Return the commands between backticks, outside the blocks."""
+    spans = re.findall(r"`([^`]+)`", _FENCED.sub("", page.read_text(encoding="utf-8")))
+    return [Inline(str(page.relative_to(ROOT)), s.replace("\\|", "|")) for s in spans if _PROGRAM.match(s)]
+
+
 ALL = [block for page in PAGES if page.exists() for block in blocks(page)]
+INLINE = list(dict.fromkeys(command for page in PAGES if page.exists() for command in inline(page)))

@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import yaml
 from hook.settings import load_values
 from hook.values import chart_defaults, merge
 from scripts import diagram
-from tests.docs.blocks import ALL, PAGES, ROOT, Block
+from tests.docs.blocks import ALL, INLINE, PAGES, ROOT, Block, Inline
 from tests.sandbox import tools
 
 MARKS = {"bash": {"run", "cluster", "syntax"}, "yaml": {"file", "example"}}
@@ -63,6 +64,30 @@ def test_commands_that_need_no_cluster_run(page: str, tmp_path: Path) -> None:
                 check=False,
             )
             assert done.returncode == 0, f"{block}: {done.stdout}\n{done.stderr}"
+
+
+def known(command: str) -> bool:
+    """Tell whether a program has this command and its flags: with ``--help`` it reads both, and then does nothing."""
+    words = shlex.split(command)
+    if words[0] == "check":
+        words.insert(0, "gitops-runtime-auth")
+    if words[0] == "make":
+        return bool(re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    program = (sys.executable, "-m", "hook") if words[0] == "gitops-runtime-auth" else (str(tools.CURRENT / words[0]),)
+    shown = subprocess.run([*program, *words[1:], "--help"], cwd=ROOT, capture_output=True, text=True, check=False)
+    return shown.returncode == 0 and not re.search(r"^ .* (SUBCOMMAND|\[command\])", shown.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", INLINE, ids=str)
+def test_commands_in_the_text_are_ones_that_the_programs_know(command: Inline) -> None:
+    assert known(command.text.partition(" | ")[0])
+
+
+@pytest.mark.parametrize(
+    "command", ["kubectl gett pods", "kubectl rollout restarts x", "helm test --no", "argocd account gett", "make it"]
+)
+def test_a_command_that_no_program_knows_is_told(command: str) -> None:
+    assert not known(command)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

@@ -80,7 +80,7 @@ class Runtime:
         until = time.monotonic() + 15
         while True:  # Argo CD follows its ConfigMap by an informer
             try:
-                self.argocd._send("PUT", "/api/v1/account/password", bearer=self.session, body=body, timeout=5)
+                self.argocd.send("PUT", "/api/v1/account/password", bearer=self.session, body=body, timeout=5)
                 return
             except AuthError:
                 if time.monotonic() > until:

@@ -50,7 +50,7 @@ class Place:
         until = time.monotonic() + 10
         while True:  # Argo CD follows its ConfigMap by an informer
             try:
-                self.argocd._send("PUT", "/api/v1/account/password", bearer=self.session, body=body, timeout=5)
+                self.argocd.send("PUT", "/api/v1/account/password", bearer=self.session, body=body, timeout=5)
                 break
             except AuthError:
                 if time.monotonic() > until:
@@ -199,7 +199,7 @@ def test_tokens_are_judged(place: Place) -> None:
     key_id = f"expiring-{secrets.token_hex(3)}"
     body = {"name": "check-token", "id": key_id, "expiresIn": 3600}
     path = "/api/v1/account/check-token/token"
-    expiring = place.argocd._send("POST", path, bearer=place.session, body=body, timeout=10).json["token"]
+    expiring = place.argocd.send("POST", path, bearer=place.session, body=body, timeout=10).json["token"]
     place.secret("check-key", token=expiring)
     code, rows = check(auth=ref)
     assert (code, only_failure(rows)["name"]) == (78, "Credential")

@@ -5,6 +5,7 @@ They change Argo CD's settings (accounts, RBAC), which are put back afterwards: 
 
 import base64
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import pytest
 from hook.laptop import Given, Laptop
 from hook.retry import Deadline
 from hook.settings import Server
-from tests.docs.blocks import ALL, ROOT, Block
+from tests.docs.blocks import ALL, INLINE, ROOT, Block
 from tests.sandbox import tools
 from tests.sandbox.cli import PROJECT_IMAGE
 from tests.sandbox.paths import KUBECONFIG
@@ -99,3 +100,23 @@ def test_the_commands_of_a_page_work(page: str, tmp_path: Path, reader: dict[str
         # A page that broke off leaves no release behind for the next.
         for namespace in ("argocd", "runtime"):
             run(f"helm uninstall runtime -n {namespace} --ignore-not-found", tmp_path, reader)
+
+
+LOOKS = re.compile(r"kubectl (-n \S+ )?(get|auth|logs deployment)\b|argocd account get ")
+STANDS_FOR = {"NAMESPACE": "argocd", "NAME": "admin", "RELEASE": "runtime"}
+
+
+def test_the_commands_in_the_text_that_only_look_work(tmp_path: Path, reader: dict[str, str]) -> None:
+    """Where a page names no namespace, it is the reader's own."""
+    reader["KUBECONFIG"] = str(tmp_path / "kubeconfig")
+    (tmp_path / "kubeconfig").write_bytes(Path(CONFIG).read_bytes())
+    run("kubectl config set-context --current --namespace argocd", tmp_path, reader)
+    looks = [command for command in INLINE if LOOKS.match(command.text)]
+    try:
+        install(tmp_path, reader)
+        for command in looks:
+            text = re.sub(r"\b(NAMESPACE|NAME|RELEASE)\b", lambda found: STANDS_FOR[found[0]], command.text)
+            run(text, tmp_path, reader, where=str(command))
+    finally:
+        run("helm uninstall runtime -n argocd --ignore-not-found", tmp_path, reader)
+    assert len(looks) > 8

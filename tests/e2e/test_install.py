@@ -56,7 +56,7 @@ def new_key(release: Runtime, key_id: str, seconds: int = 0) -> str:
     """Make an API key by hand, as a user does with argocd account generate-token."""
     body = {"name": release.name, "id": key_id, "expiresIn": seconds}
     path = f"/api/v1/account/{release.name}/token"
-    answer = release.argocd._send("POST", path, bearer=release.session, body=body, timeout=10).json
+    answer = release.argocd.send("POST", path, bearer=release.session, body=body, timeout=10).json
     return str(answer["token"])
 
 

@@ -67,7 +67,7 @@ class Site:
         body = {"name": name, "newPassword": password, "currentPassword": self._admin}
         for attempt in range(50):  # Argo CD follows its ConfigMap by an informer
             try:
-                self.argocd._send("PUT", "/api/v1/account/password", bearer=self._session, body=body, timeout=10)
+                self.argocd.send("PUT", "/api/v1/account/password", bearer=self._session, body=body, timeout=10)
                 break
             except AuthError:
                 if attempt == 49:

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
+from hook.reasons import reason_of
 from hook.retry import Deadline
-from hook.transport import reason_of
 from tests.faults.place import CM, Site
 from tests.unit.fakes.argocd import FakeAccount, FakeArgoCD
 
@@ -112,7 +112,7 @@ def admin_has(site: Site, capabilities: str) -> Iterator[None]:
 def test_an_accounts_capabilities_come_as_argocd_cm_has_them(site: Site, entry: str) -> None:
     fake, (name, _) = FakeArgoCD(), site.account(entry)
     fake.accounts["me"] = FakeAccount("pw", entry.split(", "))
-    real = site.argocd._send("GET", f"/api/v1/account/{name}", bearer=site._session, timeout=10).json
+    real = site.argocd.send("GET", f"/api/v1/account/{name}", bearer=site._session, timeout=10).json
     assert fake.shown("me")["capabilities"] == real["capabilities"] == entry.split(", ")
 
 
@@ -120,7 +120,7 @@ def test_admins_capabilities_come_with_duplicates(site: Site) -> None:
     fake = FakeArgoCD()
     fake.accounts["admin"].capabilities = ["apiKey", "login"]
     with admin_has(site, "apiKey, login"):
-        real = site.argocd._send("GET", "/api/v1/account/admin", bearer=site._session, timeout=10).json
+        real = site.argocd.send("GET", "/api/v1/account/admin", bearer=site._session, timeout=10).json
     assert fake.shown("admin")["capabilities"] == real["capabilities"] == ["login", "apiKey", "login"]
 
 

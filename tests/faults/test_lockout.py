@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from hook.argocd import FASTEST_VERDICT
 from hook.errors import KeyRefusedError
+from hook.login import FASTEST_VERDICT
 from hook.settings import Server
 from hook.transport import Transport
 from tests.faults.place import Site
@@ -26,7 +26,7 @@ def test_no_verdict_on_a_password_is_faster_than_the_limit(site: Site) -> None:
     for user, word in [*[(name, "wrong")] * 6, (name, password), ("nobody-of-that-name", "x")]:
         began = time.monotonic()
         with pytest.raises(KeyRefusedError, match="locked account"):
-            site.argocd._send("POST", "/api/v1/session", body={"username": user, "password": word}, timeout=60)
+            site.argocd.send("POST", "/api/v1/session", body={"username": user, "password": word}, timeout=60)
         took.append(time.monotonic() - began)
     assert min(took) >= FASTEST_VERDICT, took
 

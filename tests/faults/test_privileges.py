@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from hook import store
-from hook.cluster import RealCluster, secret_path
+from hook.cluster import RealCluster
 from hook.errors import RbacError
 from hook.retry import Deadline
 from tests.faults.forbidden import CM, ENABLED, EVERYBODY, SOME, Try
@@ -136,7 +136,11 @@ def test_a_missing_rule_ends_the_hook_with_77_and_its_name(
     site.cluster.patch(f"{RBAC}/{one.namespace}/roles/ensure", {"rules": rules})
     refusal = one.run()
     assert refusal.code == 77
-    method, name = {"create": ("POST", ""), "get": ("GET", f"/{store.NAME}")}[missing]
-    assert f"refuses {method} {secret_path(one.namespace)}{name} (HTTP 403)" in refusal.said
+    name = "" if missing == "create" else store.NAME
+    what = f"secrets/{name}" if name else "secrets"
+    assert f"refuses to {missing} {what} in namespace {one.namespace} (HTTP 403)" in refusal.said
+    names = f'"resourceNames": ["{name}"], ' if name else ""
+    rule = f'{{"apiGroups": [""], "resources": ["secrets"], {names}"verbs": ["{missing}"]}}'
+    assert rule in refusal.said
     assert one.live() == []
     assert one.live_sessions() == []

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hook import argocd, retry
+from hook import login, retry
 from tests.unit.fakes.world import World
 
 
@@ -13,6 +13,6 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """A fresh release beside a fake Argo CD, with every wait shortened tenfold or more."""
     monkeypatch.setattr(retry, "_FIRST_WAIT", 0.002)
     monkeypatch.setattr(retry, "_LONGEST_WAIT", 0.02)
-    monkeypatch.setattr(argocd, "FASTEST_VERDICT", 0.05)
-    monkeypatch.setattr(argocd, "_OVERLOAD_PASSES", 0.0)
+    monkeypatch.setattr(login, "FASTEST_VERDICT", 0.05)
+    monkeypatch.setattr(login, "_OVERLOAD_PASSES", 0.0)
     return World(tmp_path)

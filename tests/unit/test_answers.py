@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hook import argocd as argocd_module
-from hook import retry, store
+from hook import login, retry, store
 from hook.argocd import ArgoCD
 from hook.cluster import RealCluster, secret_path
 from hook.errors import AuthError, ConfigurationError
@@ -41,7 +40,7 @@ CALLS = {
 def _at_once() -> Any:
     patch = pytest.MonkeyPatch()
     patch.setattr(retry, "_FIRST_WAIT", 9.0)  # more than any deadline here: nothing is tried twice
-    patch.setattr(argocd_module, "FASTEST_VERDICT", 0.0)
+    patch.setattr(login, "FASTEST_VERDICT", 0.0)
     yield
     patch.undo()
 

@@ -174,7 +174,7 @@ def test_a_disabled_account_shows_as_such_though_the_login_is_refused(check: Loo
 
 
 def test_a_refused_password_is_sent_once(check: Look, argocd: FakeArgoCD, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hook.argocd.FASTEST_VERDICT", 0.0)
+    monkeypatch.setattr("hook.login.FASTEST_VERDICT", 0.0)
     argocd.login_says = (401, {"message": "Invalid username or password", "code": 16})
     found = check()
     assert argocd.asked.count("POST /api/v1/session") == 1

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from hook import store
+from hook import log, store
 from hook.argocd import ArgoCD
 from hook.ensure import ensure
 from hook.errors import (
@@ -345,3 +345,13 @@ def test_key_whose_answer_was_lost_is_taken_back_before_the_next_is_made(world: 
 
 def test_install_has_the_steps_that_the_matrix_goes_through(world: World) -> None:
     assert len(steps(world, "install")) >= 9
+
+
+def test_an_unverified_certificate_is_told_in_the_log(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    log.setup("warning")
+    world.run()
+    assert "is not verified" not in capsys.readouterr().err
+    context = world.context()
+    unverified = replace(context.settings.server, insecure_skip_verify=True)
+    ensure(replace(context, settings=replace(context.settings, server=unverified)))
+    assert "is not verified (global.external-arg-cd.server.insecureSkipVerify)" in capsys.readouterr().err

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hook import __main__ as program
-from hook import argocd, cli, context, errors, retry
+from hook import cli, context, errors, login, retry
 from tests.unit.fakes.fuzz import FAILURES, JSON
 from tests.unit.fakes.world import World
 
@@ -31,7 +31,7 @@ def _own() -> Iterator[None]:
     with tempfile.NamedTemporaryFile() as log:
         patch.setattr(program, "TERMINATION_LOG", Path(log.name))
         patch.setattr(retry, "_FIRST_WAIT", 9.0)
-        patch.setattr(argocd, "FASTEST_VERDICT", 0.0)
+        patch.setattr(login, "FASTEST_VERDICT", 0.0)
         yield
         patch.undo()
 

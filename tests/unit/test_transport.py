@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from hook import transport
+from hook import reasons, transport
 from hook.errors import (
     AnswerError,
     AuthError,
@@ -132,7 +132,7 @@ def test_an_endless_answer_is_cut_off() -> None:
         ("Account x is disabled", "the account is disabled"),
         ("account 'x' does not have apiKey capability", "the account has no apiKey capability"),
         ("no session information", "the token is not one that Argo CD can read"),
-        ("canary-secret", transport.UNKNOWN_REASON),
+        ("canary-secret", reasons.UNKNOWN_REASON),
     ],
 )
 def test_a_refusal_is_told_in_our_own_words(message: str, reason: str) -> None:
