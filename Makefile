@@ -10,7 +10,7 @@ DIST ?= dist
 LOCK := uv pip compile -q --universal --generate-hashes
 VERSION := $(shell sed -n 's/^version: //p' chart/Chart.yaml)
 
-.PHONY: help demo test test-fast test-chart test-e2e test-faults soak bench lint format generate image release-check package lock up down venv
+.PHONY: help demo test test-fast test-chart test-e2e test-faults soak bench lint format generate image release-check package lock audit up down venv
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -61,6 +61,9 @@ package: venv tools ## What a release publishes beside the image: wheel and sdis
 lock: ## Write both lock files anew (needs uv: pipx install uv)
 	@$(LOCK) --output-file=requirements.lock pyproject.toml
 	@$(LOCK) --group=dev --output-file=requirements-dev.lock pyproject.toml
+
+audit: ## Known vulnerabilities of what the image holds, as the package index tells them (needs pipx)
+	@pipx run pip-audit==2.10.1 --strict --disable-pip --require-hashes -r requirements.lock
 
 image: ## Build the image with Docker (or ENGINE=podman) as IMAGE
 	$(ENGINE) build --build-arg VERSION=$(VERSION) -t $(IMAGE) .

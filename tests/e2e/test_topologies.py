@@ -1,42 +1,45 @@
 """Argo CD as people run it: under a root path, without TLS, behind a proxy. Real servers, the hook alone."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
+from hook.cluster import Object
 from tests.e2e.runtime import BLOCK, CHART, IMAGE, Runtime, runtime, within
 
 ARGOCD = "/apis/apps/v1/namespaces/argocd/deployments"
-PROXY = """
-import contextlib, socket, threading
-def pump(a, b):
-    with contextlib.suppress(OSError):
-        while chunk := a.recv(65536):
-            b.sendall(chunk)
-        b.shutdown(socket.SHUT_WR)
-def serve(near):
-    head = b""
-    while b"\\r\\n\\r\\n" not in head:
-        head += near.recv(1)
-    print(head.split(b"\\r\\n")[0].decode(), flush=True)
-    host, port = head.split()[1].decode().rsplit(":", 1)
-    far = socket.create_connection((host, int(port)))
-    near.sendall(b"HTTP/1.1 200 OK\\r\\n\\r\\n")
-    threading.Thread(target=pump, args=(far, near), daemon=True).start()
-    pump(near, far)
-listener = socket.create_server(("", 3128))
-while True:
-    threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
-"""
+PODS = Path(__file__).parent / "pods"
 
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[Runtime]:
     with runtime("e2e-topology") as made:
         yield made
+
+
+def serve_as_pod(
+    place: Runtime,
+    name: str,
+    ports: Sequence[int],
+    volumes: Sequence[Object] = (),
+    mounts: Sequence[Object] = (),
+) -> None:
+    """Run a program of ``pods/`` with the product's image as a pod behind a Service of that name, until the end."""
+    pods, label = f"/api/v1/namespaces/{place.name}/pods", {"app": name}
+    command = ["/app/bin/python", "-c", (PODS / f"{name}.py").read_text(encoding="utf-8")]
+    container = {"name": name, "image": IMAGE, "command": command, "volumeMounts": [*mounts]}
+    pod = {"metadata": {"name": name, "labels": label}, "spec": {"containers": [container], "volumes": [*volumes]}}
+    place.cluster.create(pods, pod)
+    named = [{"name": f"p{port}", "port": port} for port in ports]
+    service = {"metadata": {"name": name}, "spec": {"selector": label, "ports": named}}
+    place.cluster.create(f"/api/v1/namespaces/{place.name}/services", service)
+    within(60, lambda: (place.cluster.get(f"{pods}/{name}") or {})["status"].get("phase") == "Running")
 
 
 @contextmanager
@@ -124,16 +127,34 @@ def test_certificates(place: Runtime) -> None:
 
 
 def test_a_proxy_is_used_for_argocd_alone_and_not_where_no_proxy_says_so(place: Runtime) -> None:
+    serve_as_pod(place, "proxy", (3128,))
     path = f"/api/v1/namespaces/{place.name}/pods"
-    container = {"name": "proxy", "image": IMAGE, "command": ["/app/bin/python", "-c", PROXY]}
-    label = {"labels": {"app": "proxy"}}
-    place.cluster.create(path, {"metadata": {"name": "proxy", **label}, "spec": {"containers": [container]}})
-    service = {"spec": {"selector": {"app": "proxy"}, "ports": [{"port": 3128}]}, "metadata": {"name": "proxy"}}
-    place.cluster.create(f"/api/v1/namespaces/{place.name}/services", service)
-    within(60, lambda: (place.cluster.get(f"{path}/proxy") or {})["status"].get("phase") == "Running")
     stock, url = {"svc": "argocd-server.argocd", **CA}, f"http://proxy.{place.name}:3128"
     assert install(place, stock, proxy__httpsProxy=url, proxy__noProxy="argocd-server.argocd").accepted
     assert place.text(f"{path}/proxy/log") == ""
     assert install(place, stock, proxy__httpsProxy=url).accepted
     asked = set(place.text(f"{path}/proxy/log").splitlines())
     assert asked == {"CONNECT argocd-server.argocd:443 HTTP/1.1"}, "the Kubernetes API is reached directly"
+
+
+def test_an_ingress_that_speaks_http_1_alone(place: Runtime) -> None:
+    """What gRPC's clients need ``--grpc-web`` for; and one that lets nothing else than gRPC-Web pass."""
+    authority = trustme.CA()
+    host = f"ingress.{place.name}"
+    place.secret("ingress-ca", **{"ca.crt": authority.cert_pem.bytes().decode()})
+    place.secret(
+        "ingress-tls", **{"tls.pem": authority.issue_cert(host).private_key_and_cert_chain_pem.bytes().decode()}
+    )
+    tls = {"name": "tls", "secret": {"secretName": "ingress-tls"}}
+    mount = {"name": "tls", "mountPath": "/tls"}
+    serve_as_pod(place, "ingress", (8443, 8444), volumes=[tls], mounts=[mount])
+    ca = {"caSecretKeyRef.name": "ingress-ca", "caSecretKeyRef.key": "ca.crt"}
+    assert install(place, {"url": f"https://{host}:8443", **ca}).accepted
+    only = install(place, {"url": f"https://{host}:8444", **ca})
+    assert "is not JSON (HTTP 415), not with Argo CD's API" in only.said
+    assert not only.accepted
+    log = place.text(f"/api/v1/namespaces/{place.name}/pods/ingress/log")
+    assert "http/1.1 POST /api/v1/session HTTP/1.1" in log
+    roots = re.search(r"^([0-9]+) public CAs$", log, re.MULTILINE)
+    assert roots
+    assert int(roots[1]) > 50, "what the image trusts without a setting"

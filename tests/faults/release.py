@@ -143,8 +143,10 @@ class Release:
         hit = argocd.hit or kubernetes.hit
         return Result(process.returncode, said, argocd.seen + kubernetes.seen, hit, time.monotonic() - began)
 
-    def start(self, argocd_port: int, kubernetes_port: int, command: str = "ensure") -> "subprocess.Popen[str]":
-        """Start ``command`` against two ports of the loopback."""
+    def start(
+        self, argocd_port: int, kubernetes_port: int, command: str = "ensure", **environ: str
+    ) -> "subprocess.Popen[str]":
+        """Start ``command`` against two ports of the loopback, with ``environ`` added to its environment."""
         # Each proxy has a port of its own, and a key belongs to an address: what the Secret says moves along.
         (self.folder / "settings" / "settings.json").write_text(json.dumps(self._values(argocd_port)))
         self._mount(argocd_port)
@@ -165,6 +167,7 @@ class Release:
                 "CONSUMERS": CONSUMER,
                 "HOOK_JOB": ENSURE_JOB,
                 "TEST_POD": TEST_POD,
+                **environ,
             },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

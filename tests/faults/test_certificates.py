@@ -1,0 +1,65 @@
+"""Whose certificate is trusted, with the real Argo CD behind it: a hook sends no password to any other."""
+
+import datetime
+import ssl
+from collections.abc import Callable
+
+import pytest
+import trustme
+
+from tests.faults.place import Site
+from tests.faults.proxy import FaultProxy
+from tests.faults.release import Release
+
+PAST = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+CONFIGURATION = 78
+Issue = Callable[[trustme.CA], trustme.LeafCert]
+
+
+def run(site: Site, release: Release, cert: trustme.LeafCert, **environ: str) -> tuple[int, str, list[str]]:
+    """Run the hook against an Argo CD with ``cert``; return its exit code, its words, and the requests that came."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    cert.configure_cert(tls)
+    argocd = FaultProxy("argocd", site.argocd_at, tls)
+    kubernetes = FaultProxy("kubernetes", site.apiserver, site.tls)
+    try:
+        process = release.start(argocd.port, kubernetes.port, **environ)
+        said, _ = process.communicate(timeout=60)
+    finally:
+        argocd.close()
+        kubernetes.close()
+    return process.returncode, said, [step for step in argocd.seen if not step.endswith(" CONNECT")]
+
+
+@pytest.mark.parametrize(
+    ("issue", "words"),
+    [
+        (lambda ca: ca.issue_cert("127.0.0.1", not_before=PAST, not_after=PAST + datetime.timedelta(1)), "has expired"),
+        (lambda ca: ca.issue_cert("argocd.example.com"), "is for another host name"),
+        (lambda _: trustme.CA().issue_cert("127.0.0.1"), "is not signed by a known CA"),
+    ],
+    ids=["expired", "another name", "unknown issuer"],
+)
+def test_a_certificate_that_is_no_good_is_explained(
+    site: Site, release: Callable[[], Release], issue: Issue, words: str
+) -> None:
+    one = release()
+    code, said, asked = run(site, one, issue(site.authority))
+    assert code == CONFIGURATION
+    assert words in said
+    assert asked == [], "nothing is sent before the certificate is trusted"
+    assert one.secret() is None
+
+
+def test_a_public_ca_needs_no_setting(site: Site, release: Callable[[], Release]) -> None:
+    """``SSL_CERT_FILE`` is where the image has the public CAs."""
+    one, public = release(), trustme.CA()
+    (one.folder / "ca" / "ca.crt").unlink()
+    code, said, _ = run(site, one, public.issue_cert("127.0.0.1"))
+    assert code == CONFIGURATION
+    assert "is not signed by a known CA" in said
+    store = one.folder / "public.pem"
+    store.write_bytes(public.cert_pem.bytes())
+    code, said, _ = run(site, one, public.issue_cert("127.0.0.1"), SSL_CERT_FILE=str(store))
+    assert code == 0, said
+    assert one.holds_a_good_key()
