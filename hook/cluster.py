@@ -226,7 +226,7 @@ def connect(deadline: Deadline, kubeconfig: str | None = None, context: str | No
     with log.Span("import kubernetes"):
         from kubernetes.client.api_client import ApiClient
         from kubernetes.client.configuration import Configuration
-        from kubernetes.config import ConfigException, load_kube_config
+        from kubernetes.config.config_exception import ConfigException
         from kubernetes.config.incluster_config import InClusterConfigLoader
     configuration = Configuration()
     configuration.retries = False
@@ -234,6 +234,8 @@ def connect(deadline: Deadline, kubeconfig: str | None = None, context: str | No
         if kubeconfig is None:
             InClusterConfigLoader(SERVICE_ACCOUNT / "token", SERVICE_ACCOUNT / "ca.crt").load_and_set(configuration)
         else:
+            from kubernetes.config.kube_config import load_kube_config
+
             load_kube_config(kubeconfig or None, context=context, client_configuration=configuration)
     except (ConfigException, OSError) as e:
         raise ConfigurationError(

@@ -125,7 +125,8 @@ def default_namespace(given: Given) -> str:
     """Return --namespace, else the kubeconfig context's, else ``default``, as kubectl and helm do."""
     if given.namespace:
         return given.namespace
-    from kubernetes.config import ConfigException, list_kube_config_contexts
+    from kubernetes.config.config_exception import ConfigException
+    from kubernetes.config.kube_config import list_kube_config_contexts
 
     try:
         contexts, current = list_kube_config_contexts(given.kubeconfig or None)
