@@ -2,9 +2,10 @@
 
 from dataclasses import replace
 
-from hook import cluster
+from hook import apiserver
+from hook.apiserver import RealCluster
 from hook.argocd import ArgoCD
-from hook.cluster import Cluster, RealCluster
+from hook.cluster import Cluster
 from hook.context import Context
 from hook.metrics import MeasuredTransport
 from hook.retry import Deadline
@@ -38,5 +39,5 @@ class Connections:
 
     def cluster(self, deadline: Deadline) -> Cluster:
         """Return the client of the Kubernetes API. Raises ConfigurationError."""
-        self._cluster = self._cluster or cluster.connect(deadline)
+        self._cluster = self._cluster or apiserver.connect(deadline)
         return self._cluster.within(deadline)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from hook import cluster, log, settings, tls
+from hook import apiserver, log, settings, tls
 from hook.argocd import ArgoCD
 from hook.cluster import Cluster
 from hook.errors import MissingSecretError, UsageError
@@ -18,7 +18,7 @@ from hook.transport import Transport
 
 FILES = Path(os.environ.get("GITOPS_RUNTIME_AUTH_FILES", "/var/run/gitops-runtime-auth"))
 """Where the chart mounts the files; the variable lets a process outside a pod be given its own (tests)."""
-CLUSTER_CA = cluster.SERVICE_ACCOUNT / "ca.crt"
+CLUSTER_CA = apiserver.SERVICE_ACCOUNT / "ca.crt"
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Context:
     """Name and uid of this pod, for Events."""
     consumers: tuple[str, ...] = ()
     """Deployments that take the key by environment."""
-    connect_cluster: Callable[[Deadline], Cluster] = field(default=cluster.connect)
+    connect_cluster: Callable[[Deadline], Cluster] = field(default=apiserver.connect)
     connect_argocd: Callable[[Server, str | None, Deadline], ArgoCD] = field(
         default=lambda server, ca, deadline: ArgoCD(Transport(server, ca), deadline)
     )

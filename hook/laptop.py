@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from hook import cluster, tls
+from hook import apiserver, tls
+from hook.apiserver import RealCluster
 from hook.argocd import ArgoCD
-from hook.cluster import RealCluster, secret_path
+from hook.cluster import secret_path
 from hook.errors import AuthError, ConfigurationError, RbacError
 from hook.portforward import Rerouted, Tunnel, pod_behind
 from hook.retry import Deadline
@@ -60,7 +61,7 @@ class Laptop:
             # A kubeconfig may say insecure-skip-tls-verify: kubectl obeys without a word, and so do we.
             warnings.filterwarnings("ignore", message="Unverified HTTPS request")
             patience = Deadline(min(_CLUSTER_PATIENCE, self.given.timeout))
-            self._cluster = cluster.connect(patience, self.given.kubeconfig, self.given.kube_context)
+            self._cluster = apiserver.connect(patience, self.given.kubeconfig, self.given.kube_context)
         return self._cluster
 
     def read(self, ref: SecretRef) -> str:

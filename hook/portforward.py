@@ -9,7 +9,8 @@ from urllib.parse import urlencode
 
 import httpx
 
-from hook.cluster import Object, RealCluster
+from hook.apiserver import RealCluster
+from hook.cluster import Object
 from hook.errors import AuthError, ConfigurationError, UnreachableError
 
 if TYPE_CHECKING:

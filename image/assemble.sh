@@ -20,10 +20,10 @@ run()
 LAUNCHER
 chmod 755 "$venv/bin/gitops-runtime-auth"
 
-# The Kubernetes client: only its generic half is used (hook/cluster.py), neither the asyncio twin nor the models.
+# The Kubernetes client: only its generic half is used (hook/apiserver.py), neither the asyncio twin nor the models.
 rm -rf "$site/kubernetes/aio"
 find "$site/kubernetes/client/api" "$site/kubernetes/client/models" -name '*.py' ! -name __init__.py -delete
-# These load all of the package, whatever one needs of it: a quarter of the time and 6 MB (hook/cluster.py names parts).
+# These load all of the package, whatever one needs of it: a quarter of the time and 6 MB (hook/apiserver.py names parts).
 for part in . config utils; do : > "$site/kubernetes/$part/__init__.py"; done
 for name in aiohttp aiohttp_retry aiohappyeyeballs aiosignal frozenlist multidict propcache yarl; do
   rm -rf "$site/$name" "$site/$name"-*.dist-info

@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from hook import store
+from hook.apiserver import RealCluster, connect
 from hook.argocd import ArgoCD
-from hook.cluster import Object, RealCluster, connect, secret_path
+from hook.cluster import Object, secret_path
 from hook.errors import AuthError
 from hook.laptop import Given, Laptop
 from hook.retry import Deadline
 from hook.settings import Server
 from hook.store import Entry
+from tests.accounts import set_password
 from tests.sandbox import tools
 from tests.sandbox.paths import KUBECONFIG
 
@@ -76,16 +78,7 @@ class Runtime:
 
     def set_password(self, name: str, password: str) -> None:
         """Change the password in Argo CD alone."""
-        body = {"name": name, "newPassword": password, "currentPassword": self.admin_password}
-        until = time.monotonic() + 15
-        while True:  # Argo CD follows its ConfigMap by an informer
-            try:
-                self.argocd.send("PUT", "/api/v1/account/password", bearer=self.session, body=body, timeout=5)
-                return
-            except AuthError:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.2)
+        set_password(self.argocd, self.session, self.admin_password, name, password)
 
     def enable(self, name: str, *, enabled: bool) -> None:
         self.cluster.patch(CM, {"data": {f"accounts.{name}.enabled": str(enabled).lower()}})

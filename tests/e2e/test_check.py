@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 
 from hook.argocd import ArgoCD
-from hook.errors import AuthError
 from hook.laptop import Given, Laptop
 from hook.retry import Deadline
 from hook.settings import Server
+from tests.accounts import set_password
 from tests.sandbox.paths import KUBECONFIG
 
 CONFIG = os.environ.get("E2E_KUBECONFIG") or str(KUBECONFIG)
@@ -46,16 +46,7 @@ class Place:
         self.laptop.kubernetes().patch(CM, {"data": keys})
         self.made += keys
         password = password or f"password-of-{name}"
-        body = {"name": name, "newPassword": password, "currentPassword": admin_password(self.laptop)}
-        until = time.monotonic() + 10
-        while True:  # Argo CD follows its ConfigMap by an informer
-            try:
-                self.argocd.send("PUT", "/api/v1/account/password", bearer=self.session, body=body, timeout=5)
-                break
-            except AuthError:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.2)
+        set_password(self.argocd, self.session, admin_password(self.laptop), name, password)
         self.secret(name, password=password)
 
     def secret(self, name: str, **data: str) -> None:

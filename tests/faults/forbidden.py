@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from hook import store
-from hook.cluster import RealCluster, secret_path
+from hook.apiserver import RealCluster
+from hook.cluster import secret_path
 from tests.faults.roles import RBAC
 
 Try = Callable[[RealCluster, str], object]

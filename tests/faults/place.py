@@ -9,13 +9,14 @@ from urllib.parse import urlsplit
 
 import trustme
 
-from hook import cluster, tokens
+from hook import apiserver, tokens
+from hook.apiserver import RealCluster
 from hook.argocd import ArgoCD
-from hook.cluster import RealCluster
 from hook.errors import AuthError
 from hook.retry import Deadline
 from hook.settings import Server
 from hook.transport import Transport
+from tests.accounts import set_password
 from tests.faults.roles import CONSUMER, IN_ARGOCD, RBAC, grant, identity
 from tests.sandbox.network import NODE_IP
 from tests.sandbox.paths import KUBECONFIG
@@ -32,7 +33,7 @@ class Site:
     def __init__(self) -> None:
         self.prefix = f"faults-{secrets.token_hex(3)}"
         self.deadline = Deadline(4 * 3600)
-        self.cluster: RealCluster = cluster.connect(self.deadline, CONFIG)
+        self.cluster: RealCluster = apiserver.connect(self.deadline, CONFIG)
         configured = urlsplit(self.cluster._client.configuration.host)
         # The sandbox's kubeconfig names the way in from the host, which is not there inside its network.
         inside = str(KUBECONFIG) == CONFIG
@@ -64,15 +65,7 @@ class Site:
         password = f"canary-{secrets.token_urlsafe(18)}"
         self.cluster.patch(CM, {"data": {f"accounts.{name}": capabilities}})
         self._cm_keys.append(f"accounts.{name}")
-        body = {"name": name, "newPassword": password, "currentPassword": self._admin}
-        for attempt in range(50):  # Argo CD follows its ConfigMap by an informer
-            try:
-                self.argocd.send("PUT", "/api/v1/account/password", bearer=self._session, body=body, timeout=10)
-                break
-            except AuthError:
-                if attempt == 49:
-                    raise
-                time.sleep(0.2)
+        set_password(self.argocd, self._session, self._admin, name, password)
         return name, password
 
     def give(self, account: str, capabilities: str) -> None:

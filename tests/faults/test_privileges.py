@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from hook import store
-from hook.cluster import RealCluster
+from hook.apiserver import RealCluster
 from hook.errors import RbacError
 from hook.retry import Deadline
 from tests.faults.forbidden import CM, ENABLED, EVERYBODY, SOME, Try

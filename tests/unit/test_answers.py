@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hook import login, retry, store
+from hook.apiserver import RealCluster
 from hook.argocd import ArgoCD
-from hook.cluster import RealCluster, secret_path
+from hook.cluster import secret_path
 from hook.errors import AuthError, ConfigurationError
 from hook.retry import Deadline
 from hook.settings import Server, load, load_values
