@@ -47,10 +47,11 @@ def test_each_run_sends_a_refused_password_once(release: Callable[[], Release]) 
 
 def test_what_is_refused_faster_than_the_limit_was_never_looked_at(site: Site) -> None:
     """More right passwords at once than Argo CD takes: every refusal is a fast one and none counts as a failure."""
-    name, password = site.account()
+    accounts = [site.account(), site.account()]  # two, for the logins of one are taken in turn
 
-    def log_in(_: int) -> tuple[bool, float]:
+    def log_in(number: int) -> tuple[bool, float]:
         transport = Transport(Server(site.argocd.url, insecure_skip_verify=True))
+        name, password = accounts[number % 2]
         body, began = {"username": name, "password": password}, 0.0
         try:
             transport.send("GET", "/api/version", timeout=60)  # the handshake is not what is timed
@@ -68,6 +69,8 @@ def test_what_is_refused_faster_than_the_limit_was_never_looked_at(site: Site) -
         ended = list(pool.map(log_in, range(IN_FLIGHT)))
     refused = [seconds for accepted, seconds in ended if not accepted]
     print(f"\n{IN_FLIGHT} logins at once, all right: {len(refused)} refused, the slowest after {max(refused):.2f} s")
-    assert len(refused) > 5, "more than lock an account, if they were looked at"
+    each = [sum(not accepted for accepted, _ in ended[half::2]) for half in (0, 1)]
+    assert max(each) >= 5, "as many as lock an account, if they were looked at"
     assert max(refused) < FASTEST_VERDICT
-    assert site.argocd.login(name, password), "the account is not locked"
+    for name, password in accounts:
+        assert site.argocd.login(name, password), "the account is not locked"

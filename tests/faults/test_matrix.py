@@ -22,7 +22,7 @@ from tests.faults.tally import Cell, Tally
 
 ONLY = [name for name in os.environ.get("SCENARIOS", "").split(",") if name] or [*SCENARIOS]
 FULL = os.environ.get("FULL") == "1"
-WORKERS = 4
+WORKERS = 6
 WIDE = ("install", "upgrade", "revoked")
 """What meets every kind with ``FULL=1``; the others' requests are of the same kind, and go the same ways."""
 IN_TURN = ("truncated", "reset", "408", "429", "500-unavailable", "502", "504", "delay")
