@@ -25,7 +25,7 @@ FULL = os.environ.get("FULL") == "1"
 WORKERS = 6
 WIDE = ("install", "upgrade", "revoked")
 """What meets every kind with ``FULL=1``; the others' requests are of the same kind, and go the same ways."""
-IN_TURN = ("truncated", "reset", "408", "429", "500-unavailable", "502", "504", "delay")
+IN_TURN = ("html", "truncated", "reset", "408", "429", "500-unavailable", "502", "504", "delay")
 """Kinds of which a quick run has one at each request; beside these there are those that differ from step to step."""
 HANGS = (("argocd POST /api/v1/account/NAME/token", 1), ("kubernetes POST /secrets", 1))
 """Where a quick run has the server hang."""
@@ -114,7 +114,7 @@ def kinds(scenario: str, step: str, occurrence: int, turn: str) -> tuple[str, ..
     changes = step.split()[1] != "GET"
     if scenario == "install":
         hang = (HANG,) if (step, occurrence) in HANGS else ()
-        return (*(("kill-before", "kill-after", "lost") if changes else ("kill-after",)), "503", "html", turn, *hang)
+        return (*(("kill-before", "kill-after", "lost") if changes else ("kill-after",)), "503", turn, *hang)
     if scenario == "upgrade":
         return KILLS
     return ("kill-after",) if changes and step not in ONLY_A_WARNING else ()
