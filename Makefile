@@ -29,7 +29,7 @@ lint: venv ## ruff, mypy, yamllint, actionlint
 
 test-chart: venv tools ## The values contract under helm 3, helm 4 and Python; helm unittest; ct lint, ct install
 	@$(PY) -m scripts.check_all --only chart
-	@$(PY) -m pytest -q tests/e2e/test_chart_testing.py
+	@$(PY) -m pytest -q tests/e2e/test_chart_testing*.py
 
 test-e2e: up ## The end-to-end tests alone
 	@$(PY) -m pytest tests/e2e

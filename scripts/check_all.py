@@ -37,7 +37,7 @@ def _inside(*command: str) -> tuple[str, ...]:
     return command if os.environ.get("E2E_KUBECONFIG") else _sandbox("exec", "--", *command)
 
 
-_THREE_FILES_AT_ONCE = ("-n3", "--dist=loadfile", "--no-loadscope-reorder")
+_FOUR_FILES_AT_ONCE = ("-n4", "--dist=loadfile", "--no-loadscope-reorder")
 """In the order of their names: chart testing, which takes longest, comes first."""
 
 CHECKS = (
@@ -61,7 +61,7 @@ CHECKS = (
     Check("docs", "documentation", _pytest("tests/docs")),
     Check("cluster", "sandbox", _sandbox("up")),
     Check("cluster", "image", _sandbox("load-image")),
-    Check("cluster", "end to end", _pytest(*_THREE_FILES_AT_ONCE, "-m", "not alone", "tests/e2e")),
+    Check("cluster", "end to end", _pytest(*_FOUR_FILES_AT_ONCE, "-m", "not alone", "tests/e2e")),
     Check("cluster", "end to end, alone", _pytest("-m", "alone", "tests/e2e")),
     Check("cluster", "faults", _inside(*_pytest("-s", "tests/faults"))),
     Check("cluster", "soak", _pytest("tests/soak")),

@@ -154,7 +154,7 @@ def test_an_ingress_that_speaks_http_1_alone(place: Runtime) -> None:
     assert "is not JSON (HTTP 415), not with Argo CD's API" in only.said
     assert not only.accepted
     log = place.text(f"/api/v1/namespaces/{place.name}/pods/ingress/log")
-    assert "http/1.1 POST /api/v1/session HTTP/1.1" in log
+    assert "http/1.1 GET /api/version HTTP/1.1" in log, "what came first on each connection, and what was agreed on"
     roots = re.search(r"^([0-9]+) public CAs$", log, re.MULTILINE)
     assert roots
     assert int(roots[1]) > 50, "what the image trusts without a setting"

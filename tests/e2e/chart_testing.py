@@ -1,0 +1,112 @@
+"""``ct install --upgrade`` on a real cluster, under Pod Security `restricted`.
+
+Every chart/ci case installs, passes ``helm test`` and goes, from nothing and as an upgrade of the previous chart.
+Each takes two minutes, so they are shared between two files, which run side by side.
+"""
+
+import base64
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from hook.cluster import secret_path
+from tests.chart import helm
+from tests.e2e.runtime import BLOCK, CHART, CONFIG, IMAGE, Runtime, runtime
+
+PASSWORD = "a-password"
+ROOT = Path(CHART).parent
+CASES = sorted(case.name for case in Path(CHART).glob("ci/*"))
+REPOSITORY, _, TAG = IMAGE.rpartition(":")
+
+
+@contextmanager
+def restricted() -> Iterator[Runtime]:
+    """A namespace that enforces Pod Security `restricted`, with what the ci cases refer to."""
+    with runtime("e2e-ct") as made:
+        label = {"pod-security.kubernetes.io/enforce": "restricted"}
+        made.cluster.patch(f"/api/v1/namespaces/{made.name}", {"metadata": {"labels": label}})
+        made.account(f"{made.name}-robot", PASSWORD)
+        made.secret("argocd-initial-admin-secret", password=PASSWORD)
+        made.secret("my-argo-cd-token", token=made.argocd.create_key(f"{made.name}-robot", "ct", made.session))
+        ca = made.cluster.get("/api/v1/namespaces/argocd/secrets/argocd-secret") or {}
+        made.cluster.create(
+            secret_path(made.name), {"metadata": {"name": "argocd-secret"}, "data": {"tls.crt": ca["data"]["tls.crt"]}}
+        )
+        made.cluster.create(f"/api/v1/namespaces/{made.name}/serviceaccounts", {"metadata": {"name": "event-reporter"}})
+        yield made
+
+
+def _adapt(chart: Path, place: Runtime, case: str) -> None:
+    """Let the case name what this cluster has; no Prometheus operator, no proxy, no vendor's image."""
+    token = place.cluster.get(secret_path(place.name, "my-argo-cd-token")) or {}
+    replaced = {
+        "an-api-key": base64.b64decode(token["data"]["token"]).decode(),
+        "username: admin": f"username: {place.name}-robot",
+        "username: alice": f"username: {place.name}-robot",
+        "https://argocd.example.com:8443/argocd": "https://argocd-server.argocd",
+        "enabled: true, interval": "enabled: false, interval",
+        "prometheusRule: {enabled: true": "prometheusRule: {enabled: false",
+        "repository: example.com/event-reporter, tag: v1": f"repository: {REPOSITORY}, tag: {TAG}",
+        "[/event-reporter]": "[gitops-runtime-auth]",
+        "[--verbose]": "[agent, --insecure-skip-verify]",
+        "http://proxy.example.com:3128": "",
+    }
+    for file in chart.glob("ci/*"):
+        if file.name != case:
+            file.unlink()
+            continue
+        text = file.read_text(encoding="utf-8")
+        for old, new in replaced.items():
+            text = text.replace(old, new)
+        file.write_text(text, encoding="utf-8")
+
+
+def _git(folder: Path, *words: str) -> None:
+    who = ("-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false")
+    subprocess.run(["git", "-C", folder, *who, *words], check=True, capture_output=True)
+
+
+def _history(folder: Path, place: Runtime, case: str) -> Path:
+    """A repository with the last other chart on ``origin/main`` and the present one after it, both with one case."""
+    before = folder / "before"
+    before.mkdir()
+    log = subprocess.run(["git", "log", "-2", "--format=%H", "--", "chart"], cwd=ROOT, check=True, capture_output=True)
+    changed = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", "chart"], cwd=ROOT, check=False).returncode
+    previous = log.stdout.decode().split()[0 if changed else -1]
+    archive = subprocess.run(["git", "archive", previous, "chart"], cwd=ROOT, check=True, capture_output=True).stdout
+    subprocess.run(["tar", "-x"], cwd=before, input=archive, check=True)
+    _adapt(before / "chart", place, case)
+    _git(before, "init", "-q", "-b", "main")
+    _git(before, "add", ".")
+    _git(before, "commit", "-qm", "before")
+    subprocess.run(["git", "clone", "-q", before, folder / "now"], check=True)
+    now = folder / "now"
+    shutil.copytree(CHART, now / "chart", dirs_exist_ok=True)
+    _adapt(now / "chart", place, case)
+    (now / "chart" / ".now").touch()
+    _git(now, "add", ".")
+    _git(now, "commit", "-qm", "now")
+    return now
+
+
+def ct_install(place: Runtime, folder: Path, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
+    """Run one case: ct's own word for a file of ``chart/ci``."""
+    monkeypatch.setitem(os.environ, "KUBECONFIG", CONFIG)
+    monkeypatch.chdir(_history(folder, place, case))
+    extra = f"--set=image.repository={REPOSITORY} --set=image.tag={TAG} --set={BLOCK}.server.svc=argocd-server.argocd"
+    config = ("--config", ROOT / "ct.yaml", "--charts", "chart", "--namespace", place.name)
+    run = helm.run("ct", "install", "--upgrade", *config, "--helm-extra-set-args", extra)
+    sys.stdout.write(run.out)
+    assert run.code == 0, run.out + run.err
+    assert run.out.count("Installing chart with values file") == 1
+    # ct upgrades it twice: from the previous chart to this one, and from this one to itself.
+    assert run.out.count("has been upgraded") == 2
+    left = place.cluster.get(f"/api/v1/namespaces/{place.name}/secrets") or {}
+    assert "argocd-token" not in {secret["metadata"]["name"] for secret in left["items"]}
+    assert [key.id for key in place.argocd.account(f"{place.name}-robot", place.session).keys] == ["ct"]

@@ -1,0 +1,39 @@
+"""Chart testing, ``type: token``: see ``chart_testing``; and two releases in one namespace."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.chart import helm
+from tests.e2e.chart_testing import CASES, PASSWORD, ct_install, restricted
+from tests.e2e.runtime import BLOCK, CHART, Runtime
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Runtime]:
+    with restricted() as made:
+        yield made
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.startswith("token")])
+def test_ct_install(place: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
+    ct_install(place, tmp_path, monkeypatch, case)
+
+
+@pytest.mark.parametrize("program", helm.HELMS)
+def test_a_second_release_in_the_namespace_is_refused_by_name(place: Runtime, program: str) -> None:
+    robot = f"{place.name}-robot"
+    sets = [*place.sets(robot), "--set", f"{BLOCK}.auth.password={PASSWORD}"]
+    place.install(*sets)
+    try:
+        said = place.helm("install", "other", CHART, *sets, program=program, check=False)
+        assert 'Secret "gitops-runtime-argo-cd-password"' in said
+        assert '"r"' in said
+        by_reference = place.sets(robot)
+        said = place.helm("install", "other", CHART, *by_reference, "--timeout", "2m", program=program, check=False)
+        assert "argocd-token" in said
+        assert "is not this release's" in said
+    finally:
+        place.helm("uninstall", "other", program=program, check=False)
+        place.helm("uninstall", "r")
