@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hook import log, rbac
 from hook.cluster import ConflictError, Object
-from hook.errors import AnswerError, TemporaryError, UnreachableError
+from hook.errors import AnswerError, ConfigurationError, TemporaryError, UnreachableError
 from hook.retry import Deadline, asked_to_wait, until
 
 if TYPE_CHECKING:
@@ -186,8 +186,6 @@ def connect(deadline: Deadline, kubeconfig: str | None = None, context: str | No
 
     Raises ConfigurationError when there is neither.
     """
-    from hook.errors import ConfigurationError
-
     with log.Span("import kubernetes"):
         from kubernetes.client.api_client import ApiClient
         from kubernetes.client.configuration import Configuration

@@ -47,11 +47,6 @@ class Context:
     @cached_property
     def argocd(self) -> ArgoCD:
         """The Argo CD of the settings."""
-        if self.settings.server.insecure_skip_verify:
-            log.warning(
-                f"The certificate of {self.settings.server.url} is not verified"
-                " (global.external-arg-cd.server.insecureSkipVerify): whoever is in between can read the credential."
-            )
         return self.connect_argocd(self.settings.server, self.ca, self.deadline)
 
     @cached_property

@@ -15,6 +15,12 @@ _SHOWS_WITHIN = 30.0
 
 def ensure(context: Context) -> str:
     """Run the hook and return one sentence that says what it came to. Raises every error of ``errors``."""
+    server = context.settings.server
+    if server.insecure_skip_verify:
+        log.warning(
+            f"The certificate of {server.url} is not verified (global.external-arg-cd.server.insecureSkipVerify):"
+            " whoever is in between can read the credential."
+        )
     if context.settings.auth.type == "token":
         return _check_token(context)
     try:

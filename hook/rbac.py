@@ -37,7 +37,7 @@ def refused(status: int, method: str, path: str) -> RbacError:
     where, flag = (f" in namespace {namespace}", f" -n {namespace}") if namespace else ("", "")
     return RbacError(
         f"Kubernetes refuses to {verb} {what}{where} (HTTP 403).",
-        f"Give the ServiceAccount a Role with this rule, which the chart's Role holds:"
+        "Give the ServiceAccount a Role with this rule, which the chart's Role holds:"
         f" {json.dumps({**rule, 'verbs': [verb]})}. What it may do now: kubectl auth can-i {verb} {what}{option}{flag}"
         f" --as system:serviceaccount:{namespace or 'NAMESPACE'}:NAME.",
     )

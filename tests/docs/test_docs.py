@@ -27,12 +27,15 @@ def test_every_block_says_how_it_is_tested() -> None:
     assert {b.mark for b in ALL} == {mark for marks in MARKS.values() for mark in marks}
 
 
+def is_make_target(name: str) -> bool:
+    return re.search(rf"^{name}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE) is not None
+
+
 @pytest.mark.parametrize("block", [b for b in ALL if b.language == "bash"], ids=str)
 def test_commands_are_valid_bash_and_name_real_make_targets(block: Block) -> None:
     subprocess.run(["bash", "-n"], input=block.text, text=True, check=True)
     for target in re.findall(r"^(?:\w+=\S+ )*make ([a-z0-9-]+)", block.text, re.MULTILINE):
-        makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-        assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"make {target} is no target"
+        assert is_make_target(target), f"make {target} is no target"
 
 
 @pytest.mark.parametrize("block", [b for b in ALL if b.mark == "file"], ids=str)
@@ -72,7 +75,7 @@ def known(command: str) -> bool:
     if words[0] == "check":
         words.insert(0, "gitops-runtime-auth")
     if words[0] == "make":
-        return bool(re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+        return is_make_target(words[1])
     program = (sys.executable, "-m", "hook") if words[0] == "gitops-runtime-auth" else (str(tools.CURRENT / words[0]),)
     shown = subprocess.run([*program, *words[1:], "--help"], cwd=ROOT, capture_output=True, text=True, check=False)
     return shown.returncode == 0 and not re.search(r"^ .* (SUBCOMMAND|\[command\])", shown.stdout, re.MULTILINE)
