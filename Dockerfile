@@ -21,6 +21,6 @@ LABEL org.opencontainers.image.title=gitops-runtime-auth \
       org.opencontainers.image.licenses=Apache-2.0 \
       org.opencontainers.image.source=https://github.com/gitops-runtime-auth/gitops-runtime-auth
 COPY --from=build /rootfs /
-ENV PATH=/app/bin:/usr/bin PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
+ENV PATH=/app/bin:/usr/bin PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 SSL_CERT_DIR=/etc/ssl/certs
 USER 65532:65532
 ENTRYPOINT ["gitops-runtime-auth"]

@@ -1,5 +1,6 @@
 """The process: the only place that exits, and the last net under every failure."""
 
+import gc
 import os
 import sys
 import traceback
@@ -46,7 +47,9 @@ def _fail(problem: str, remedy: str, code: int) -> int:
 
 def run() -> None:
     """Entry point of the command ``gitops-runtime-auth``."""
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    gc.freeze()  # or Python searches all that was loaded for garbage on its way out: 0.04 s
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -52,6 +52,8 @@ class ArgoCD:
         self._deadline = deadline
         self.url = transport.server.url
         self._logins = Logins(self.send, transport, deadline)
+        self._known = False
+        """It has shown to be Argo CD since the last password was sent."""
 
     def close(self) -> None:
         """Close the connections."""
@@ -59,14 +61,18 @@ class ArgoCD:
 
     def version(self) -> str:
         """Return Argo CD's version. Needs no credential: it shows that this is Argo CD before one is sent."""
-        return self._call("Argo CD's version", "GET", "/api/version").string("Version")[:40]
+        version = self._call("Argo CD's version", "GET", "/api/version").string("Version")[:40]
+        self._known = True
+        return version
 
     def login(self, username: str, password: str) -> str:
-        """Return a session token (24 h by default). End it with ``logout``.
+        """Return a session token (24 h by default). End it with ``logout``. Asks for the version first if none did.
 
         Raises what ``Logins.attempt`` does, of what heals only when the deadline has passed.
         """
-        self.version()
+        if not self._known:
+            self.version()
+        self._known = False
         return until(self._deadline, "Login", lambda: self._logins.attempt(username, password))
 
     def logout(self, session: str) -> None:

@@ -68,6 +68,7 @@ def ensure_key(context: Context, known: Stored, password: Callable[[], str], app
     if kept:
         return kept
     secret = password()
+    context.argocd.version()  # not beside what follows: two threads that import hold each other up
     with ThreadPoolExecutor(1) as pool:
         # Argo CD delays a login by 0.5 s and more: time to load the Kubernetes client and read the Secret.
         reading = pool.submit(lambda: store.fetch(context.cluster, context.owner.namespace, context.owner.release))

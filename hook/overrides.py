@@ -22,6 +22,13 @@ class _Loader(yaml.SafeLoader):
         found = super().construct_mapping(node, deep)
         return {key if isinstance(key, str) else json.dumps(key): value for key, value in found.items()}
 
+    def construct_scalar(self, node: Any) -> Any:
+        """Return a scalar, but no half of a surrogate pair, which Helm does not take either."""
+        found = super().construct_scalar(node)
+        if isinstance(found, str) and not _is_text(found):
+            raise yaml.MarkedYAMLError(problem="half of a surrogate pair", problem_mark=node.start_mark)
+        return found
+
 
 _INTEGER = re.compile(r"[-+]?(0b[01_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|[0-9][0-9_]*)")
 _FLOAT = re.compile(
@@ -75,6 +82,8 @@ def combine(
         ("--set-file", from_files, _content),
     ):
         for line in lines:
+            if not _is_text(line):  # bytes of another encoding, as Python hands them over
+                raise ConfigurationError(f"A {flag} is not UTF-8 text.", "Type it in a UTF-8 terminal, or use a file.")
             try:
                 strvals.parse_into(line, values, reader)
             except strvals.SyntaxProblemError:
@@ -84,6 +93,14 @@ def combine(
                     r"Write key.subkey=value; a comma or a dot that belongs to a name or value needs a backslash (\,).",
                 ) from None
     return values
+
+
+def _is_text(found: str) -> bool:
+    try:
+        found.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _overlay(base: Values, over: Values) -> Values:

@@ -3,12 +3,11 @@
 import difflib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
 
-from jsonschema import Draft7Validator
-from jsonschema.exceptions import ValidationError
+from jsonschema_rs import Draft7Validator, ValidationError
 
 from hook.errors import ConfigurationError
 from hook.values import ALIAS, BLOCK, Values, chart_defaults, chart_file, resolve_block
@@ -31,18 +30,15 @@ _TYPES = (
 )
 
 
-def _like_go(schema: dict[str, Any]) -> dict[str, Any]:
-    """Patterns are Go's, whose ``$`` is the end of the text; Python's also fits before a last newline."""
-    return {_end(name): _end(value) if name == "pattern" else value for name, value in schema.items()}
-
-
-def _end(pattern: str) -> str:
-    return re.sub(r"\$(?=[|)]|$)", r"\\Z", pattern)
+@cache
+def _schema() -> dict[str, Any]:
+    schema: dict[str, Any] = json.loads(chart_file("values.schema.json").read_bytes())
+    return schema
 
 
 @cache
-def _validator() -> Any:
-    return Draft7Validator(json.loads(chart_file("values.schema.json").read_bytes(), object_hook=_like_go))
+def _validator() -> Draft7Validator:
+    return Draft7Validator(_schema())
 
 
 def validate(values: Any) -> None:
@@ -52,7 +48,8 @@ def validate(values: Any) -> None:
     and by ``_credential`` here.
     """
     errors = sorted(
-        _leaves(_validator().iter_errors(values)), key=lambda e: (not _misspelt(e), len(e.absolute_path), str(e.path))
+        _leaves(_validator().iter_errors(values)),
+        key=lambda e: (not _misspelt(e), len(e.instance_path), str(e.instance_path[-1:])),
     )
     if errors:
         problem, remedy = _sentences(errors[0])
@@ -96,39 +93,39 @@ def _credential(values: Values) -> None:
         )
 
 
-def _leaves(errors: Iterator[ValidationError]) -> Iterator[ValidationError]:
+def _leaves(errors: Iterable[ValidationError]) -> Iterator[ValidationError]:
     for error in errors:
-        if error.context and error.validator in ("anyOf", "oneOf"):
+        if error.kind.name in ("anyOf", "oneOf"):
             # Of several branches, the one that fails deepest is the one the user meant.
-            branch = max(error.context, key=lambda e: len(e.absolute_path))
-            yield from _leaves(iter([branch]))
+            kind: Any = error.kind  # its type does not say which of the kinds it is
+            failed = (leaf for branch in kind.context for leaf in branch)
+            yield from _leaves([max(failed, key=lambda e: len(e.instance_path))])
         else:
             yield error
 
 
 def _misspelt(error: ValidationError) -> bool:
-    return error.validator == "const" and str(error.validator_value).startswith("under ")
+    return error.kind.name == "const" and str(error.kind.value).startswith("under ")
 
 
 def _sentences(error: ValidationError) -> tuple[str, str]:
     key = _path(error)
-    wanted: Any = error.validator_value
-    instance: Any = error.instance
-    match error.validator:
+    wanted: Any = error.kind.value
+    keyword = error.kind.name
+    match keyword:
         case "const" if _misspelt(error):  # see the schema's $comment
-            name = error.absolute_path[-1]
+            name = error.instance_path[-1]
             known = re.findall(r"[\w.-]+", wanted.removeprefix("under one of the keys "))
             near = difflib.get_close_matches(str(name), known, 1, 0.65)
             hint = f"Use {near[0]}: put it" if near else "Remove it, or put it"
             return f"{key} is not a key of this chart.", f"{hint} {wanted}."
         case "const":
             return f"{key} is {_shown(error)}, which is not right.", f"Set {key} to {wanted}."
-        case "enum" if error.absolute_path:
+        case "enum" if error.instance_path:
             allowed = ", ".join(str(v) for v in wanted)
             return f"{key} is {_shown(error)}, which is not allowed.", f"Set {key} to one of {allowed}."
         case "required":
-            missing = next(name for name in wanted if name not in instance)
-            path = f"{key}.{missing}" if key else missing
+            path = f"{key}.{wanted}" if key else wanted
             return f"{path} is missing.", f"Set {path}."
         case "type":
             hint = " (on the command line: --set-string)" if wanted == "string" or "string" in wanted else ""
@@ -136,30 +133,34 @@ def _sentences(error: ValidationError) -> tuple[str, str]:
             kind = " or ".join(_KINDS[k] for k in kinds if k != "null")
             return f"{key} is {_shown(error)}, not {kind}.", f"Set {key} to {kind}{hint}."
         case "minimum" | "maximum":
-            bound = "at least" if error.validator == "minimum" else "at most"
+            bound = "at least" if keyword == "minimum" else "at most"
             return f"{key} is {_shown(error)}, which is out of range.", f"Set {key} to {bound} {wanted}."
         case "minLength":
             return f"{key} is empty.", f"Set {key}."
         case _:
-            note = (
-                str(error.schema.get("description", "")).split(". ")[0].rstrip(".")
-                if isinstance(error.schema, dict)
-                else ""
-            )
+            note = str(_rule(error).get("description", "")).split(". ")[0].rstrip(".")
             return (
-                f"{key} is not valid ({error.validator} {_limit(wanted)}).",
+                f"{key} is not valid ({keyword} {_limit(wanted)}).",
                 f"Correct {key}: {note or 'see the chart README'}.",
             )
 
 
+def _rule(error: ValidationError) -> dict[str, Any]:
+    """The part of the schema whose keyword is broken."""
+    rule: Any = _schema()
+    for step in error.schema_path[:-1]:
+        rule = rule[step]
+    return rule if isinstance(rule, dict) else {}
+
+
 def _path(error: ValidationError) -> str:
     """Where it is wrong, in one line: a key may hold a line break."""
-    return ".".join(json.dumps(str(part), ensure_ascii=False)[1:-1] for part in error.absolute_path)
+    return ".".join(json.dumps(str(part), ensure_ascii=False)[1:-1] for part in error.instance_path)
 
 
 def _shown(error: ValidationError) -> str:
     """A value as it may be shown: never one that may be a credential, nor a URL that may hold one."""
-    key = str(error.absolute_path[-1]) if error.absolute_path else ""
+    key = str(error.instance_path[-1]) if error.instance_path else ""
     text = json.dumps(error.instance, ensure_ascii=False)
     if re.search("password|token", key, re.IGNORECASE) or "@" in text:
         return next(word for kind, word in _TYPES if isinstance(error.instance, kind))

@@ -31,7 +31,7 @@ def context(server: Server, ca: str | None) -> ssl.SSLContext:
     ctx.verify_flags &= ~ssl.VERIFY_X509_STRICT
     # A user may hand us the server's or an intermediate certificate instead of the root.
     ctx.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    if not ctx.get_ca_certs():
+    if not ctx.cert_store_stats()["x509_ca"] and not _reads_when_needed():
         ctx.load_verify_locations(certifi.where())
     if ca and ca.strip():
         try:
@@ -42,6 +42,15 @@ def context(server: Server, ca: str | None) -> ssl.SSLContext:
                 "Point global.external-arg-cd.server.caSecretKeyRef at a key that holds one (tls.crt or ca.crt).",
             ) from None
     return ctx
+
+
+def _reads_when_needed() -> bool:
+    """Tell whether this machine keeps its CAs in a folder (``SSL_CERT_DIR``) that OpenSSL looks one up in.
+
+    The image does: reading all of them takes as long as Python's start. Source: ``SSL_CTX_load_verify_dir(3)``.
+    """
+    folder = ssl.get_default_verify_paths().capath
+    return folder is not None and any(Path(folder).glob("*.0"))
 
 
 def read_ca(path: Path) -> str | None:

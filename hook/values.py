@@ -4,8 +4,6 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 BLOCK = "external-arg-cd"
 ALIAS = "external-argo-cd"
 
@@ -21,6 +19,8 @@ def chart_file(name: str) -> Path:
 
 def chart_defaults() -> Values:
     """Return the chart's own values.yaml."""
+    import yaml  # the hook seldom needs it, and it takes longer to load than this file to read
+
     defaults: Values = yaml.safe_load(chart_file("values.yaml").read_text(encoding="utf-8"))
     return defaults
 

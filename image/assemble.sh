@@ -42,7 +42,7 @@ done
 cp -r "$venv" "$root$venv"
 ln -sf "/usr/bin/$version" "$root$venv/bin/python3"
 ln -sf python3 "$root$venv/bin/python"
-cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
+cp -L /etc/ssl/certs/*.0 "$root/etc/ssl/certs/"  # under the hashes that OpenSSL looks them up by (hook/tls.py)
 echo 'nonroot:x:65532:65532:nonroot:/tmp:/sbin/nologin' > "$root/etc/passwd"
 echo 'nonroot:x:65532:' > "$root/etc/group"
 echo 'hosts: files dns' > "$root/etc/nsswitch.conf"

@@ -50,7 +50,7 @@ class Release:
         return {
             "PYTHONUNBUFFERED": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
-            "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt",
+            "SSL_CERT_DIR": "/etc/ssl/certs",
             "GITOPS_RUNTIME_AUTH_FILES": self.files,
             "GITOPS_RUNTIME_AUTH_SERVICE_ACCOUNT": f"{self.files}/serviceaccount",
             "KUBERNETES_SERVICE_HOST": KUBERNETES_IP,

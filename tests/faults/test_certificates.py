@@ -2,6 +2,7 @@
 
 import datetime
 import ssl
+import subprocess
 from collections.abc import Callable
 
 import pytest
@@ -52,14 +53,17 @@ def test_a_certificate_that_is_no_good_is_explained(
 
 
 def test_a_public_ca_needs_no_setting(site: Site, release: Callable[[], Release]) -> None:
-    """``SSL_CERT_FILE`` is where the image has the public CAs."""
+    """``SSL_CERT_DIR`` is where the image has the public CAs, ``SSL_CERT_FILE`` what people set."""
     one, public = release(), trustme.CA()
     (one.folder / "ca" / "ca.crt").unlink()
     code, said, _ = run(site, one, public.issue_cert("127.0.0.1"))
     assert code == CONFIGURATION
     assert "is not signed by a known CA" in said
-    store = one.folder / "public.pem"
-    store.write_bytes(public.cert_pem.bytes())
-    code, said, _ = run(site, one, public.issue_cert("127.0.0.1"), SSL_CERT_FILE=str(store))
-    assert code == 0, said
-    assert one.holds_a_good_key()
+    store = one.folder / "public"
+    store.mkdir()
+    (store / "ca.pem").write_bytes(public.cert_pem.bytes())
+    subprocess.run(["openssl", "rehash", store], check=True)
+    for name, place in (("SSL_CERT_DIR", store), ("SSL_CERT_FILE", store / "ca.pem")):
+        code, said, _ = run(site, one, public.issue_cert("127.0.0.1"), **{name: str(place)})
+        assert code == 0, said
+        assert one.holds_a_good_key()

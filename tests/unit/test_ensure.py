@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from hook import log, store
+from hook import log, login, store
 from hook.argocd import ArgoCD
 from hook.ensure import ensure
 from hook.errors import (
@@ -128,15 +128,17 @@ class Slow(Plan):
         return ""
 
 
-def test_too_many_logins_in_flight_is_told_on_a_busy_machine_too(world: World) -> None:
+def test_too_many_logins_in_flight_is_told_on_a_busy_machine_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(login, "_JITTER", 0.1)
     world.argocd.busy_logins = 2
     world.run(Slow())
     assert world.argocd.logins == ["busy"] * 2 + ["ok"]
     healthy(world)
 
 
-def test_times_that_mean_nothing_are_no_verdict(world: World) -> None:
+def test_times_that_mean_nothing_are_no_verdict(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server is overloaded as well: its refusal takes a second, and its version now this, now that."""
+    monkeypatch.setattr(login, "_JITTER", 0.1)
     times = iter([0.0, 0.3, 0.0, 0.0, 0.15, *[0.0] * 99])
 
     class Jittery(Plan):

@@ -61,7 +61,9 @@ def test_a_file_with_comments_only_is_empty(tmp_path: Path) -> None:
     assert combine([str(path)]) == {}
 
 
-@pytest.mark.parametrize("content", [b"a: [", b"- 1\n", b"\xff\xfe\x00", b"just text"])
+@pytest.mark.parametrize(
+    "content", [b"a: [", b"- 1\n", b"\xff\xfe\x00", b"just text", rb'a: "\ud800"', rb'"\udcff": 1']
+)
 def test_a_file_that_is_no_values_file_is_named(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "bad.yaml"
     path.write_bytes(content)
@@ -79,3 +81,11 @@ def test_a_password_with_a_comma_stays_out_of_the_message() -> None:
         combine(sets=["global.external-arg-cd.auth.password=se,cret"])
     assert "global.external-arg-cd.auth.password" in raised.value.problem
     assert "cret" not in raised.value.problem + raised.value.remedy.replace("secret", "")
+
+
+@pytest.mark.parametrize("flag", [1, 2, 3])
+def test_a_flag_in_another_encoding_is_named(flag: int) -> None:
+    given: list[list[str]] = [[], [], [], []]
+    given[flag] = ["a=\udcff"]
+    with pytest.raises(ConfigurationError, match="UTF-8"):
+        combine(*given)

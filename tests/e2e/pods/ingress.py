@@ -4,8 +4,7 @@ import contextlib
 import socket
 import ssl
 import threading
-
-from hook import settings, tls
+from pathlib import Path
 
 REFUSAL = b"HTTP/1.1 415 Unsupported Media Type\r\nContent-Length: 13\r\nConnection: close\r\n\r\ngRPC-Web only"
 
@@ -41,6 +40,7 @@ if __name__ == "__main__":
     context.load_cert_chain("/tls/tls.pem")
     context.set_alpn_protocols(["http/1.1"])
     behind = ssl._create_unverified_context()
-    print(len(tls.context(settings.Server("https://x"), None).get_ca_certs()), "public CAs", flush=True)
+    folder = Path(ssl.get_default_verify_paths().capath or "/nowhere")
+    print(len(list(folder.glob("*.0"))), "public CAs", flush=True)
     threading.Thread(target=listen, args=(8444, True), daemon=True).start()
     listen(8443, False)
