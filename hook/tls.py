@@ -3,8 +3,6 @@
 import ssl
 from pathlib import Path
 
-import certifi
-
 from hook.errors import ConfigurationError, WrongServerError
 from hook.settings import Server
 
@@ -32,6 +30,8 @@ def context(server: Server, ca: str | None) -> ssl.SSLContext:
     # A user may hand us the server's or an intermediate certificate instead of the root.
     ctx.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     if not ctx.cert_store_stats()["x509_ca"] and not _reads_when_needed():
+        import certifi  # seldom needed, and the hook waits for each import
+
         ctx.load_verify_locations(certifi.where())
     if ca and ca.strip():
         try:
