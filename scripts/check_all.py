@@ -38,7 +38,7 @@ def _inside(*command: str) -> tuple[str, ...]:
 
 
 _FOUR_FILES_AT_ONCE = ("-n4", "--dist=loadfile", "--no-loadscope-reorder")
-"""In the order of their names: chart testing, which takes longest, comes first."""
+"""In the order of tests/e2e/conftest.py."""
 
 CHECKS = (
     Check("tools", "client programs", _sandbox("tools")),  # first: yamllint's settings come with them

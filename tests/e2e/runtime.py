@@ -123,6 +123,17 @@ class Runtime:
         waits = ["--wait", "--timeout", "3m"] if wait else []
         return self.helm("upgrade", "--install", "r", CHART, *waits, *(sets or self.sets()), program=program)
 
+    def kubectl(self, *words: str) -> str:
+        """Run kubectl in the release's namespace and return what it printed."""
+        command = ["kubectl", f"--kubeconfig={CONFIG}", "-n", self.name, *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    def key_by_hand(self, key_id: str, seconds: int = 0) -> str:
+        """Make an API key as a user does with argocd account generate-token."""
+        body = {"name": self.name, "id": key_id, "expiresIn": seconds}
+        path = f"/api/v1/account/{self.name}/token"
+        return self.argocd.send("POST", path, bearer=self.session, body=body, timeout=10).string("token")
+
     def key(self) -> Entry | None:
         """Return what Secret ``argocd-token`` holds."""
         return store.fetch(self.cluster, self.name, "r").current
