@@ -47,6 +47,7 @@ def _fail(problem: str, remedy: str, code: int) -> int:
 
 def run() -> None:
     """Entry point of the command ``gitops-runtime-auth``."""
+    sys.setswitchinterval(0.0005)  # a login is timed (hook/login.py) while another thread loads the Kubernetes client
     code = main(sys.argv[1:])
     gc.freeze()  # or Python searches all that was loaded for garbage on its way out: 0.04 s
     sys.exit(code)

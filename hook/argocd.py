@@ -62,7 +62,7 @@ class ArgoCD:
     def version(self) -> str:
         """Return Argo CD's version. Needs no credential: it shows that this is Argo CD before one is sent."""
         version = self._call("Argo CD's version", "GET", "/api/version").string("Version")[:40]
-        self._known = True
+        self._known, self._logins.before = True, [self._transport.waited]
         return version
 
     def login(self, username: str, password: str) -> str:

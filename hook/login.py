@@ -49,6 +49,8 @@ class Logins:
         self._deadline = deadline
         self._uncertain = 0
         self._doubtful = 0
+        self.before: list[float] = []
+        """Seconds that harmless answers took just before a login: what says how busy all are, besides ``_PROBES``."""
         self._crowded = False
         """Argo CD has refused a login at once: it has more in flight than it takes."""
 
@@ -71,9 +73,9 @@ class Logins:
             raise
         except HEALS as e:
             self._uncertain += e.sent
-            if self._uncertain > _UNCERTAIN_LOGINS:
+            if self._uncertain + self._doubtful > _UNCERTAIN_LOGINS:
                 raise LoginUnansweredError(
-                    f"Argo CD at {self._url} did not answer {self._uncertain} logins in a row.",
+                    f"Argo CD at {self._url} did not answer {self._uncertain + self._doubtful} logins in a row.",
                     "Make sure that Argo CD is ready, then try again: more attempts could lock the account.",
                     status=0,
                     code=-1,
@@ -109,7 +111,7 @@ class Logins:
         if seconds < FASTEST_VERDICT:
             self._crowded = True
             return True
-        if self._doubtful >= _DOUBTFUL_LOGINS or not self._is_doubtful(seconds):
+        if self._uncertain + self._doubtful >= _DOUBTFUL_LOGINS or not self._is_doubtful(seconds):
             return False
         self._doubtful += 1
         return True
@@ -125,7 +127,8 @@ class Logins:
             except AuthError:
                 return False
             took.append(self._transport.waited)
-        return seconds - min(took) < FASTEST_VERDICT or max(took) - min(took) > _JITTER
+        quickest, slowest = min(took), max(took + self.before)
+        return seconds - quickest < FASTEST_VERDICT or slowest - quickest > _JITTER
 
     def _refused(self, username: str, why: str) -> LoginRefusedError:
         return LoginRefusedError(

@@ -52,7 +52,7 @@ def validate(values: Any) -> None:
         key=lambda e: (not _misspelt(e), len(e.instance_path), str(e.instance_path[-1:])),
     )
     if errors:
-        problem, remedy = _sentences(errors[0])
+        problem, remedy = _sentences(errors[0], _keys(errors[0], values))
         raise ConfigurationError(problem, remedy)
     _credential(values)
 
@@ -108,20 +108,20 @@ def _misspelt(error: ValidationError) -> bool:
     return error.kind.name == "const" and str(error.kind.value).startswith("under ")
 
 
-def _sentences(error: ValidationError) -> tuple[str, str]:
-    key = _path(error)
+def _sentences(error: ValidationError, keys: list[str | int]) -> tuple[str, str]:
+    key = _path(keys)
     wanted: Any = error.kind.value
     keyword = error.kind.name
     match keyword:
         case "const" if _misspelt(error):  # see the schema's $comment
-            name = error.instance_path[-1]
+            name = keys[-1]
             known = re.findall(r"[\w.-]+", wanted.removeprefix("under one of the keys "))
             near = difflib.get_close_matches(str(name), known, 1, 0.65)
             hint = f"Use {near[0]}: put it" if near else "Remove it, or put it"
             return f"{key} is not a key of this chart.", f"{hint} {wanted}."
         case "const":
             return f"{key} is {_shown(error)}, which is not right.", f"Set {key} to {wanted}."
-        case "enum" if error.instance_path:
+        case "enum" if keys:
             allowed = ", ".join(str(v) for v in wanted)
             return f"{key} is {_shown(error)}, which is not allowed.", f"Set {key} to one of {allowed}."
         case "required":
@@ -153,9 +153,18 @@ def _rule(error: ValidationError) -> dict[str, Any]:
     return rule if isinstance(rule, dict) else {}
 
 
-def _path(error: ValidationError) -> str:
-    """Where it is wrong, in one line: a key may hold a line break."""
-    return ".".join(json.dumps(str(part), ensure_ascii=False)[1:-1] for part in error.instance_path)
+def _keys(error: ValidationError, values: Any) -> list[str | int]:
+    """Where it is wrong. The library leaves an empty key at the end out."""
+    found = values
+    for key in error.instance_path:
+        found = found[key]
+    nameless = isinstance(found, dict) and "" in found and found != error.instance
+    return [*error.instance_path, ""] if nameless else error.instance_path
+
+
+def _path(keys: list[str | int]) -> str:
+    """The keys in one line: one may hold a line break, or be empty."""
+    return ".".join(json.dumps(str(key), ensure_ascii=False)[1:-1] if key != "" else '""' for key in keys)
 
 
 def _shown(error: ValidationError) -> str:

@@ -180,7 +180,7 @@ class Transport:
         data, is_json = _decode(content)
         code = data.get("code") if isinstance(data, dict) else None
         code = code if isinstance(code, int) else -1
-        if status in _BUSY or (status == 500 and code in _TRANSIENT_CODES):
+        if status in _BUSY or (status in (409, 500) and code in _TRANSIENT_CODES):
             raise TemporaryError(
                 f"Argo CD at {self.server.url} is busy or restarting (HTTP {status}).",
                 "Wait until Argo CD's pods are ready and try again.",

@@ -136,14 +136,17 @@ def test_too_many_logins_in_flight_is_told_on_a_busy_machine_too(world: World, m
     healthy(world)
 
 
-def test_times_that_mean_nothing_are_no_verdict(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("times", [(0.0, 0.3, 0.0, 0.0, 0.15), (0.15, 0.3, 0.0, 0.0, 0.0)], ids=["after", "before"])
+def test_times_that_mean_nothing_are_no_verdict(
+    world: World, monkeypatch: pytest.MonkeyPatch, times: tuple[float, ...]
+) -> None:
     """The server is overloaded as well: its refusal takes a second, and its version now this, now that."""
     monkeypatch.setattr(login, "_JITTER", 0.1)
-    times = iter([0.0, 0.3, 0.0, 0.0, 0.15, *[0.0] * 99])
+    pending = iter([*times, *[0.0] * 99])
 
     class Jittery(Plan):
         def comes(self, step: str) -> str:
-            time.sleep(next(times))
+            time.sleep(next(pending))
             return ""
 
     world.argocd.busy_logins = 1
@@ -163,6 +166,21 @@ def test_doubt_never_adds_up_to_a_locked_account(world: World) -> None:
     world.give("wrong")
     with pytest.raises(LoginRefusedError):
         world.run(Slow())
+    assert world.argocd.logins == ["refused"] * 3
+
+
+def test_doubt_and_lost_answers_never_add_up_to_a_locked_account(world: World) -> None:
+    """Each may be a refusal that counts: three are sent, whatever was unclear about them."""
+    world.argocd.verdict_takes = 0.0
+    world.give("wrong")
+
+    class LossyAndSlow(Slow):
+        def comes(self, step: str) -> str:
+            super().comes(step)
+            return "lost" if "session" in step and len(world.argocd.logins) < 2 else ""
+
+    with pytest.raises(AuthError):
+        world.run(LossyAndSlow())
     assert world.argocd.logins == ["refused"] * 3
 
 
@@ -335,6 +353,12 @@ def test_a_key_that_could_not_be_stored_is_taken_back(world: World) -> None:
 
 def test_write_whose_answer_was_lost_keeps_the_key_it_wrote(world: World) -> None:
     world.run(Plan("kubernetes POST /secrets", "lost"))
+    healthy(world)
+    assert len(world.argocd.made) == 1
+
+
+def test_a_key_is_asked_for_again_where_many_write_argocds_secret_at_once(world: World) -> None:
+    world.run(Plan("argocd POST /api/v1/account/NAME/token", "409-aborted"))
     healthy(world)
     assert len(world.argocd.made) == 1
 

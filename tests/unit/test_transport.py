@@ -37,10 +37,19 @@ def test_busy_answers_heal(status: int) -> None:
     assert busy.value.retry_after == 7
 
 
-@pytest.mark.parametrize(("code", "error"), [(14, TemporaryError), (4, TemporaryError), (2, AnswerError)])
-def test_500_heals_with_a_transient_grpc_code_only(code: int, error: type[AuthError]) -> None:
+@pytest.mark.parametrize(
+    ("status", "code", "error"),
+    [
+        (500, 14, TemporaryError),
+        (500, 4, TemporaryError),
+        (500, 2, AnswerError),
+        (409, 10, TemporaryError),  # many write argocd-secret at once (UpdateAccount, util/settings/accounts.go)
+        (409, 6, AnswerError),
+    ],
+)
+def test_failures_heal_with_a_transient_grpc_code_only(status: int, code: int, error: type[AuthError]) -> None:
     with pytest.raises(error):
-        send(httpx.Response(500, json={"code": code, "message": "x"}))
+        send(httpx.Response(status, json={"code": code, "message": "x"}))
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 409])

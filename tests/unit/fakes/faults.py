@@ -59,6 +59,7 @@ REPLACED: dict[str, Callable[[], httpx.Response]] = {
     "503": lambda: httpx.Response(503, text="no healthy upstream"),
     "429": lambda: httpx.Response(429, headers={"Retry-After": "0"}, text="slow down"),
     "500-unavailable": lambda: httpx.Response(500, json={"code": 14, "message": "transport is closing"}),
+    "409-aborted": lambda: httpx.Response(409, json={"code": 10, "message": "the object has been modified"}),
     "html": lambda: httpx.Response(200, text="<html>Please sign in</html>"),
     "redirect": lambda: httpx.Response(302, headers={"Location": "https://sso.example/login?token=x"}),
     "null": lambda: httpx.Response(200, json=None),
