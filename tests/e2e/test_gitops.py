@@ -134,7 +134,7 @@ def test_argocd_installs_keeps_and_removes_the_chart(release: Runtime, charts: s
         assert release.restarted_for() == {second.key_id()}
     finally:
         remove(release)
-    # Now and then Argo CD does not wait for the PostDelete hook that it has just made.
+    # Now and then Argo CD does not wait for the PostDelete hook that it has just made (test_uninstall shows what then).
     within(60, lambda: release.keys() == [])
     within(20, lambda: release.cluster.get(secret_path(release.name, store.NAME)) is None)
     assert [service for service in ("app-proxy", *CONSUMERS) if release.deployment(service)] == []
