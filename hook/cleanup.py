@@ -6,7 +6,6 @@ Every step is tried, whatever became of the others, and none of them can make ``
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 from hook import handover, keys, log, store
 from hook.cluster import ConflictError
@@ -18,23 +17,12 @@ from hook.store import Stored
 _ARGOCD_SECONDS = 30.0
 """Argo CD being gone is a common reason to uninstall: it gets this long, or a third of ``hook.timeout``."""
 
-_BESIDE_THE_JOB = (
-    "/api/v1/{namespace}/configmaps/{name}",
-    "/api/v1/{namespace}/serviceaccounts/{name}",
-    "/apis/rbac.authorization.k8s.io/v1/{namespace}/roles/{name}",
-    "/apis/rbac.authorization.k8s.io/v1/{namespace}/rolebindings/{name}",
-)
-"""What the Job needs. No delete policy may end it: Argo CD 3.6 applies them while the Job is still about to start, if
-its cache does not show the Job yet (``executeHooks`` in ``controller/hook.go``)."""
 BY_HAND = "Keys of this release, if any, are named gra.*: argocd account get and argocd account delete-token."
 """What to do by hand where the clean-up could not."""
 
 
-def cleanup(context: Context, job: str = "", pod: str = "", own: tuple[str, str] = ("", "")) -> None:
-    """Revoke the release's keys, delete its Secret, its failed install Job and its test Pod; say what was left.
-
-    ``own`` is the name and uid of the Job that this runs in: what the chart made for it goes with it.
-    """
+def cleanup(context: Context, job: str = "", pod: str = "") -> None:
+    """Revoke the release's keys, delete its Secret, its failed install Job and its test Pod; say what was left."""
     argocd = replace(context, deadline=Deadline(min(_ARGOCD_SECONDS, context.settings.timeout / 3)))
     stored = _stored(context)
     if stored is not None:
@@ -45,16 +33,6 @@ def cleanup(context: Context, job: str = "", pod: str = "", own: tuple[str, str]
         _try(lambda: context.cluster.delete(f"/apis/batch/v1/{namespace}/jobs/{job}"), f"deleting Job {job}")
     if pod:
         _try(lambda: context.cluster.delete(f"/api/v1/{namespace}/pods/{pod}"), f"deleting Pod {pod}")
-    if own[1]:
-        for path in (path.format(namespace=namespace, name=own[0]) for path in _BESIDE_THE_JOB):
-            _try(partial(_goes_with, context, path, own), f"having {path} deleted with Job {own[0]}")
-
-
-def _goes_with(context: Context, path: str, job: tuple[str, str]) -> None:
-    """Let the Job own the object, so that Kubernetes' garbage collector deletes it after the Job."""
-    name, uid = job
-    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": uid}
-    context.cluster.patch(path, {"metadata": {"ownerReferences": [owner]}})
 
 
 def _stored(context: Context) -> Stored | None:

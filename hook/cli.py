@@ -131,8 +131,8 @@ def _cleanup() -> int:
     from hook import cleanup, context
 
     try:
-        job, pod, *own = (os.environ.get(name, "") for name in ("HOOK_JOB", "TEST_POD", "JOB_NAME", "JOB_UID"))
-        cleanup.cleanup(context.from_environment(), job, pod, (own[0], own[1]))
+        left = {"job": os.environ.get("HOOK_JOB", ""), "pod": os.environ.get("TEST_POD", "")}
+        cleanup.cleanup(context.from_environment(), **left)
     except Exception as e:
         # Whatever it is must not block helm uninstall; its text may hold a credential.
         log.warning(f"The clean-up ended early ({type(e).__name__}). {cleanup.BY_HAND}")

@@ -9,7 +9,7 @@ helm.sh/hook-output-log-policy: {{ . }}
 {{- end -}}
 
 {{- /*
-(dict "root" . "command" "ensure" "credential" {name, key} "env" [..] "retries" 3 "ttl" 120): a Job of the project's image, named
+(dict "root" . "command" "ensure" "credential" {name, key} "env" [..] "retries" 3): a Job of the project's image, named
 <release>-auth-<command>, as are its ServiceAccount and its ConfigMap. Weights: what the Job needs comes before it.
 */ -}}
 {{- define "gitops-runtime-auth.job" -}}
@@ -27,9 +27,6 @@ spec:
   backoffLimit: {{ .retries }}
   # Later than the process' own deadline (hook.timeout), so that it ends with a message.
   activeDeadlineSeconds: {{ add $hook.timeout 60 }}
-  {{- with .ttl }}
-  ttlSecondsAfterFinished: {{ . }}
-  {{- end }}
   podFailurePolicy:
     rules:
       - action: Ignore

@@ -157,8 +157,6 @@ def test_hook_weights_put_what_the_job_needs_before_it() -> None:
         annotations = manifest["metadata"]["annotations"]
         assert annotations["helm.sh/hook-weight"] == str(order[manifest["kind"]])
         kept = manifest["kind"] == "Pod"  # helm test --logs reads it after the test
-        if manifest["metadata"]["name"].endswith("-auth-cleanup"):
-            kept = manifest["kind"] != "Job"  # what the Job needs lives as long as the Job, and is owned by it
         policy = "before-hook-creation" + ("" if kept else ",hook-succeeded")
         assert annotations["helm.sh/hook-delete-policy"] == policy
 

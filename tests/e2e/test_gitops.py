@@ -134,10 +134,25 @@ def test_argocd_installs_keeps_and_removes_the_chart(release: Runtime, charts: s
         assert release.restarted_for() == {second.key_id()}
     finally:
         remove(release)
-    # Now and then Argo CD does not wait for the PostDelete hook that it has just made (test_uninstall shows what then).
-    within(60, lambda: release.keys() == [])
-    within(20, lambda: release.cluster.get(secret_path(release.name, store.NAME)) is None)
+    secret = secret_path(release.name, store.NAME)
+    try:  # now and then Argo CD does not wait for the PostDelete hook that it has just made
+        within(60, lambda: release.keys() == [] and release.cluster.get(secret) is None)
+    except AssertionError:
+        assert abandoned(release), "only what Argo CD did to the hook excuses it"
+        for key in release.keys():  # noqa: SIM118 (ids, as Argo CD lists them)
+            release.argocd.delete_key(release.name, key, release.session)
     assert [service for service in ("app-proxy", *CONSUMERS) if release.deployment(service)] == []
+
+
+def abandoned(release: Runtime) -> bool:
+    """Tell whether Argo CD has deleted what its hook's Job needs, and forgotten the Job.
+
+    3.4 to 3.6 do so when their cache shows all hooks but the Job (``executeHooks`` in ``controller/hook.go``);
+    docs/gitops.md says what to do then.
+    """
+    objects = (f"/apis/batch/v1/namespaces/{release.name}/jobs", f"/api/v1/namespaces/{release.name}/configmaps")
+    job, settings = (release.cluster.get(f"{path}/r-auth-cleanup") for path in objects)
+    return job is not None and settings is None
 
 
 @pytest.mark.parametrize("release", ["annotation"], indirect=True)

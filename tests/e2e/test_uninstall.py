@@ -2,14 +2,12 @@
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-import yaml
 
 from hook import store
 from hook.cluster import secret_path
-from tests.e2e.runtime import BLOCK, CHART, Runtime, runtime, within
+from tests.e2e.runtime import BLOCK, CHART, Runtime, runtime
 
 
 @pytest.fixture
@@ -30,36 +28,6 @@ def test_no_key_and_no_secret_stay(surroundings: Runtime, program: str) -> None:
     left = surroundings.cluster.get(f"/api/v1/namespaces/{surroundings.name}/pods") or {}
     assert "r-auth-verify" not in {pod["metadata"]["name"] for pod in left["items"]}
     assert surroundings.cluster.get(secret_path(surroundings.name, store.NAME)) is None
-    within(20, lambda: not hooks_left(surroundings))
-
-
-def hooks_left(surroundings: Runtime) -> str:
-    """Return the names of the clean-up's own objects, one per line."""
-    kinds = "jobs,pods,serviceaccounts,configmaps,roles,rolebindings"
-    return surroundings.kubectl("get", kinds, "-o", "name", "-l", "app.kubernetes.io/component=cleanup")
-
-
-def test_argocds_early_delete_policies_do_not_stop_the_clean_up(surroundings: Runtime, tmp_path: Path) -> None:
-    """Argo CD 3.6 makes hooks in any order, may apply their policies before it sees the Job, and then forgets both."""
-    surroundings.install()
-    hooks = [hook for hook in yaml.safe_load_all(surroundings.helm("get", "hooks", "r")) if hook]
-    hooks = [hook for hook in hooks if hook["metadata"]["annotations"]["helm.sh/hook"] == "post-delete"]
-    surroundings.helm("uninstall", "r", "--no-hooks", "--wait")
-    assert len(surroundings.keys()) == 1
-
-    hooks.sort(key=lambda hook: (hook["kind"] != "Job", hook["kind"]))
-    hooks[0]["spec"]["ttlSecondsAfterFinished"] = 5
-    assert [hook["kind"] for hook in hooks] == ["Job", "ConfigMap", "Role", "RoleBinding", "ServiceAccount"]
-    manifest = tmp_path / "hooks.yaml"
-    manifest.write_text(yaml.safe_dump_all(hooks))
-    surroundings.kubectl("create", "-f", str(manifest))
-    for hook in hooks[1:]:
-        if "hook-succeeded" in hook["metadata"]["annotations"]["helm.sh/hook-delete-policy"]:
-            surroundings.kubectl("delete", hook["kind"], hook["metadata"]["name"])
-
-    within(60, lambda: surroundings.keys() == [])
-    within(20, lambda: surroundings.cluster.get(secret_path(surroundings.name, store.NAME)) is None)
-    within(60, lambda: not hooks_left(surroundings))
 
 
 @pytest.mark.parametrize("program", ["helm", "helm4"])

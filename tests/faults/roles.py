@@ -43,12 +43,6 @@ RULES: dict[str, list[Rule]] = {
         _EVENTS,
         _rule("batch", "jobs", (ENSURE_JOB,), "get", "delete"),
         _rule("", "pods", (TEST_POD,), "get", "delete"),
-        {
-            "apiGroups": ["", "rbac.authorization.k8s.io"],
-            "resources": ["configmaps", "serviceaccounts", "roles", "rolebindings"],
-            "resourceNames": ["runtime-auth-cleanup"],
-            "verbs": ["patch", "delete"],
-        },
     ],
     "keep": [
         _CREATE,

@@ -172,17 +172,6 @@ def test_cleanup_revokes_and_deletes(world: World) -> None:
     assert world.argocd.logins == ["ok"], "the hook's"
 
 
-def test_cleanup_has_what_its_job_needs_deleted_with_the_job(world: World, said: pytest.LogCaptureFixture) -> None:
-    rbac = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}"
-    core = f"/api/v1/namespaces/{NAMESPACE}"
-    paths = [f"{core}/configmaps/c", f"{core}/serviceaccounts/c", f"{rbac}/roles/c", f"{rbac}/rolebindings/c"]
-    world.cluster.objects.update({path: {"metadata": {"resourceVersion": "1"}} for path in paths[:-1]})
-    cleanup.cleanup(world.context(), own=("c", "uid-of-c"))
-    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": "c", "uid": "uid-of-c"}
-    assert [world.cluster.objects[path]["metadata"].get("ownerReferences") for path in paths[:-1]] == [[owner]] * 3
-    assert paths[-1] in said.text, "what is not there is said"
-
-
 def test_cleanup_without_a_good_key_logs_in_once(world: World) -> None:
     world.run()
     world.cluster.delete(SECRET)
