@@ -70,6 +70,19 @@ def test_a_good_key_is_left_alone_without_a_login(world: World, make: Make) -> N
     assert restarts(world) == {""}
 
 
+@pytest.mark.parametrize(("longer", "left"), [(-30, 1), (2, 0)])
+def test_a_key_that_nobody_stored_goes_once_no_run_can_be_about_to(
+    world: World, make: Make, longer: int, left: int
+) -> None:
+    """One that is no older than the good key, until ``hook.timeout`` and a minute have passed."""
+    installed(world)
+    listed, orphan = world.argocd.accounts["admin"].keys, world.owner.new_id()
+    listed[world.key()] = listed[orphan] = int(time.time() - world.seconds) - 60 - longer
+    assert make().check().ready
+    assert world.live().count(orphan) == left
+    assert world.key() in world.live()
+
+
 def test_a_revoked_key_is_replaced_by_one_login_and_consumers_restart(world: World, make: Make) -> None:
     world.run()
     world.argocd.accounts["admin"].keys.clear()
