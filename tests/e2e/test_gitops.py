@@ -139,8 +139,6 @@ def test_argocd_installs_keeps_and_removes_the_chart(release: Runtime, charts: s
         within(60, lambda: release.keys() == [] and release.cluster.get(secret) is None)
     except AssertionError:
         assert abandoned(release), "only what Argo CD did to the hook excuses it"
-        for key in release.keys():  # noqa: SIM118 (ids, as Argo CD lists them)
-            release.argocd.delete_key(release.name, key, release.session)
     assert [service for service in ("app-proxy", *CONSUMERS) if release.deployment(service)] == []
 
 

@@ -17,6 +17,7 @@ import pytest
 from hook import store
 from hook.cluster import ConflictError, secret_path
 from hook.errors import AuthError
+from hook.values import chart_defaults
 from tests.e2e.runtime import CONSUMERS, Runtime, runtime, within
 from tests.sandbox import controlplane, processes
 
@@ -24,8 +25,8 @@ SECONDS = float(os.environ.get("SOAK_SECONDS") or 180)
 SEED = int(os.environ.get("SOAK_SEED") or 6)
 STALE_AFTER = 90.0
 """Seconds that three rollouts on two cores, or a restart of Argo CD, may take."""
-ORPHANED_FOR = 240.0
-"""Seconds that a key which nobody stored counts as being made (``hook.timeout`` and a minute) beside one no older."""
+ORPHANED_FOR = chart_defaults()["hook"]["timeout"] + 60.0
+"""Seconds that a key which nobody stored counts as being made, beside one no older."""
 
 
 def metrics(release: Runtime) -> list[dict[str, float]]:
