@@ -14,7 +14,7 @@ COPY image/assemble.sh /src/
 RUN sh /src/assemble.sh /src /app /rootfs
 
 FROM scratch
-# The chart's version: make image hands it over (scripts/release_check.py compares).
+# The chart's version: make image hands it over (dev/release_check.py compares).
 ARG VERSION=dev
 LABEL org.opencontainers.image.title=gitops-runtime-auth \
       org.opencontainers.image.version=${VERSION} \

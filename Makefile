@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
-SANDBOX := $(PY) -m tests.sandbox
+SANDBOX := $(PY) -m dev.sandbox
 IMAGE ?= localhost/gitops-runtime-auth:dev
 ENGINE ?= docker
 DIST ?= dist
@@ -16,19 +16,19 @@ help: ## Show the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 demo: venv tools ## From nothing to an authenticated Runtime, on a real cluster with a real Argo CD
-	@$(PY) -m scripts.demo
+	@$(PY) -m dev.demo
 
 test: venv ## Everything: lint, unit, chart, docs, and the end-to-end tests on the cluster
-	@$(PY) -m scripts.check_all
+	@$(PY) -m dev.check_all
 
 test-fast: venv ## The same without the cluster
-	@$(PY) -m scripts.check_all --fast
+	@$(PY) -m dev.check_all --fast
 
 lint: venv ## ruff, mypy, yamllint, actionlint
-	@$(PY) -m scripts.check_all --only lint
+	@$(PY) -m dev.check_all --only lint
 
 test-chart: venv tools ## The values contract under helm 3, helm 4 and Python; helm unittest; ct lint, ct install
-	@$(PY) -m scripts.check_all --only chart
+	@$(PY) -m dev.check_all --only chart
 	@$(PY) -m pytest -q tests/e2e/test_chart_testing*.py
 
 test-e2e: up ## The end-to-end tests alone
@@ -42,16 +42,16 @@ soak: up ## An hour of revocations, deletions and restarts (SOAK_SECONDS)
 	@SOAK_SECONDS=$${SOAK_SECONDS:-3600} $(PY) -m pytest -s tests/soak
 
 bench: up ## What it costs, beside what people do today; writes docs/performance.*
-	@$(PY) -m tests.bench
+	@$(PY) -m dev.bench
 
 format: venv ## Format the Python code
 	@$(VENV)/bin/ruff format -q . && $(VENV)/bin/ruff check -q --fix .
 
 generate: venv tools ## Write what is generated: the chart's README and the picture
-	@$(PY) -m scripts.generate
+	@$(PY) -m dev.generate
 
 release-check: venv ## Prove that chart, image, package and changelog agree on the version (TAG, PUSHED=image)
-	@$(PY) -m scripts.release_check $(if $(TAG),--tag $(TAG)) $(if $(PUSHED),--image $(PUSHED))
+	@$(PY) -m dev.release_check $(if $(TAG),--tag $(TAG)) $(if $(PUSHED),--image $(PUSHED))
 
 package: venv tools ## What a release publishes beside the image: wheel and sdist in dist/python, chart in dist/chart
 	@rm -rf $(DIST)/python $(DIST)/chart

@@ -9,21 +9,21 @@ stdlib=/usr/lib/$version
 site=$venv/lib/$version/site-packages
 
 # The application, beside the chart files that it reads. A launcher, for pip is not there to make one.
-cp -r "$sources/hook" "$site/hook"
-mkdir "$site/hook/chart"
-cp "$sources"/chart/* "$site/hook/chart/"
+cp -r "$sources/hook/gitops_runtime_auth" "$site/"
+mkdir "$site/gitops_runtime_auth/chart"
+cp "$sources"/chart/* "$site/gitops_runtime_auth/chart/"
 cat > "$venv/bin/gitops-runtime-auth" <<LAUNCHER
 #!$venv/bin/python
-from hook.__main__ import run
+from gitops_runtime_auth.__main__ import run
 
 run()
 LAUNCHER
 chmod 755 "$venv/bin/gitops-runtime-auth"
 
-# The Kubernetes client: only its generic half is used (hook/apiserver.py), neither the asyncio twin nor the models.
+# The Kubernetes client: only its generic half is used (gitops_runtime_auth/kube/api.py), neither the asyncio twin nor the models.
 rm -rf "$site/kubernetes/aio"
 find "$site/kubernetes/client/api" "$site/kubernetes/client/models" -name '*.py' ! -name __init__.py -delete
-# These load all of the package, whatever one needs of it: a quarter of the time and 6 MB (hook/apiserver.py names parts).
+# These load all of the package, whatever one needs of it: a quarter of the time and 6 MB (gitops_runtime_auth/kube/api.py names parts).
 for part in . config utils; do : > "$site/kubernetes/$part/__init__.py"; done
 for name in aiohttp aiohttp_retry aiohappyeyeballs aiosignal frozenlist multidict propcache yarl; do
   rm -rf "$site/$name" "$site/$name"-*.dist-info
@@ -42,7 +42,7 @@ done
 cp -r "$venv" "$root$venv"
 ln -sf "/usr/bin/$version" "$root$venv/bin/python3"
 ln -sf python3 "$root$venv/bin/python"
-cp -L /etc/ssl/certs/*.0 "$root/etc/ssl/certs/"  # under the hashes that OpenSSL looks them up by (hook/tls.py)
+cp -L /etc/ssl/certs/*.0 "$root/etc/ssl/certs/"  # under the hashes that OpenSSL looks them up by (gitops_runtime_auth/argocd/tls.py)
 echo 'nonroot:x:65532:65532:nonroot:/tmp:/sbin/nologin' > "$root/etc/passwd"
 echo 'nonroot:x:65532:' > "$root/etc/group"
 echo 'hosts: files dns' > "$root/etc/nsswitch.conf"

@@ -14,7 +14,7 @@ from typing import Any
 import kubernetes_validate  # type: ignore[import-untyped]
 import yaml
 
-from tests.sandbox import tools
+from dev.sandbox import tools
 
 CHART = Path(__file__).parents[2] / "chart"
 HELMS = ("helm", "helm4")

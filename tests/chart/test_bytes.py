@@ -7,9 +7,9 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hook import settings as hook_settings
-from hook import values as hook_values
-from hook.errors import ConfigurationError
+from gitops_runtime_auth.config import settings as hook_settings
+from gitops_runtime_auth.config import values as hook_values
+from gitops_runtime_auth.errors import ConfigurationError
 from tests.chart import helm
 
 fixed = settings(max_examples=25, deadline=None, derandomize=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hook import settings
+from gitops_runtime_auth.config import settings
 from tests.chart import helm
 
 CONSUMERS = ("sources-server", "event-reporter", "gitops-operator")

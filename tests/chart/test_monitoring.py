@@ -12,7 +12,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 from prometheus_client import REGISTRY
 
-from hook import metrics
+from gitops_runtime_auth.service import metrics
 from tests.chart import helm
 
 FILE = helm.CHART / "dashboards" / "gitops-runtime-auth.json"

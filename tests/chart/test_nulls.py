@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from hook import settings, values
-from hook.errors import ConfigurationError
+from gitops_runtime_auth.config import settings, values
+from gitops_runtime_auth.errors import ConfigurationError
 from tests.chart import helm
 
 LIKE_APP_PROXY = {"sources-server", "event-reporter", "gitops-operator"}

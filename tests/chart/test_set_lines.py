@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox import tools
+from dev.sandbox import tools
 from tests.set_lines import BAD, GOOD
 
 

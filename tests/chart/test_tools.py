@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from dev.sandbox import tools
 from tests.chart import helm
-from tests.sandbox import tools
 
 CASES = sorted(helm.CHART.glob("ci/*-values.yaml"))
 

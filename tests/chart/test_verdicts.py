@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from hook import overrides, settings, values
-from hook.errors import ConfigurationError
+from gitops_runtime_auth.config import settings, values
+from gitops_runtime_auth.errors import ConfigurationError
+from gitops_runtime_auth.preflight import overrides
 from tests.chart import helm
 
 Record = Callable[[str, object], None]

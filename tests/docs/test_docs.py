@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hook.settings import load_values
-from hook.values import chart_defaults, merge
-from scripts import diagram
+from dev import diagram
+from dev.sandbox import tools
+from gitops_runtime_auth.config.settings import load_values
+from gitops_runtime_auth.config.values import chart_defaults, merge
 from tests.docs.blocks import ALL, INLINE, PAGES, ROOT, Block, Inline
-from tests.sandbox import tools
 
 MARKS = {"bash": {"run", "cluster", "syntax"}, "yaml": {"file", "example"}}
 
@@ -53,7 +53,7 @@ def test_commands_that_need_no_cluster_run(page: str, tmp_path: Path) -> None:
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -m hook "$@"\n', encoding="utf-8")
     command.chmod(0o755)
     environ["PATH"] = f"{command.parent}:{environ['PATH']}"
-    assert shutil.which("helm", path=environ["PATH"]), "run python -m tests.sandbox tools"
+    assert shutil.which("helm", path=environ["PATH"]), "run python -m dev.sandbox tools"
     for block in (b for b in ALL if b.page == page):
         if block.mark == "file":
             (tmp_path / block.options["file"]).write_text(block.text, encoding="utf-8")
@@ -76,7 +76,11 @@ def known(command: str) -> bool:
         words.insert(0, "gitops-runtime-auth")
     if words[0] == "make":
         return is_make_target(words[1])
-    program = (sys.executable, "-m", "hook") if words[0] == "gitops-runtime-auth" else (str(tools.CURRENT / words[0]),)
+    program = (
+        (sys.executable, "-m", "gitops_runtime_auth")
+        if words[0] == "gitops-runtime-auth"
+        else (str(tools.CURRENT / words[0]),)
+    )
     shown = subprocess.run([*program, *words[1:], "--help"], cwd=ROOT, capture_output=True, text=True, check=False)
     return shown.returncode == 0 and not re.search(r"^ .* (SUBCOMMAND|\[command\])", shown.stdout, re.MULTILINE)
 
@@ -108,7 +112,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_the_picture_is_its_sources() -> None:
-    assert diagram.mark() in diagram.PICTURE.read_text(encoding="utf-8"), "run python -m scripts.diagram"
+    assert diagram.mark() in diagram.PICTURE.read_text(encoding="utf-8"), "run python -m dev.diagram"
 
 
 def _text(node: ast.expr) -> str:

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from hook.cluster import secret_path
+from dev.runtime import BLOCK, CHART, CONFIG, IMAGE, Runtime, runtime
+from gitops_runtime_auth.kube.cluster import secret_path
 from tests.chart import helm
-from tests.e2e.runtime import BLOCK, CHART, CONFIG, IMAGE, Runtime, runtime
 
 PASSWORD = "a-password"
 ROOT = Path(CHART).parent

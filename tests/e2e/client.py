@@ -3,8 +3,8 @@
 import threading
 from collections.abc import Callable
 
-from hook.store import Entry
-from tests.e2e.runtime import Runtime
+from dev.runtime import Runtime
+from gitops_runtime_auth.kube.secret import Entry
 
 
 class Client(threading.Thread):

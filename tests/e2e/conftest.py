@@ -5,7 +5,7 @@ import platform
 
 import pytest
 
-from tests.sandbox import cli
+from dev.sandbox import cli
 
 LONG_FIRST = (
     "chart_testing",

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from dev.runtime import Runtime
 from tests.e2e.chart_testing import CASES, ct_install, restricted
-from tests.e2e.runtime import Runtime
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from dev.runtime import BLOCK, CHART, Runtime
 from tests.chart import helm
 from tests.e2e.chart_testing import CASES, PASSWORD, ct_install, restricted
-from tests.e2e.runtime import BLOCK, CHART, Runtime
 
 
 @pytest.fixture(scope="module")

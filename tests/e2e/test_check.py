@@ -17,12 +17,12 @@ from typing import Any
 
 import pytest
 
-from hook.argocd import ArgoCD
-from hook.laptop import Given, Laptop
-from hook.retry import Deadline
-from hook.settings import Server
-from tests.accounts import set_password
-from tests.sandbox.paths import KUBECONFIG
+from dev.accounts import set_password
+from dev.sandbox.paths import KUBECONFIG
+from gitops_runtime_auth.argocd.client import ArgoCD
+from gitops_runtime_auth.config.settings import Server
+from gitops_runtime_auth.preflight.access import Given, Laptop
+from gitops_runtime_auth.retry import Deadline
 
 CONFIG = os.environ.get("E2E_KUBECONFIG") or str(KUBECONFIG)
 OUTSIDE = os.environ.get("E2E_ARGOCD_URL", "")
@@ -88,7 +88,18 @@ def check(
     lines = [f"{block}.server.svc=argocd-server.argocd", f"{block}.server.caSecretKeyRef.name=argocd-ca"]
     lines += [f"{block}.server.caSecretKeyRef.key=ca.crt", *sets]
     lines += [f"{block}.auth.{key.replace('__', '.')}={value}" for key, value in auth.items()]
-    command = [sys.executable, "-m", "hook", "check", "-n", NAMESPACE, "--kubeconfig", CONFIG, "-o", "json"]
+    command = [
+        sys.executable,
+        "-m",
+        "gitops_runtime_auth",
+        "check",
+        "-n",
+        NAMESPACE,
+        "--kubeconfig",
+        CONFIG,
+        "-o",
+        "json",
+    ]
     command += ["--timeout", str(seconds), *(["--server", outside] if outside else [])]
     for line in lines:
         command += ["--set", line]

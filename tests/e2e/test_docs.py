@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 
-from hook.laptop import Given, Laptop
-from hook.retry import Deadline
-from hook.settings import Server
+from dev.sandbox import tools
+from dev.sandbox.cli import PROJECT_IMAGE
+from dev.sandbox.paths import KUBECONFIG
+from gitops_runtime_auth.config.settings import Server
+from gitops_runtime_auth.preflight.access import Given, Laptop
+from gitops_runtime_auth.retry import Deadline
 from tests.docs.blocks import ALL, INLINE, ROOT, Block
-from tests.sandbox import tools
-from tests.sandbox.cli import PROJECT_IMAGE
-from tests.sandbox.paths import KUBECONFIG
 
 pytestmark = pytest.mark.alone
 CONFIG = os.environ.get("E2E_KUBECONFIG") or str(KUBECONFIG)

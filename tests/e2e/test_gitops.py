@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from hook import store
-from hook.cluster import Object, secret_path
-from tests.e2e.runtime import CHART, CM, CONFIG, CONSUMERS, IMAGE, Runtime, runtime, within
+from dev.runtime import CHART, CM, CONFIG, CONSUMERS, IMAGE, Runtime, runtime, within
+from gitops_runtime_auth.kube import secret as store
+from gitops_runtime_auth.kube.cluster import Object, secret_path
 
 # By label, Argo CD takes what carries the Application's name for its own, in every namespace: other tests' releases.
 pytestmark = pytest.mark.alone

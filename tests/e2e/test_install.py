@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.runtime import BLOCK, CONSUMERS, Runtime, runtime
-from tests.sandbox import tools
+from dev.runtime import BLOCK, CONSUMERS, Runtime, runtime
+from dev.sandbox import tools
 
 VARIANTS = ("password inline", "password in a Secret", "token inline", "token in a Secret")
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from hook import rollout, store
-from hook.cluster import secret_path
-from tests.e2e.runtime import CONSUMERS, Runtime, runtime, within
+from dev.runtime import CONSUMERS, Runtime, runtime, within
+from gitops_runtime_auth.kube import rollout
+from gitops_runtime_auth.kube import secret as store
+from gitops_runtime_auth.kube.cluster import secret_path
 
 INTERVAL = 10.0
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.runtime import BLOCK, CHART, CONFIG, Runtime, runtime, within
-from tests.sandbox import tools
+from dev.runtime import BLOCK, CHART, CONFIG, Runtime, runtime, within
+from dev.sandbox import tools
 
 COMMAND_LINES = """
 import glob

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.e2e.runtime import CHART, Runtime, runtime
+from dev.runtime import CHART, Runtime, runtime
 
 pytestmark = pytest.mark.alone
 MANY = 10

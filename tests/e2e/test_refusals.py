@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from hook import store, tokens
-from hook.cluster import secret_path
-from tests.e2e.runtime import BLOCK, CHART, Runtime, runtime, within
-from tests.sandbox import tools
+from dev.runtime import BLOCK, CHART, Runtime, runtime, within
+from dev.sandbox import tools
+from gitops_runtime_auth.argocd import token as tokens
+from gitops_runtime_auth.kube import secret as store
+from gitops_runtime_auth.kube.cluster import secret_path
 
 KINDS = ("jobs", "pods", "deployments", "secrets", "configmaps", "serviceaccounts", "roles", "rolebindings")
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from hook.store import Entry
-from tests.e2e.runtime import BLOCK, CONSUMERS, Runtime, runtime, within
+from dev.runtime import BLOCK, CONSUMERS, Runtime, runtime, within
+from gitops_runtime_auth.kube.secret import Entry
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import trustme
 
-from hook.cluster import Object
-from tests.e2e.runtime import BLOCK, CHART, IMAGE, Runtime, runtime, within
+from dev.runtime import BLOCK, CHART, IMAGE, Runtime, runtime, within
+from gitops_runtime_auth.kube.cluster import Object
 
 ARGOCD = "/apis/apps/v1/namespaces/argocd/deployments"
 PODS = Path(__file__).parent / "pods"

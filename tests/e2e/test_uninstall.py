@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from hook import store
-from hook.cluster import secret_path
-from tests.e2e.runtime import BLOCK, CHART, Runtime, runtime
+from dev.runtime import BLOCK, CHART, Runtime, runtime
+from gitops_runtime_auth.kube import secret as store
+from gitops_runtime_auth.kube.cluster import secret_path
 
 
 @pytest.fixture

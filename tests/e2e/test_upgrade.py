@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from hook import store
-from hook.cluster import secret_path
-from hook.store import Entry
+from dev.runtime import BLOCK, CHART, CONSUMERS, Runtime, runtime, within
+from gitops_runtime_auth.kube import secret as store
+from gitops_runtime_auth.kube.cluster import secret_path
+from gitops_runtime_auth.kube.secret import Entry
 from tests.e2e.client import Client
-from tests.e2e.runtime import BLOCK, CHART, CONSUMERS, Runtime, runtime, within
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from hook import store
-from hook.apiserver import RealCluster
-from hook.cluster import secret_path
+from gitops_runtime_auth.kube import secret as store
+from gitops_runtime_auth.kube.api import RealCluster
+from gitops_runtime_auth.kube.cluster import secret_path
 from tests.faults.roles import RBAC
 
 Try = Callable[[RealCluster, str], object]

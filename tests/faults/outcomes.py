@@ -4,7 +4,7 @@ from tests.faults.proxy import BREAKS, HANDSHAKES, KILLS
 
 KILLED = -9
 LOGIN, LOGOUT = "argocd POST /api/v1/session", "argocd GET /auth/logout"
-HEALS = ("408", "429", "500-unavailable", "502", "503", "504", *BREAKS, *HANDSHAKES)
+RetryableError = ("408", "429", "500-unavailable", "502", "503", "504", *BREAKS, *HANDSHAKES)
 """Kinds that waiting mends: the run itself comes to its good end."""
 NEVER_FAIL = ("retire", "cleanup")
 """Commands after which Helm must go on: what they could not do is a warning."""
@@ -39,6 +39,6 @@ def expected(command: str, step: str, kind: str) -> int:
     """Return the exit code of a run of ``command`` that met ``kind`` at ``step``."""
     if kind in KILLS:
         return KILLED
-    if kind in HEALS or command in NEVER_FAIL or step in ONLY_A_WARNING:
+    if kind in RetryableError or command in NEVER_FAIL or step in ONLY_A_WARNING:
         return 0
     return BROKEN[step.partition(" ")[0]][kind][0]

@@ -9,17 +9,18 @@ from urllib.parse import urlsplit
 
 import trustme
 
-from hook import apiserver, tokens
-from hook.apiserver import RealCluster
-from hook.argocd import ArgoCD
-from hook.errors import AuthError
-from hook.retry import Deadline
-from hook.settings import Server
-from hook.transport import Transport
-from tests.accounts import set_password
+from dev.accounts import set_password
+from dev.sandbox.network import NODE_IP
+from dev.sandbox.paths import KUBECONFIG
+from gitops_runtime_auth.argocd import token as tokens
+from gitops_runtime_auth.argocd.client import ArgoCD
+from gitops_runtime_auth.argocd.http import Transport
+from gitops_runtime_auth.config.settings import Server
+from gitops_runtime_auth.errors import AuthError
+from gitops_runtime_auth.kube import api as apiserver
+from gitops_runtime_auth.kube.api import RealCluster
+from gitops_runtime_auth.retry import Deadline
 from tests.faults.roles import CONSUMER, IN_ARGOCD, RBAC, grant, identity
-from tests.sandbox.network import NODE_IP
-from tests.sandbox.paths import KUBECONFIG
 
 __all__ = ["Site", "identity"]
 

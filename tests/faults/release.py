@@ -13,10 +13,11 @@ from urllib.parse import urlsplit
 
 import trustme
 
-from hook import cluster, store
-from hook.cluster import ConflictError
-from hook.keyid import Owner, fingerprint
-from hook.values import chart_defaults, merge
+from gitops_runtime_auth.config.values import chart_defaults, merge
+from gitops_runtime_auth.errors import ConflictError
+from gitops_runtime_auth.kube import cluster
+from gitops_runtime_auth.kube import secret as store
+from gitops_runtime_auth.release import Owner, fingerprint
 from tests.faults.place import Site
 from tests.faults.proxy import FaultProxy
 from tests.faults.roles import CONSUMER, ENSURE_JOB, TEST_POD, identity
@@ -151,7 +152,7 @@ class Release:
         (self.folder / "settings" / "settings.json").write_text(json.dumps(self._values(argocd_port)))
         self._mount(argocd_port)
         (self.folder / "serviceaccount" / "token").write_text(self.token_of(command))
-        program = [_ONE_CHECK] if command == "keep" else ["hook", command]
+        program = [_ONE_CHECK] if command == "keep" else ["gitops_runtime_auth", command]
         return subprocess.Popen(
             [sys.executable, "-m", *program],
             env={

@@ -5,8 +5,8 @@
 
 from typing import Any
 
-from hook import store
-from hook.cluster import Cluster
+from gitops_runtime_auth.kube import secret as store
+from gitops_runtime_auth.kube.cluster import Cluster
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces"
 CONSUMERS = ("runtime-event-reporter", "runtime-gitops-operator", "runtime-sources-server")

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from hook import store, tokens
-from hook.cluster import secret_path
+from dev.sandbox.tools import CURRENT
+from gitops_runtime_auth.argocd import token as tokens
+from gitops_runtime_auth.kube import secret as store
+from gitops_runtime_auth.kube.cluster import secret_path
 from tests.faults.place import Site, identity
 from tests.faults.proxy import FaultProxy
 from tests.faults.release import Release
-from tests.sandbox.tools import CURRENT
 
 RELEASES = 100 if os.environ.get("FULL") == "1" else 12
 LOGINS_IN_FLIGHT = 50

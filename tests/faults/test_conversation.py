@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from hook.reasons import reason_of
-from hook.retry import Deadline
+from gitops_runtime_auth.argocd.refusal import reason_of
+from gitops_runtime_auth.retry import Deadline
 from tests.faults.place import CM, Site
 from tests.unit.fakes.argocd import FakeAccount, FakeArgoCD
 

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from hook.errors import KeyRefusedError
-from hook.login import FASTEST_VERDICT
-from hook.settings import Server
-from hook.transport import Transport
+from gitops_runtime_auth.argocd.http import Transport
+from gitops_runtime_auth.argocd.login import FASTEST_VERDICT
+from gitops_runtime_auth.config.settings import Server
+from gitops_runtime_auth.errors import KeyRefusedError
 from tests.faults.place import Site
 from tests.faults.release import Release
 

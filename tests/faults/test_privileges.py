@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 import yaml
 
-from hook import store
-from hook.apiserver import RealCluster
-from hook.errors import RbacError
-from hook.retry import Deadline
+from dev.sandbox.tools import CURRENT
+from gitops_runtime_auth.errors import RbacError
+from gitops_runtime_auth.kube import secret as store
+from gitops_runtime_auth.kube.api import RealCluster
+from gitops_runtime_auth.retry import Deadline
 from tests.faults.forbidden import CM, ENABLED, EVERYBODY, SOME, Try
 from tests.faults.place import Site
 from tests.faults.release import Release
 from tests.faults.roles import IN_ARGOCD, RBAC, RULES, Rule
-from tests.sandbox.tools import CURRENT
 
 CHART = Path(__file__).parents[2] / "chart"
 CI = sorted(CHART.glob("ci/*.yaml"))

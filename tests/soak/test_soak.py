@@ -14,12 +14,12 @@ from collections.abc import Callable
 
 import pytest
 
-from hook import store
-from hook.cluster import ConflictError, secret_path
-from hook.errors import AuthError
-from hook.values import chart_defaults
-from tests.e2e.runtime import CONSUMERS, Runtime, runtime, within
-from tests.sandbox import controlplane, processes
+from dev.runtime import CONSUMERS, Runtime, runtime, within
+from dev.sandbox import controlplane, processes
+from gitops_runtime_auth.config.values import chart_defaults
+from gitops_runtime_auth.errors import AuthError, ConflictError
+from gitops_runtime_auth.kube import secret as store
+from gitops_runtime_auth.kube.cluster import secret_path
 
 SECONDS = float(os.environ.get("SOAK_SECONDS") or 180)
 SEED = int(os.environ.get("SOAK_SEED") or 6)

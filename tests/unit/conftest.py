@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from hook import login, retry
+from gitops_runtime_auth import retry
+from gitops_runtime_auth.argocd import login
 from tests.unit.fakes.world import World
 
 

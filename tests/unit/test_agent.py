@@ -8,13 +8,14 @@ import httpx
 import pytest
 from prometheus_client import REGISTRY
 
-from hook import agent, probes
-from hook.argocd import ArgoCD
-from hook.connections import Connections
-from hook.errors import UsageError
-from hook.retry import Deadline
-from hook.settings import Server
-from hook.transport import Transport
+from gitops_runtime_auth.argocd.client import ArgoCD
+from gitops_runtime_auth.argocd.http import Transport
+from gitops_runtime_auth.commands import agent
+from gitops_runtime_auth.config.settings import Server
+from gitops_runtime_auth.errors import UsageError
+from gitops_runtime_auth.retry import Deadline
+from gitops_runtime_auth.service import health as probes
+from gitops_runtime_auth.service.connections import Connections
 from tests.unit.fakes.argocd import FakeArgoCD
 
 URL = "https://argocd-server"

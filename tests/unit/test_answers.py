@@ -10,14 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hook import login, retry, store
-from hook.apiserver import RealCluster
-from hook.argocd import ArgoCD
-from hook.cluster import secret_path
-from hook.errors import AuthError, ConfigurationError
-from hook.retry import Deadline
-from hook.settings import Server, load, load_values
-from hook.transport import Transport
+from gitops_runtime_auth import retry
+from gitops_runtime_auth.argocd import login
+from gitops_runtime_auth.argocd.client import ArgoCD
+from gitops_runtime_auth.argocd.http import Transport
+from gitops_runtime_auth.config.settings import Server, load, load_values
+from gitops_runtime_auth.errors import AuthError, ConfigurationError
+from gitops_runtime_auth.kube import secret as store
+from gitops_runtime_auth.kube.api import RealCluster
+from gitops_runtime_auth.kube.cluster import secret_path
+from gitops_runtime_auth.retry import Deadline
 from tests.unit.fakes.cluster import FakeCluster
 from tests.unit.fakes.fuzz import JSON, TOKEN, told
 

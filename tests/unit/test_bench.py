@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.bench import rows
-from tests.bench.chamber import Timing
+from dev.bench import rows
+from dev.bench.chamber import Timing
 
 
 class Release:

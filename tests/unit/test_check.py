@@ -9,14 +9,15 @@ import httpx
 import jwt
 import pytest
 
-from hook import cli, laptop
-from hook.argocd import ArgoCD
-from hook.check import look, run
-from hook.errors import RbacError, UsageError
-from hook.laptop import Given, Laptop, service_of
-from hook.report import Report, Row
-from hook.settings import Server
-from hook.transport import Transport
+from gitops_runtime_auth import cli
+from gitops_runtime_auth.argocd.client import ArgoCD
+from gitops_runtime_auth.argocd.http import Transport
+from gitops_runtime_auth.commands.check import look, run
+from gitops_runtime_auth.config.settings import Server
+from gitops_runtime_auth.errors import RbacError, UsageError
+from gitops_runtime_auth.preflight import access as laptop
+from gitops_runtime_auth.preflight.access import Given, Laptop, service_of
+from gitops_runtime_auth.preflight.report import Report, Row
 
 PASSWORD = "s3cret-password"
 SESSION = "a-session"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from scripts import check_all
+from dev import check_all
 
 Run = Callable[..., tuple[int, list[str], str]]
 

@@ -5,10 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from hook import log, login, store
-from hook.argocd import ArgoCD
-from hook.ensure import ensure
-from hook.errors import (
+from gitops_runtime_auth import log
+from gitops_runtime_auth.argocd import login
+from gitops_runtime_auth.argocd.client import ArgoCD
+from gitops_runtime_auth.commands.ensure import ensure
+from gitops_runtime_auth.config.settings import Server
+from gitops_runtime_auth.errors import (
     AuthError,
     ConfigurationError,
     ForeignSecretError,
@@ -18,8 +20,8 @@ from hook.errors import (
     PrivilegeError,
     WrongServerError,
 )
-from hook.keyid import Owner
-from hook.settings import Server
+from gitops_runtime_auth.kube import secret as store
+from gitops_runtime_auth.release import Owner
 from tests.unit.fakes.argocd import FakeAccount
 from tests.unit.fakes.faults import REPLACED, Killed, Plan
 from tests.unit.fakes.world import NAMESPACE, RELEASE, SECRET, World

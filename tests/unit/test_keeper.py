@@ -9,9 +9,10 @@ from pathlib import Path
 import jwt
 import pytest
 
-from hook import keep, keeper, probes, retry, rollout, store
-from hook.context import Context
-from hook.errors import (
+from gitops_runtime_auth import retry
+from gitops_runtime_auth.commands import keep
+from gitops_runtime_auth.context import Context
+from gitops_runtime_auth.errors import (
     ConfigurationError,
     KeyRefusedError,
     LoginRefusedError,
@@ -19,9 +20,13 @@ from hook.errors import (
     PrivilegeError,
     UnreachableError,
 )
-from hook.keeper import Keeper
-from hook.refusals import Refusals
-from hook.retry import Deadline
+from gitops_runtime_auth.kube import rollout
+from gitops_runtime_auth.kube import secret as store
+from gitops_runtime_auth.retry import Deadline
+from gitops_runtime_auth.service import health as probes
+from gitops_runtime_auth.service import keeper
+from gitops_runtime_auth.service.keeper import Keeper
+from gitops_runtime_auth.service.lockout import Refusals
 from tests.unit.fakes import deployments as fakes
 from tests.unit.fakes.faults import Plan
 from tests.unit.fakes.world import NAMESPACE, SECRET, World

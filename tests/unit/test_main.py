@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hook import __main__ as program
-from hook import cli, context, errors, login, retry
+from gitops_runtime_auth import __main__ as program
+from gitops_runtime_auth import cli, context, errors, retry
+from gitops_runtime_auth.argocd import login
 from tests.unit.fakes.fuzz import FAILURES, JSON
 from tests.unit.fakes.world import World
 

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from hook.errors import ConfigurationError
-from hook.overrides import combine
+from gitops_runtime_auth.errors import ConfigurationError
+from gitops_runtime_auth.preflight.overrides import combine
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hook.__main__ import main
-from tests.sandbox import tools
+from dev.sandbox import tools
+from gitops_runtime_auth.__main__ import main
 
 ROOT = Path(__file__).resolve().parents[2]
 VERSION = yaml.safe_load((ROOT / "chart/Chart.yaml").read_text(encoding="utf-8"))["version"]
@@ -39,8 +39,8 @@ def wheel(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 def test_the_wheel_holds_the_code_the_chart_files_it_reads_and_nothing_else(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    code = {f"hook/{path.name}" for path in (ROOT / "hook").glob("*.py")}
-    chart = {f"hook/chart/{name}" for name in ("Chart.yaml", "values.yaml", "values.schema.json")}
+    code = {str(path.relative_to(ROOT / "hook")) for path in (ROOT / "hook").rglob("*.py")}
+    chart = {f"gitops_runtime_auth/chart/{name}" for name in ("Chart.yaml", "values.yaml", "values.schema.json")}
     assert {name for name in names if ".dist-info/" not in name} == code | chart
 
 
@@ -61,7 +61,7 @@ def test_the_version_needs_no_command(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_make_package_makes_what_the_release_workflow_publishes(tmp_path: Path) -> None:
-    assert tools.CURRENT.joinpath("helm").exists(), "run python -m tests.sandbox tools"
+    assert tools.CURRENT.joinpath("helm").exists(), "run python -m dev.sandbox tools"
     make = ["make", "-o", "tools", "-o", ".venv/.made", f"PY={sys.executable}", f"DIST={tmp_path}"]
     subprocess.run([*make, "package"], cwd=ROOT, check=True, capture_output=True)
     made = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}

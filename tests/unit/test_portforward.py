@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 import trustme
 
-from hook import tls
-from hook.argocd import ArgoCD
-from hook.errors import ConfigurationError, UnreachableError, WrongServerError
-from hook.portforward import Rerouted, Tunnel, pod_behind
-from hook.retry import Deadline
-from hook.settings import Server
-from hook.transport import Transport
+from gitops_runtime_auth.argocd import tls
+from gitops_runtime_auth.argocd.client import ArgoCD
+from gitops_runtime_auth.argocd.http import Transport
+from gitops_runtime_auth.config.settings import Server
+from gitops_runtime_auth.errors import ConfigurationError, UnreachableError, WrongServerError
+from gitops_runtime_auth.preflight.portforward import Rerouted, Tunnel, pod_behind
+from gitops_runtime_auth.retry import Deadline
 
 AUTHORITY = trustme.CA()
 

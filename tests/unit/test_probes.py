@@ -8,7 +8,7 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
-from hook import probes
+from gitops_runtime_auth.service import health as probes
 
 
 @pytest.fixture

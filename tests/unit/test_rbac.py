@@ -2,7 +2,7 @@
 
 import pytest
 
-from hook.rbac import refused
+from gitops_runtime_auth.kube.rbac import refused
 
 SECRETS = "/api/v1/namespaces/here/secrets"
 APPS = "/apis/apps/v1/namespaces/here/deployments"

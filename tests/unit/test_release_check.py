@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import release_check
+from dev import release_check
 
 
 @pytest.fixture

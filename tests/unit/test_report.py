@@ -1,7 +1,7 @@
 import io
 
-from hook.errors import ConfigurationError
-from hook.report import Report, StopError, show, spinner
+from gitops_runtime_auth.errors import ConfigurationError
+from gitops_runtime_auth.preflight.report import Report, StopError, show, spinner
 
 
 class Terminal(io.TextIOWrapper):

@@ -8,10 +8,14 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from hook import cleanup, cli, handover, log, rollout, store
-from hook import retire as command
-from hook.context import Context
-from hook.retire import retire
+from gitops_runtime_auth import cli, log
+from gitops_runtime_auth.commands import cleanup
+from gitops_runtime_auth.commands import retire as command
+from gitops_runtime_auth.commands.retire import retire
+from gitops_runtime_auth.context import Context
+from gitops_runtime_auth.keys import handover
+from gitops_runtime_auth.kube import rollout
+from gitops_runtime_auth.kube import secret as store
 from tests.unit.fakes.argocd import FakeAccount
 from tests.unit.fakes.deployments import deployment
 from tests.unit.fakes.faults import Plan

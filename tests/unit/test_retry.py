@@ -5,9 +5,15 @@ from email.utils import formatdate
 
 import pytest
 
-from hook import retry
-from hook.errors import AnswerError, ConfigurationError, LoginRefusedError, TemporaryError, UnreachableError
-from hook.retry import Deadline, until
+from gitops_runtime_auth import retry
+from gitops_runtime_auth.errors import (
+    AnswerError,
+    ConfigurationError,
+    LoginRefusedError,
+    TemporaryError,
+    UnreachableError,
+)
+from gitops_runtime_auth.retry import Deadline, retry
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +31,7 @@ def test_what_can_heal_is_tried_again(error: Exception) -> None:
             raise left.pop()
         return "done"
 
-    assert until(Deadline(5), "it", attempt) == "done"
+    assert retry(Deadline(5), "it", attempt) == "done"
 
 
 @pytest.mark.parametrize(
@@ -45,7 +51,7 @@ def test_nothing_else_is(error: Exception) -> None:
         raise error
 
     with pytest.raises(type(error)):
-        until(Deadline(5), "it", attempt)
+        retry(Deadline(5), "it", attempt)
     assert calls == [1]
 
 
@@ -55,7 +61,7 @@ def test_the_deadline_ends_it_with_the_last_error() -> None:
 
     began = time.monotonic()
     with pytest.raises(UnreachableError):
-        until(Deadline(0.3), "it", attempt)
+        retry(Deadline(0.3), "it", attempt)
     assert time.monotonic() - began < 0.4
 
 
@@ -67,7 +73,7 @@ def test_a_wait_that_the_server_asks_for_is_kept() -> None:
             raise left.pop()
 
     began = time.monotonic()
-    until(Deadline(5), "it", attempt)
+    retry(Deadline(5), "it", attempt)
     assert time.monotonic() - began >= 0.3
 
 
@@ -77,7 +83,7 @@ def test_a_wait_longer_than_the_deadline_is_not_begun() -> None:
 
     began = time.monotonic()
     with pytest.raises(TemporaryError):
-        until(Deadline(1), "it", attempt)
+        retry(Deadline(1), "it", attempt)
     assert time.monotonic() - began < 0.5
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.sandbox import argocd, cgroups, cli, controlplane, debian, images, network, processes, tools
-from tests.sandbox.shell import SandboxError
+from dev.sandbox import argocd, cgroups, cli, controlplane, debian, images, network, processes, tools
+from dev.sandbox.shell import SandboxError
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from hook import strvals
+from gitops_runtime_auth.preflight import strvals
 from tests.set_lines import BAD, GOOD
 
 

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 import pytest
 import trustme
 
-from hook import tls
-from hook.errors import AuthError, ConfigurationError, TemporaryError, UnreachableError, WrongServerError
-from hook.settings import SecretRef, Server
-from hook.transport import Transport
+from gitops_runtime_auth.argocd import tls
+from gitops_runtime_auth.argocd.http import Transport
+from gitops_runtime_auth.config.settings import SecretRef, Server
+from gitops_runtime_auth.errors import AuthError, ConfigurationError, TemporaryError, UnreachableError, WrongServerError
 
 CA = trustme.CA()
 PEM = CA.cert_pem.bytes().decode()

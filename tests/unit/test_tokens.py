@@ -7,9 +7,9 @@ import pytest
 from hypothesis import find, given, settings
 from hypothesis import strategies as st
 
-from hook.ensure import read_api_key
-from hook.errors import ConfigurationError
-from hook.tokens import read
+from gitops_runtime_auth.argocd.token import read
+from gitops_runtime_auth.commands.ensure import read_api_key
+from gitops_runtime_auth.errors import ConfigurationError
 from tests.unit.fakes.fuzz import JSON, TOKEN, told, unsigned
 
 ANY = TOKEN | JSON.map(unsigned) | st.text() | st.binary().map(lambda b: b.decode("utf-8", "replace"))

@@ -7,8 +7,11 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from hook import reasons, transport
-from hook.errors import (
+from gitops_runtime_auth.argocd import http as transport
+from gitops_runtime_auth.argocd import refusal as reasons
+from gitops_runtime_auth.argocd.http import Transport
+from gitops_runtime_auth.config.settings import Server
+from gitops_runtime_auth.errors import (
     AnswerError,
     AuthError,
     KeyRefusedError,
@@ -16,8 +19,6 @@ from hook.errors import (
     UnreachableError,
     WrongServerError,
 )
-from hook.settings import Server
-from hook.transport import Transport
 
 
 def send(answer: httpx.Response | Exception, **how: object) -> transport.Answer:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from hook import verify
-from hook.argocd import ArgoCD
-from hook.errors import UsageError
+from gitops_runtime_auth.argocd.client import ArgoCD
+from gitops_runtime_auth.commands import verify
+from gitops_runtime_auth.errors import UsageError
 from tests.unit.fakes.world import World
 
 FOUR = ["app-proxy", "sources-server", "event-reporter", "gitops-operator"]

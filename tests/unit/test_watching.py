@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from hook import watching
-from hook.cluster import Object
-from hook.errors import UnreachableError
-from hook.watching import Watch
+from gitops_runtime_auth.errors import UnreachableError
+from gitops_runtime_auth.kube import watch as watching
+from gitops_runtime_auth.kube.cluster import Object
+from gitops_runtime_auth.kube.watch import Watch
 from tests.unit.fakes.cluster import FakeCluster
 
 

@@ -4,7 +4,8 @@ import itertools
 from collections.abc import Iterator
 from copy import deepcopy
 
-from hook.cluster import ConflictError, Object
+from gitops_runtime_auth.errors import ConflictError
+from gitops_runtime_auth.kube.cluster import Object
 
 
 class FakeCluster:

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from hook.cluster import Object
+from gitops_runtime_auth.kube.cluster import Object
 
 
 def deployment(name: str, rolled_out: float = 0.0, *, done: bool = True) -> Object:

@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 
-from hook.cluster import Cluster, Object
-from hook.errors import TemporaryError, UnreachableError
+from gitops_runtime_auth.errors import TemporaryError, UnreachableError
+from gitops_runtime_auth.kube.cluster import Cluster, Object
 
 
 class Killed(BaseException):

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from hook.errors import AuthError
+from gitops_runtime_auth.errors import AuthError
 
 # How long an example takes says something of the machine only; whoever imports this module is freed of it.
 settings.register_profile("no deadline", deadline=None)

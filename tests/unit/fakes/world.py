@@ -4,15 +4,15 @@ import base64
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hook import store
-from hook.argocd import ArgoCD
-from hook.cluster import secret_path
-from hook.context import Context
-from hook.ensure import ensure
-from hook.keyid import Owner
-from hook.retry import Deadline
-from hook.settings import Auth, SecretRef, Server, Settings
-from hook.transport import Transport
+from gitops_runtime_auth.argocd.client import ArgoCD
+from gitops_runtime_auth.argocd.http import Transport
+from gitops_runtime_auth.commands.ensure import ensure
+from gitops_runtime_auth.config.settings import Auth, SecretRef, Server, Settings
+from gitops_runtime_auth.context import Context
+from gitops_runtime_auth.kube import secret as store
+from gitops_runtime_auth.kube.cluster import secret_path
+from gitops_runtime_auth.release import Owner
+from gitops_runtime_auth.retry import Deadline
 from tests.unit.fakes.argocd import FakeArgoCD
 from tests.unit.fakes.cluster import FakeCluster
 from tests.unit.fakes.faults import FaultyCluster, FaultyTransport, Plan

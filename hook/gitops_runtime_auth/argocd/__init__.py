@@ -1,0 +1,1 @@
+"""Talking to Argo CD: requests, logins, refusals, certificates, tokens."""

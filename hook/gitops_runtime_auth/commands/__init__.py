@@ -1,0 +1,1 @@
+"""What the program can do: one module per command. Only ``cli`` imports from here."""

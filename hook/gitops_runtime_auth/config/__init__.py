@@ -1,0 +1,1 @@
+"""What the user said: the chart's values, validated, as frozen objects."""

@@ -1,0 +1,179 @@
+"""Every way in which the product can fail: one class per cause that a user can fix.
+
+::
+
+    AuthError                    problem, remedy, exit code
+    ├── UsageError               64  the command line or the environment of the process is wrong
+    ├── RetryableError               waiting can mend it: these, and only these, are tried again
+    │   ├── UnreachableError     69  Argo CD or the Kubernetes API can't be reached
+    │   └── TemporaryError       75  it answers, but says "not now"
+    ├── ConflictError            75  somebody else wrote the object first
+    ├── AnswerError              75  an answer that this program can't use and that waiting does not mend
+    │   └── LoginUnansweredError     logins were sent and no verdict came back
+    ├── RefusedError             77  Argo CD or Kubernetes says no
+    │   ├── LoginRefusedError        the password is wrong, or the account is locked
+    │   ├── KeyRefusedError          Argo CD does not accept the API key or session token
+    │   ├── PrivilegeError           the account is disabled, missing, or lacks a capability
+    │   ├── RbacError                Kubernetes refuses what the chart's Role should allow
+    │   ├── AdmissionError           a policy of the cluster, or a quota, refuses the object
+    │   └── NamespaceGoneError       the namespace is being deleted: nothing can be made in it
+    └── ConfigurationError       78  what was given can't work: values, Secrets, token, TLS, URL
+        ├── MissingSecretError       a Secret or ConfigMap of the user's, or a key in it, is not there
+        ├── ForeignSecretError       the Secret to write belongs to somebody else
+        └── WrongServerError         what answers is not Argo CD's API (redirect, login page, gateway, certificate)
+
+Exit codes are those of sysexits.h. A message never holds a credential or the body of a response.
+"""
+
+import os
+from enum import Enum
+from typing import ClassVar
+
+
+class Refusal(Enum):
+    """Why Argo CD refuses. The value is the reason in words that may be shown: Argo CD's own text never is.
+
+    ``argocd.refusal`` tells them apart; the text of a server can hold what was sent to it.
+    """
+
+    KEY_REVOKED = "the key has been revoked"
+    TOKEN_REVOKED = "the token has been revoked"  # noqa: S105
+    ACCOUNT_DISABLED = "the account is disabled"
+    ACCOUNT_MISSING = "the account does not exist"
+    NO_API_KEY_CAPABILITY = "the account has no apiKey capability"
+    NO_LOGIN_CAPABILITY = "the account has no login capability"
+    PASSWORD_CHANGED = "the account's password has changed since the token was issued"  # noqa: S105
+    EXPIRED = "the token has expired"
+    FOREIGN_SIGNATURE = "the token is not signed by this Argo CD"
+    UNREADABLE_TOKEN = "the token is not one that Argo CD can read"  # noqa: S105
+    AMBIGUOUS_LOGIN = "wrong password, unknown account, or locked account"
+    BLANK_PASSWORD = "the password is blank"  # noqa: S105
+    KEY_ID_IN_USE = "the key id is in use"
+    PERMISSION_DENIED = "permission denied"
+    UNKNOWN = "no reason that this version knows"
+
+
+class AuthError(Exception):
+    """A failure in two sentences: ``problem`` says what is wrong, ``remedy`` what to do about it."""
+
+    exit_code: ClassVar[int] = os.EX_TEMPFAIL
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.remedy = remedy
+
+
+class UsageError(AuthError):
+    """The command line or the environment of the process is not as it must be."""
+
+    exit_code = os.EX_USAGE
+
+
+class RetryableError(AuthError):
+    """Waiting can mend it, so it is tried again until the deadline.
+
+    ``sent`` says that the request may have reached the server and taken effect. ``retry_after`` holds the seconds
+    that the server asks to wait (``Retry-After``), 0 when it does not say.
+    """
+
+    def __init__(self, problem: str, remedy: str, *, sent: bool, retry_after: float = 0.0) -> None:
+        super().__init__(problem, remedy)
+        self.sent = sent
+        self.retry_after = retry_after
+
+
+class UnreachableError(RetryableError):
+    """No answer: connection refused, name not found, timeout."""
+
+    exit_code = os.EX_UNAVAILABLE
+
+    def __init__(self, problem: str, remedy: str, *, sent: bool = False) -> None:
+        super().__init__(problem, remedy, sent=sent)
+
+
+class TemporaryError(RetryableError):
+    """An answer that says "not now" (408, 429, 5xx)."""
+
+    def __init__(self, problem: str, remedy: str, *, retry_after: float = 0.0, sent: bool = True) -> None:
+        super().__init__(problem, remedy, sent=sent, retry_after=retry_after)
+
+
+class ConflictError(AuthError):
+    """Somebody else wrote the object in the meantime: read it again and decide anew."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} was changed by somebody else in the meantime.", "Run the command again.")
+
+
+class AnswerError(AuthError):
+    """An answer that this program can't use: HTTP ``status``, and the gRPC ``code`` (-1 when it gave none)."""
+
+    def __init__(
+        self, problem: str, remedy: str, *, status: int, code: int = -1, refusal: Refusal = Refusal.UNKNOWN
+    ) -> None:
+        super().__init__(problem, remedy)
+        self.status = status
+        self.code = code
+        self.refusal = refusal
+
+
+class LoginUnansweredError(AnswerError):
+    """Argo CD may have refused logins without anybody hearing of it: more of them could lock the account."""
+
+
+class RefusedError(AuthError):
+    """Argo CD or Kubernetes understood the request and said no; sending it again would not help."""
+
+    exit_code = os.EX_NOPERM
+
+
+class LoginRefusedError(RefusedError):
+    """Argo CD refused the user name and password. Never sent again: five refusals lock an account."""
+
+
+class KeyRefusedError(RefusedError):
+    """Argo CD does not accept a token, and says why in ``refusal``.
+
+    ``seconds`` is the time from the request's end to the answer's head: it tells a login that was looked at from
+    one that was not.
+    """
+
+    def __init__(self, problem: str, remedy: str, *, refusal: Refusal, seconds: float = 0.0) -> None:
+        super().__init__(problem, remedy)
+        self.refusal = refusal
+        self.seconds = seconds
+
+
+class PrivilegeError(RefusedError):
+    """The account is disabled, missing, or lacks ``login`` or ``apiKey``."""
+
+
+class RbacError(RefusedError):
+    """The Kubernetes API refused a request that the chart's Role should allow."""
+
+
+class AdmissionError(RefusedError):
+    """A quota or an admission policy of the cluster refused the object, whatever the Role allows."""
+
+
+class NamespaceGoneError(RefusedError):
+    """The namespace is being deleted, so the Kubernetes API makes nothing new in it."""
+
+
+class ConfigurationError(AuthError):
+    """What the user gave can't work, whatever the servers do."""
+
+    exit_code = os.EX_CONFIG
+
+
+class MissingSecretError(ConfigurationError):
+    """A Secret or ConfigMap that the values name, or the key in it, does not exist or is empty."""
+
+
+class ForeignSecretError(ConfigurationError):
+    """The Secret that the hook would write exists and does not carry this release's labels."""
+
+
+class WrongServerError(ConfigurationError):
+    """What answers at the configured address is not Argo CD's API, or its certificate can't be trusted."""

@@ -1,0 +1,1 @@
+"""Talking to Kubernetes: objects, the key Secret, Events, rollouts, watches."""

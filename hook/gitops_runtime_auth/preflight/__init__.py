@@ -1,0 +1,1 @@
+"""What only ``check`` needs, on a user's own machine."""

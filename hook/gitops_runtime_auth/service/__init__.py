@@ -1,0 +1,1 @@
+"""What long-running processes need: the keeper, health, metrics, connections."""
