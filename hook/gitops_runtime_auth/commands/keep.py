@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from gitops_runtime_auth import context, log
 from gitops_runtime_auth.context import Context
@@ -75,7 +76,8 @@ def check_token(run: Context) -> Verdict:
     if end and born and end - now < (end - born) * _END_NEARS:
         return Verdict(
             True,
-            f"The API key of account {name} from {run.settings.auth.origin()} ends in {max(0.0, end - now):.0f} s.",
+            f"The API key of account {name} from {run.settings.auth.origin()} ends at"
+            f" {datetime.fromtimestamp(end, UTC).isoformat()}.",
             "Whoever renews it has to do so now (auth.acceptExpiring).",
             warn=True,
         )
