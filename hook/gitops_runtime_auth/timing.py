@@ -59,3 +59,13 @@ class Timing:
     """Pause between two checks of the connection agent."""
     agent_patience: float = 5.0
     """Longest check of the connection agent before Argo CD counts as unreachable."""
+    probe_request: float = 5.0
+    """Longest connection to the HTTP endpoints of a long-running command, whatever the client does."""
+    idle_connection: float = 600.0
+    """A long-running command closes the connections to a server that it has not used for this long."""
+    terminates: float = 5.0
+    """After SIGTERM a command has this long to end its session. The Pod's ``terminationGracePeriodSeconds`` must be
+    longer: 10 for a Job."""
+    finishes_check: float = 55.0
+    """After SIGTERM the keeper may finish its present check and tell of it within this; then it is ended like a Job.
+    Its ``terminationGracePeriodSeconds`` must be longer than both together: 65."""
