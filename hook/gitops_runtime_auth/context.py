@@ -18,7 +18,7 @@ from gitops_runtime_auth.errors import ConfigurationError, MissingSecretError, U
 from gitops_runtime_auth.kube import api, namespace
 from gitops_runtime_auth.kube.api import Cluster
 from gitops_runtime_auth.kube.events import Pod
-from gitops_runtime_auth.kube.secret import KeySecret, StoredKey, stored_key
+from gitops_runtime_auth.kube.secret import KeySecret, StoredKey
 from gitops_runtime_auth.release import Installation, Release, identity_of
 from gitops_runtime_auth.retry import Deadline
 from gitops_runtime_auth.timing import Timing
@@ -93,7 +93,7 @@ class Context:
     def stored_key(self, token: str, account: str) -> StoredKey:
         """Return ``token`` as a key of ``account`` at the Argo CD of the settings."""
         endpoint = self.endpoint
-        return stored_key(token, account, endpoint.url, endpoint.ca or "", endpoint.insecure_skip_verify)
+        return StoredKey.from_token(token, account, endpoint.url, endpoint.ca or "", endpoint.insecure_skip_verify)
 
     def credential(self) -> str:
         """Return the mounted password (as it is) or token (without the blanks that pasting adds).

@@ -93,6 +93,7 @@ def _keep(run: Context) -> WorkingKey | None:
         found = issue.adopt(run, found) if found and not found.is_current else found
     if found is None:
         return None
+    found = issue.tidy(run, found)
     account = _privileged(run, found.account, found.key.token)
     revoke.revoke_leftovers(run, found.key, account)
     return found

@@ -17,7 +17,7 @@ from gitops_runtime_auth.kube.watch import Watch
 from gitops_runtime_auth.retry import Deadline
 from gitops_runtime_auth.service import health, metrics
 from gitops_runtime_auth.service.connections import Connections
-from gitops_runtime_auth.service.health import Health
+from gitops_runtime_auth.service.health import Health, Status, status_of
 from gitops_runtime_auth.service.keeper import Keeper, Verdict
 from gitops_runtime_auth.timing import Timing
 
@@ -32,7 +32,7 @@ def run(environ: Mapping[str, str], timing: Timing, port: int = health.PORT) -> 
     base = context.from_environment(environ, timing)
     log.setup(base.settings.log_level, as_json=True)
     state = Health(timing.stalls_after)
-    health.serve(state, port)
+    health.serve(state, port, timing=timing)
     metrics.KEY.info({"secret": base.settings.key.name, "key": base.settings.key.key})
     connections = Connections(timing)
 
@@ -71,17 +71,17 @@ def check_token(run: Context) -> Verdict:
     metrics.answered(valid=True)
     now, born, end = run.argocd.now(), token.issued_at, token.claims.expires_at
     metrics.KEY_AGE.set(max(0.0, now - (born or now)))
-    metrics.set_expiry(end)
+    metrics.expires(end)
     name = token.account.name
     if end and born and end - now < (end - born) * _END_NEARS:
         return Verdict(
-            True,
+            Status.READY,
             f"The API key of account {name} from {run.settings.auth.origin()} ends at"
             f" {datetime.fromtimestamp(end, UTC).isoformat()}.",
             "Whoever renews it has to do so now (auth.acceptExpiring).",
             warn=True,
         )
-    return Verdict(True, f"Argo CD accepts the API key of account {name}.")
+    return Verdict(Status.READY, f"Argo CD accepts the API key of account {name}.")
 
 
 def leave(keeper: Keeper, fresh: Fresh) -> None:
@@ -136,17 +136,17 @@ class Loop:
 
     def turn(self) -> Verdict:
         """Check once and tell what it came to: health, log, and an Event for a change of state."""
-        was_ready, was_reason = self._state.ready, self._state.reason
+        was = self._state.status
         try:
             verdict = self._check()
         except AuthError as e:
-            verdict = Verdict(False, e.problem, e.remedy)
+            verdict = Verdict(status_of(e), e.problem, e.remedy)
             if not isinstance(e, RetryableError):
                 metrics.KEY_VALID.set(0)
-        if self._state.report(verdict.ready, verdict.reason):
+        if self._state.report(verdict.status, verdict.reason):
             if not verdict.ready or verdict.warn:
                 self._emit("Warning", "AuthenticationFailed" if not verdict.ready else "ApiKeyExpires", verdict)
-            elif not was_ready and was_reason != health.NOT_CHECKED:
+            elif was not in (Status.READY, Status.NOT_CHECKED):
                 self._emit("Normal", "AuthenticationWorks", verdict)
         return verdict
 

@@ -9,7 +9,7 @@ Hooks and keepers alike issue keys through here. What keeps it safe:
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gitops_runtime_auth import log
 from gitops_runtime_auth.argocd.client import Account
@@ -102,10 +102,25 @@ def adopt(run: Context, found: WorkingKey) -> WorkingKey | None:
     """Make a working key that had been replaced the key in use again; None when somebody else wrote the Secret."""
     wanted = found.stored.moved_to(found.key, run.argocd.now())
     try:
-        run.key_secret.write(wanted, run.argocd.now())
+        written = run.key_secret.write(wanted, run.argocd.now())
     except ConflictError:
         return None
-    return WorkingKey(found.key, found.account, wanted)
+    return WorkingKey(found.key, found.account, written)
+
+
+def tidy(run: Context, found: WorkingKey) -> WorkingKey:
+    """Write the Secret again if it is not named or filled as the values ask for now, although its key is good."""
+    if not found.stored.outdated:
+        return found
+    stored = run.key_secret.read()  # a mounted Secret has no version to write over
+    current = stored.current
+    if current is None or current.token != found.key.token or not stored.outdated:
+        return replace(found, stored=stored)
+    try:
+        return replace(found, stored=run.key_secret.write(stored, run.argocd.now()))
+    except ConflictError:
+        log.debug("Somebody else wrote the Secret meanwhile; the next check looks at it again.")
+        return found
 
 
 def issue_by_session(run: Context, session: str, stored: StoredKeys, before: Account) -> WorkingKey:
@@ -144,6 +159,11 @@ def issue(run: Context, account: str, bearer: str, stored: StoredKeys) -> Workin
     wanted = stored.moved_to(key, run.argocd.now())
     if not _store(run, wanted, bearer):
         return None
+    if stored.foreign_key:
+        log.warning(
+            f'Secret "{run.settings.key_secret.name}" was taken over. The API key that it held is still alive; once nothing'
+            f" uses it: argocd account delete-token --account NAME {stored.foreign_key}"
+        )
     try:
         shown = _await_accepted(run, key)
     except KeyRefusedError:  # another run revoked it before it stood in the Secret

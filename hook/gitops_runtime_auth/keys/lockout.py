@@ -200,7 +200,8 @@ class LockoutRecord:
 
     def _write(self, record: Record | None, version: str) -> None:
         data = {KEY: json.dumps(asdict(record))} if record else {}
-        configmap.write(self._run.cluster, self._run.release, self._run.settings.refused_record, data, version)
+        spec = configmap.Spec(self._run.settings.refused_record, "refused-password")
+        configmap.write(self._run.cluster, self._run.release, self._run.chart, spec, data, version)
 
 
 def _hash(login: Login, salt: bytes) -> str:

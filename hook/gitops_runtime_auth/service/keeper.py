@@ -20,6 +20,7 @@ from gitops_runtime_auth.kube import events, namespace, rollout
 from gitops_runtime_auth.kube.rollout import Workload
 from gitops_runtime_auth.kube.secret import StoredKeys
 from gitops_runtime_auth.service import metrics
+from gitops_runtime_auth.service.health import Status
 from gitops_runtime_auth.timing import Timing
 
 _LOSSES_OF_A_STORM = 3
@@ -31,12 +32,17 @@ _RENEW_AT = 2 / 3
 class Verdict:
     """What a check came to. ``again_soon``: something is under way that should not wait for the interval."""
 
-    ready: bool
+    status: Status
     reason: str
     remedy: str = ""
     again_soon: bool = False
     warn: bool = False
     """It works now and will not for long: worth an Event."""
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether the key works."""
+        return self.status is Status.READY
 
 
 class Step(Enum):
@@ -162,7 +168,7 @@ class Keeper:
         self._memory = memory
         match step:
             case Step.STAND_BY:
-                return Verdict(False, "An upgrade moved on to another account or server; its keeper takes over.")
+                return Verdict(Status.STANDING_BY, "An upgrade moved on to another account or server; its keeper takes over.")
             case Step.WAIT:
                 return _reset_by_others(run, memory)
             case Step.ISSUE:
@@ -172,7 +178,7 @@ class Keeper:
             case Step.KEEP:
                 assert seen.account is not None and stored.current is not None  # noqa: S101, PT018 (it was accepted)
                 revoke.revoke_leftovers(run, stored.current, seen.account)
-                return self._hand_over(run, WorkingKey(stored.current, seen.account, stored))
+                return self._hand_over(run, issue.tidy(run, WorkingKey(stored.current, seen.account, stored)))
 
     def leave(self, run: Context) -> Verdict:
         """Revoke the release's keys: the namespace is being deleted, and no key outlives it."""
@@ -181,14 +187,14 @@ class Keeper:
             left = revoke.revoke_all(run, key)
             if left:
                 log.warning(left)
-        return Verdict(False, "The namespace is being deleted, so the API keys of this release were revoked.")
+        return Verdict(Status.FAILED, "The namespace is being deleted, so the API keys of this release were revoked.")
 
     def _without_kubernetes(self, run: Context) -> Verdict:
         known = self._memory.known
         account = _ask(run, known).account
         if account is None:
-            return Verdict(False, "No API key is known to work, and the Kubernetes API does not answer.", "", True)
-        return Verdict(True, f"Argo CD accepts the API key of account {account.name}; Kubernetes does not answer.")
+            return Verdict(Status.REFUSED, "No API key is known to work, and the Kubernetes API does not answer.", "", True)
+        return Verdict(Status.READY, f"Argo CD accepts the API key of account {account.name}; Kubernetes does not answer.")
 
     def _issue(self, run: Context, seen: Seen) -> WorkingKey:
         """Issue a key: by one that the Secret has lost but that Argo CD still accepts, else by one login."""
@@ -234,7 +240,7 @@ class Keeper:
             return _reset_by_others(run, self._memory)
         self._restart_consumers(run, working, stored)
         again_soon = bool(stored.previous) and self._revoke_replaced(run, stored, now)
-        return Verdict(True, f"Argo CD accepts the API key of account {working.account.name}.", "", again_soon)
+        return Verdict(Status.READY, f"Argo CD accepts the API key of account {working.account.name}.", "", again_soon)
 
     def _restart_consumers(self, run: Context, working: WorkingKey, stored: StoredKeys) -> None:
         """Restart the consumers that are older than the key: whoever issued it may have ended before it could."""
@@ -300,7 +306,7 @@ def _measure(run: Context, working: WorkingKey) -> None:
     now = run.argocd.now()
     metrics.KEY_VALID.set(1)
     metrics.KEY_AGE.set(max(0.0, now - (working.account.issued_at(working.key.key_id) or now)))
-    metrics.set_expiry(working.key.expires_at)
+    metrics.expires(working.key.expires_at)
 
 
 def _tell_of_new_key(run: Context, working: WorkingKey) -> None:
@@ -320,7 +326,7 @@ def _reset_by_others(run: Context, memory: Memory) -> Verdict:
     account, where = run.settings.auth.username, run.settings.server.namespace
     field = f"accounts.{account}.tokens"
     return Verdict(
-        False,
+        Status.REFUSED,
         f"Somebody else resets the API keys of account {account} in Argo CD: {len(memory.lost)} keys were lost within"
         f" {run.timing.storm_window / 60:.0f} minutes, so the next one is issued later and consumers are not restarted.",
         f"Find who writes {field} in Secret argocd-secret: kubectl -n {where} get secret argocd-secret"

@@ -7,6 +7,7 @@ import pytest
 from gitops_runtime_auth.argocd.client import Account, Key
 from gitops_runtime_auth.errors import Refusal
 from gitops_runtime_auth.kube.secret import StoredKey, StoredKeys
+from gitops_runtime_auth.service.health import Status
 from gitops_runtime_auth.service.keeper import Memory, Seen, Step, Verdict, decide
 from gitops_runtime_auth.timing import Timing
 
@@ -141,4 +142,4 @@ def test_a_storm_is_over_when_its_losses_are_old() -> None:
 
 
 def test_a_verdict_is_quiet_unless_it_says_otherwise() -> None:
-    assert (Verdict(True, "x").remedy, Verdict(True, "x").again_soon, Verdict(True, "x").warn) == ("", False, False)
+    assert (Verdict(Status.READY, "x").remedy, Verdict(Status.READY, "x").again_soon, Verdict(Status.READY, "x").warn) == ("", False, False)
