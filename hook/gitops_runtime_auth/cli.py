@@ -4,13 +4,13 @@ import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from gitops_runtime_auth.errors import UsageError
 from gitops_runtime_auth.timing import Timing
 
-FILES = Path("/var/run/gitops-runtime-auth")
-"""Where the chart mounts a Pod's files."""
+if TYPE_CHECKING:
+    from gitops_runtime_auth.service.connections import Mounted
 
 
 class _Parser(argparse.ArgumentParser):
@@ -52,6 +52,7 @@ def parser(*, with_check: bool = True) -> argparse.ArgumentParser:
     verify.add_argument(
         "--token-keys", type=_names, default=("token",), metavar="KEY,KEY", help="the Secret's keys that hold a token"
     )
+    verify.add_argument("--timeout", type=float, default=120.0, metavar="SECONDS", help="for all of it (default 120)")
     agent = commands.add_parser("agent", help="be ready only while Argo CD accepts the injected key")
     _add_connection(agent)
     agent.add_argument("--port", type=int, default=8080)
@@ -66,9 +67,15 @@ def parser(*, with_check: bool = True) -> argparse.ArgumentParser:
 
 
 def _add_connection(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--files", type=Path, default=FILES, metavar="FOLDER", help="what the chart mounts")
-    command.add_argument("--ca-file", type=Path, metavar="FILE", help="default: ca/ca.crt in that folder")
+    command.add_argument("--ca-file", type=Path, metavar="FILE", help="default: the mounted one")
     command.add_argument("--insecure-skip-verify", action="store_true")
+
+
+def _mounted(options: argparse.Namespace) -> "Mounted":
+    from gitops_runtime_auth.service.connections import Mounted
+
+    folder = os.environ.get("GITOPS_RUNTIME_AUTH_FILES", "/var/run/gitops-runtime-auth")
+    return Mounted(Path(folder), options.ca_file, options.insecure_skip_verify)
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -82,7 +89,7 @@ def run(argv: Sequence[str], timing: Timing) -> int:
         case "ensure":
             from gitops_runtime_auth.commands import ensure
 
-            return ensure.run(os.environ, timing, options.before_rollback)
+            return ensure.run(os.environ, timing, before_rollback=options.before_rollback)
         case "retire":
             from gitops_runtime_auth.commands import retire
 
@@ -98,11 +105,12 @@ def run(argv: Sequence[str], timing: Timing) -> int:
         case "verify":
             from gitops_runtime_auth.commands import verify
 
-            return verify.run(os.environ, options, timing)
+            what = {name: getattr(options, name) for name in ("deployments", "consumers", "key_secret", "token_keys")}
+            return verify.run(os.environ, verify.Options(_mounted(options), timeout=options.timeout, **what), timing)
         case "agent":
             from gitops_runtime_auth.commands import agent
 
-            return agent.run(os.environ, options, timing)
+            return agent.run(os.environ, _mounted(options), options.port, timing)
         case "check":
             from gitops_runtime_auth.commands import check
 

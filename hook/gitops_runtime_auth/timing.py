@@ -66,6 +66,7 @@ class Timing:
     terminates: float = 5.0
     """After SIGTERM a command has this long to end its session. The Pod's ``terminationGracePeriodSeconds`` must be
     longer: 10 for a Job."""
-    finishes_check: float = 55.0
-    """After SIGTERM the keeper may finish its present check and tell of it within this; then it is ended like a Job.
-    Its ``terminationGracePeriodSeconds`` must be longer than both together: 65."""
+    finishes_check: float = 80.0
+    """After SIGTERM the keeper has this long to finish its present check, tell of it, and revoke the keys if its
+    namespace is being deleted; then it is ended like a Job. Its ``terminationGracePeriodSeconds`` must be longer than
+    both together: 90."""
