@@ -24,7 +24,7 @@ test: venv ## Everything: lint, unit, chart, docs, and the end-to-end tests on t
 test-fast: venv ## The same without the cluster
 	@$(PY) -m dev.check_all --fast
 
-lint: venv ## ruff, mypy, yamllint, actionlint
+lint: venv ## ruff, mypy, who may import whom, yamllint, actionlint
 	@$(PY) -m dev.check_all --only lint
 
 test-chart: venv tools ## The values contract under helm 3, helm 4 and Python; helm unittest; ct lint, ct install
