@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 
 from gitops_runtime_auth import log
@@ -13,6 +14,8 @@ from gitops_runtime_auth.errors import AuthError, MissingSecretError, RefusedErr
 from gitops_runtime_auth.keys import lockout
 from gitops_runtime_auth.keys.lockout import Login
 from gitops_runtime_auth.kube import api
+from gitops_runtime_auth.kube.api import Cluster
+from gitops_runtime_auth.kube.rollout import Workload
 from gitops_runtime_auth.kube.template import uses_of
 from gitops_runtime_auth.retry import Deadline
 from gitops_runtime_auth.service.connections import Mounted
@@ -80,22 +83,31 @@ class Proof:
             yield _row(name, "ARGO_CD_TOKEN_FILE", lambda: self._use(_read(file)))
 
     def _of_consumer(self, consumer: str) -> Iterator[Row]:
-        kind, _, name = consumer.partition("/")
-        path = f"/apis/apps/v1/namespaces/{self._environ.get('RELEASE_NAMESPACE', '')}/{kind}s/{name}"
         try:
-            workload = api.connect(self._deadline, self._timing).get(path)
+            found = self._cluster.get(self._path(consumer))
         except AuthError as e:
             yield _failed(consumer, "-", e)
             return
-        if workload is None:
+        if found is None:
             yield Row(consumer, "-", "-", "not there (yet): nothing to prove")
             return
         keys, secret = self._options.token_keys, self._options.key_secret
-        uses = [(use.where, key) for use in uses_of(secret, workload) for key in keys if use.key in ("", key)]
+        uses = [(use.where, key) for use in uses_of(secret, found) for key in keys if use.key in ("", key)]
         if not uses:
             yield Row(consumer, "-", "-", f"not proven: no variable and no volume takes a token from Secret {secret}")
         for where, key in uses:
-            yield _row(consumer, f"{where}, key {key}", lambda key=key: self._use(_read(self._files / "key" / key)))
+            yield _row(consumer, f"{where}, key {key}", partial(self._use_key, key))
+
+    @cached_property
+    def _cluster(self) -> Cluster:
+        return api.connect(self._deadline, self._timing)
+
+    def _path(self, consumer: str) -> str:
+        workload = Workload.parse(consumer)
+        return api.workload_path(self._environ.get("RELEASE_NAMESPACE", ""), workload.kind, workload.name)
+
+    def _use_key(self, key: str) -> str:
+        return self._use(_read(self._files / "key" / key))
 
     def _use(self, token: str) -> str:
         claims = tokens.read(token.strip())
