@@ -120,7 +120,6 @@ def refused(login: Login, why: Block) -> AuthError:
         return LoginUnansweredError(
             f"A login of account {login.account} at Argo CD {login.url} is under way, or was not answered. {wait}.",
             "Make sure that Argo CD is ready; more attempts could lock the account.",
-            status=0,
             sends=0,
         )
     return LoginRefusedError(

@@ -10,6 +10,8 @@ from gitops_runtime_auth import log
 from gitops_runtime_auth.errors import AuthError
 from gitops_runtime_auth.kube.api import Cluster, namespace_path
 
+Kind = Literal["Normal", "Warning"]
+
 _COMPONENT = "gitops-runtime-auth"
 _LONGEST = 1024
 """Characters of an Event's message, as ``events.k8s.io/v1`` allows for its note."""
@@ -24,7 +26,7 @@ class Pod:
 
 
 def emit(
-    cluster: Cluster, pod: Pod, namespace: str, kind: Literal["Normal", "Warning"], reason: str, message: str
+    cluster: Cluster, pod: Pod, namespace: str, kind: Kind, reason: str, message: str
 ) -> None:
     """Write an Event about ``pod``, which runs in ``namespace``.
 
