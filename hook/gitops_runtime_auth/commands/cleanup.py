@@ -47,7 +47,8 @@ def cleanup(run: Context) -> None:
         f"/api/v1/namespaces/{namespace}/configmaps/{run.settings.refused_record}",
     ]
     for path in leftovers:
-        _try(lambda path=path: run.cluster.delete(path), f"deleting {path.split('/')[-2]} {path.split('/')[-1]}")  # type: ignore[misc]
+        _try(lambda path=path: run.cluster.delete(path), f"deleting {path.split('/')[-2]} {path.split('/')[-1]}")  #
+        type: ignore[misc]
 
 
 def _stored(run: Context) -> StoredKeys | None:
@@ -62,7 +63,7 @@ def _stored(run: Context) -> StoredKeys | None:
 
 
 def _revoke(run: Context, stored: StoredKeys) -> None:
-    """Revoke every key that the Secret holds, each where it was made; log in only where no key of the settings works."""
+    """Revoke every key that the Secret holds, each where it was made. Log in only where no key works."""
     current = stored.current.key_id if stored.current else ""
     for key in stored.previous:
         _tell(revoke.revoke_all(run, key, keep=current))

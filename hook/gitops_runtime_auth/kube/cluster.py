@@ -6,7 +6,6 @@ from typing import Any, Protocol
 Object = dict[str, Any]
 
 
-
 class Cluster(Protocol):
     """What the product needs of Kubernetes; ``RealCluster`` talks to an API server, tests to a small fake.
 
