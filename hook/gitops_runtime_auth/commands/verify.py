@@ -95,7 +95,10 @@ class Proof:
         if not uses:
             yield Row(consumer, "-", "-", f"not proven: no variable and no volume takes a token from Secret {secret}")
         for where, key in uses:
-            yield _row(consumer, f"{where}, key {key}", lambda key=key: self._use(_read(self._files / "key" / key)))
+            yield _row(consumer, f"{where}, key {key}", self._use_of(key))
+
+    def _use_of(self, key: str) -> Callable[[], str]:
+        return lambda: self._use(_read(self._files / "key" / key))
 
     def _use(self, token: str) -> str:
         claims = tokens.read(token.strip())
