@@ -17,8 +17,8 @@ from gitops_runtime_auth.kube import api
 from gitops_runtime_auth.kube.api import Cluster
 from gitops_runtime_auth.kube.rollout import Workload
 from gitops_runtime_auth.kube.template import uses_of
+from gitops_runtime_auth.mounted import Mounted
 from gitops_runtime_auth.retry import Deadline
-from gitops_runtime_auth.service.connections import Mounted
 from gitops_runtime_auth.timing import Timing
 
 
@@ -96,18 +96,10 @@ class Proof:
         if not uses:
             yield Row(consumer, "-", "-", f"not proven: no variable and no volume takes a token from Secret {secret}")
         for where, key in uses:
-            yield _row(consumer, f"{where}, key {key}", partial(self._use_key, key))
+            yield _row(consumer, f"{where}, key {key}", self._use_of(key))
 
-    @cached_property
-    def _cluster(self) -> Cluster:
-        return api.connect(self._deadline, self._timing)
-
-    def _path(self, consumer: str) -> str:
-        workload = Workload.parse(consumer)
-        return api.workload_path(self._environ.get("RELEASE_NAMESPACE", ""), workload.kind, workload.name)
-
-    def _use_key(self, key: str) -> str:
-        return self._use(_read(self._files / "key" / key))
+    def _use_of(self, key: str) -> Callable[[], str]:
+        return lambda: self._use(_read(self._files / "key" / key))
 
     def _use(self, token: str) -> str:
         claims = tokens.read(token.strip())
@@ -117,14 +109,8 @@ class Proof:
 
     def _log_in(self, login: Login) -> str:
         lockout.require_unrecorded(self._files, login, self._argocd.now(), self._timing, hook=False)
-        session = self._argocd.login(login.account, login.password, again_in_doubt=False)
-        try:
+        with self._argocd.session(login.account, login.password, again_in_doubt=False) as session:
             return self._argocd.account(login.account, session).name
-        finally:
-            try:
-                self._argocd.logout(session)
-            except AuthError as e:
-                log.warning(f"The login session could not be ended ({e}) It expires by itself within a day.")
 
 
 def run(environ: Mapping[str, str], options: Options, timing: Timing) -> int:

@@ -13,6 +13,7 @@ from gitops_runtime_auth.kube.api import Cluster, namespace_path
 Kind = Literal["Normal", "Warning"]
 
 _COMPONENT = "gitops-runtime-auth"
+Kind = Literal["Normal", "Warning"]
 _LONGEST = 1024
 """Characters of an Event's message, as ``events.k8s.io/v1`` allows for its note."""
 
@@ -25,9 +26,7 @@ class Pod:
     uid: str
 
 
-def emit(
-    cluster: Cluster, pod: Pod, namespace: str, kind: Kind, reason: str, message: str
-) -> None:
+def emit(cluster: Cluster, pod: Pod, namespace: str, kind: Kind, reason: str, message: str) -> None:
     """Write an Event about ``pod``, which runs in ``namespace``.
 
     That it can't be written is logged at debug level and never fails a run, nor holds it up for long.
