@@ -83,7 +83,7 @@ def _check(argocd: ArgoCD, key: str) -> tuple[Status, str]:
     except AuthError as e:
         return probes.status_of(e), e.problem
     metrics.answered(valid=True)
-    metrics.expires(claims.expires_at)
+    metrics.set_expiry(claims.expires_at)
     return Status.READY, f"Argo CD accepts the key of account {claims.account}."
 
 
@@ -98,8 +98,12 @@ class Agent:
 
     def check(self) -> tuple[Status, str]:
         """Check once; return the verdict, and a sentence that says why."""
-        endpoint, deadline = self._mounted.endpoint(self._given.url), Deadline(self._timing.agent_patience)
-        return check(self._connections.argocd(endpoint, deadline, self._timing), self._given.keys())
+        deadline = Deadline(self._timing.agent_patience)
+        try:
+            argocd = self._connections.argocd(self._mounted.endpoint(self._given.url), deadline, self._timing)
+        except AuthError as e:  # the CA file or the client certificate can't be used
+            return probes.status_of(e), e.problem
+        return check(argocd, self._given.keys())
 
     def run(self, health: Health, stopped: threading.Event) -> None:
         """Check and report until ``stopped``: at every interval, and at once when the mounted key changes."""

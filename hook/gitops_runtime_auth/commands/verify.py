@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
 from pathlib import Path
 
 from gitops_runtime_auth import log
@@ -14,8 +13,6 @@ from gitops_runtime_auth.errors import AuthError, MissingSecretError, RefusedErr
 from gitops_runtime_auth.keys import lockout
 from gitops_runtime_auth.keys.lockout import Login
 from gitops_runtime_auth.kube import api
-from gitops_runtime_auth.kube.api import Cluster
-from gitops_runtime_auth.kube.rollout import Workload
 from gitops_runtime_auth.kube.template import uses_of
 from gitops_runtime_auth.mounted import Mounted
 from gitops_runtime_auth.retry import Deadline
@@ -83,16 +80,18 @@ class Proof:
             yield _row(name, "ARGO_CD_TOKEN_FILE", lambda: self._use(_read(file)))
 
     def _of_consumer(self, consumer: str) -> Iterator[Row]:
+        kind, _, name = consumer.partition("/")
+        path = f"/apis/apps/v1/namespaces/{self._environ.get('RELEASE_NAMESPACE', '')}/{kind}s/{name}"
         try:
-            found = self._cluster.get(self._path(consumer))
+            workload = api.connect(self._deadline, self._timing).get(path)
         except AuthError as e:
             yield _failed(consumer, "-", e)
             return
-        if found is None:
+        if workload is None:
             yield Row(consumer, "-", "-", "not there (yet): nothing to prove")
             return
         keys, secret = self._options.token_keys, self._options.key_secret
-        uses = [(use.where, key) for use in uses_of(secret, found) for key in keys if use.key in ("", key)]
+        uses = [(use.where, key) for use in uses_of(secret, workload) for key in keys if use.key in ("", key)]
         if not uses:
             yield Row(consumer, "-", "-", f"not proven: no variable and no volume takes a token from Secret {secret}")
         for where, key in uses:

@@ -10,8 +10,6 @@ from gitops_runtime_auth import log
 from gitops_runtime_auth.errors import AuthError
 from gitops_runtime_auth.kube.api import Cluster, namespace_path
 
-Kind = Literal["Normal", "Warning"]
-
 _COMPONENT = "gitops-runtime-auth"
 Kind = Literal["Normal", "Warning"]
 _LONGEST = 1024
