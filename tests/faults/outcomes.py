@@ -30,7 +30,7 @@ BROKEN: dict[str, dict[str, tuple[int, str]]] = {
         "500": (0, "an API server without its etcd says this: it is waited for"),
         "html": (75, "a proxy in between: what to check is said"),
         "redirect": (75, "the same"),
-        "gateway-401": (75, "the same"),
+        "gateway-401": (77, "a proxy in between, which refuses"),
         "garbage": (75, "the same"),
         "list": (75, "the same"),
         "hang": (69, "the request's own time is longer than the run's"),

@@ -139,9 +139,11 @@ class _Handler(BaseHTTPRequestHandler):
             content = response.read()
         finally:
             connection.close()
-        late = self.traffic.logged_in(began, response.status) if step == _SESSION else 0.0
-        if self.proxy.side == "argocd" and self.command == "POST":
-            self.traffic.remember(self.path, content)
+        late = 0.0
+        if self.proxy.side == "argocd":
+            late = self.traffic.logged_in(began, response.status) if step == _SESSION else self.traffic.answered()
+            if self.command == "POST":
+                self.traffic.remember(self.path, content)
         if step == _NAMESPACE and self.proxy.namespace and response.status == 200:
             content = _laid_over(content, self.proxy.namespace)
         if self.command == "PATCH":

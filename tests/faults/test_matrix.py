@@ -12,8 +12,9 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import cycle
+from itertools import chain, cycle
 from queue import SimpleQueue
+from typing import TypeVar
 
 from dev.cluster import path_of
 from tests.faults.conftest import TABLE
@@ -23,6 +24,8 @@ from tests.faults.roles import CONSUMER, REFUSED
 from tests.faults.scenarios import SCENARIOS, End, Scenario
 from tests.faults.tally import Cell, Tally
 from tests.faults.traffic import HANDSHAKES, HANG, KILLS, KINDS, is_connection
+
+T = TypeVar("T")
 
 ONLY = [name for name in os.environ.get("SCENARIOS", "").split(",") if name] or [*SCENARIOS]
 FULL = os.environ.get("FULL") == "1"
@@ -139,47 +142,49 @@ def kinds(scenario: str, step: str, occurrence: int, turn: str) -> tuple[str, ..
     return ("kill-after",) if changes and step not in ONLY_A_WARNING else ()
 
 
-def cells(release: Release) -> list[Cell]:
-    found, turns = [], cycle(IN_TURN)
-    for name in ONLY:
-        prepare(release, name, f"dry-{name}")
-        scenario = SCENARIOS[name]
-        result = release.run(command=scenario.command)
-        assert result.code == scenario.code, result.said
-        if scenario.command not in ("ensure", "rollback") and scenario.live is None:  # whose end is the next command's
-            assert list(_of_the_end(release, scenario)) == [], result.said
-        found += [
-            Cell(name, step, n, kind)
-            for step, times in sorted(Counter(result.traffic.seen).items())
-            for n in range(1, times + 1)
-            for kind in kinds(name, step, n, "" if is_connection(step) else next(turns))
-        ]
-    return found
+def cells(release: Release, name: str, turns: Iterator[str]) -> list[Cell]:
+    """Run a scenario without a fault, and return the faults that its requests are to meet."""
+    prepare(release, name, f"dry-{name}")
+    scenario = SCENARIOS[name]
+    result = release.run(command=scenario.command)
+    assert result.code == scenario.code, result.said
+    if scenario.command not in ("ensure", "rollback") and scenario.live is None:  # whose end is the next command's
+        assert [*_of_the_end(release, scenario)] == [], f"{name}: {result.said}"
+    return [
+        Cell(name, step, n, kind)
+        for step, times in sorted(Counter(result.traffic.seen).items())
+        for n in range(1, times + 1)
+        for kind in kinds(name, step, n, "" if is_connection(step) else next(turns))
+    ]
 
 
 def test_every_fault_at_every_step(release: Callable[[], Release], record_property: Callable[[str, str], None]) -> None:
     """One live key, the one in the Secret (or neither, at the end), after the next run: whatever met the first."""
     idle: SimpleQueue[Release] = SimpleQueue()
-    releases = [release() for _ in range(WORKERS)]
-    for one in releases:
+    for one in [release() for _ in range(WORKERS)]:
         one.site.consumers(one.namespace, CONSUMER)
         idle.put(one)
-    tally = Tally()
+    tally, turns = Tally(), cycle(IN_TURN)
 
-    def work(cell: Cell) -> None:
+    def with_one(work: Callable[[Release], T]) -> T:
         one = idle.get()
         try:
-            check(one, cell, tally)
-        except Exception as e:
-            tally.wrong.append(f"{cell}: {type(e).__name__}: {e}")
+            return work(one)
         finally:
             idle.put(one)
 
-    todo = cells(releases[0])
+    def work_off(cell: Cell) -> None:
+        try:
+            with_one(lambda one: check(one, cell, tally))
+        except Exception as e:
+            tally.wrong.append(f"{cell}: {type(e).__name__}: {e}")
+
     with ThreadPoolExecutor(WORKERS) as pool:
-        list(pool.map(work, todo))
+        found = pool.map(lambda name: with_one(lambda one: cells(one, name, turns)), ONLY)
+        todo = list(chain.from_iterable(found))
+        list(pool.map(work_off, todo))
     record_property(TABLE, tally.table())
-    assert tally.counts["faults"] == len(todo)
     assert not tally.wrong, "\n".join(tally.wrong)
+    assert tally.counts["faults"] == len(todo)
     gone_wrong = ("keys left over", "secrets lost", "records left over", "leaks")
     assert [tally.counts[name] for name in gone_wrong] == [0, 0, 0, 0]

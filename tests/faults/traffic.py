@@ -68,7 +68,13 @@ class Login:
 class Traffic:
     """What passed in one run, whichever of the two ways. ``kill`` ends the run's process."""
 
-    def __init__(self, fault: Fault = NO_FAULT, late: Iterator[float] | None = None) -> None:
+    def __init__(
+        self,
+        fault: Fault = NO_FAULT,
+        late: Iterator[float] | None = None,
+        others_late: Iterator[float] | None = None,
+    ) -> None:
+        """``late`` and ``others_late``: seconds by which Argo CD's answers to logins, and its others, come late."""
         self.fault = fault
         self.kill: Callable[[], None] = lambda: None
         self.seen: list[str] = []
@@ -79,6 +85,7 @@ class Traffic:
         self.hit = False
         """The fault was met."""
         self._late = late
+        self._others_late = others_late
         self._lock = threading.Lock()
 
     def comes(self, step: str) -> str:
@@ -95,6 +102,11 @@ class Traffic:
         with self._lock:
             self.logins.append(Login(began, status, time.monotonic() - began))
             return next(self._late, 0.0) if self._late else 0.0
+
+    def answered(self) -> float:
+        """Return by how many seconds the answer to a request other than a login is to be late."""
+        with self._lock:
+            return next(self._others_late, 0.0) if self._others_late else 0.0
 
     def remember(self, path: str, content: bytes) -> None:
         """Remember the token in an answer of Argo CD to a POST: a session or an API key."""
