@@ -9,13 +9,14 @@ from pathlib import Path
 from gitops_runtime_auth import log, termination
 from gitops_runtime_auth.argocd import token as tokens
 from gitops_runtime_auth.argocd.client import ArgoCD
+from gitops_runtime_auth.connections import Connections
 from gitops_runtime_auth.errors import AuthError, KeyRefusedError, UsageError
 from gitops_runtime_auth.mounted import Mounted
 from gitops_runtime_auth.retry import Deadline
 from gitops_runtime_auth.service import health as probes
 from gitops_runtime_auth.service import metrics
-from gitops_runtime_auth.service.connections import Connections
 from gitops_runtime_auth.service.health import Health, Status
+from gitops_runtime_auth.service.metrics import MeasuredTransport
 from gitops_runtime_auth.timing import Timing
 
 
@@ -94,13 +95,13 @@ class Agent:
         self._given = given
         self._mounted = mounted
         self._timing = timing
-        self._connections = Connections(timing)
+        self._connections = Connections(timing, MeasuredTransport)
 
     def check(self) -> tuple[Status, str]:
         """Check once; return the verdict, and a sentence that says why."""
         deadline = Deadline(self._timing.agent_patience)
         try:
-            argocd = self._connections.argocd(self._mounted.endpoint(self._given.url), deadline, self._timing)
+            argocd = self._connections.argocd(self._mounted.endpoint(self._given.url), deadline)
         except AuthError as e:  # the CA file or the client certificate can't be used
             return probes.status_of(e), e.problem
         return check(argocd, self._given.keys())
