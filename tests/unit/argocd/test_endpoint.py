@@ -1,6 +1,7 @@
 """An address shows no credential, and two equal ones are one."""
 
 from pathlib import Path
+from typing import Any
 
 from gitops_runtime_auth.argocd.endpoint import Endpoint
 
@@ -13,10 +14,10 @@ def test_its_repr_shows_no_header_and_no_certificate() -> None:
 
 
 def test_equal_endpoints_are_one_key_and_others_are_not() -> None:
-    def made(**more: object) -> Endpoint:
-        return Endpoint("https://a", **more)  # type: ignore[arg-type]
+    def made(**more: Any) -> Endpoint:
+        return Endpoint("https://a", **more)
 
-    different = [
+    different: list[dict[str, Any]] = [
         {},
         {"insecure_skip_verify": True},
         {"ca": "x"},
