@@ -108,7 +108,7 @@ def objects(talk: Talk) -> None:
     note("no object", "POST", SECRETS, "[]")
     note("bad base64", "POST", SECRETS, named("y", data={"token": "***"}))
     note("bad label", "POST", SECRETS, {"metadata": {"name": "y", "labels": {"a": "not a label"}}})
-    note("bad labels", "PUT", f"{SECRETS}/x", {"metadata": {"name": "x", "labels": {"a": "b c", "d": "e f"}}})
+    note("bad label later", "PATCH", f"{SECRETS}/x", {"metadata": {"labels": {"d": "e f"}}}, MERGE)
     note("namespace absent", "POST", "/api/v1/namespaces/absent-of-these-tests/secrets", named("x"))
     note("another type", "PUT", f"{SECRETS}/x", named("x", type="example.com/other"))
     note("another name", "PUT", f"{SECRETS}/x", named("y"))
