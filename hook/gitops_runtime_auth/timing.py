@@ -47,8 +47,12 @@ class Timing:
     """Three losses of the key within this mean that somebody resets the account's keys again and again."""
     storm_first_pause: float = 30.0
     """Pause before the next key once that is so; each further loss doubles it."""
+    storm_settles: float = 60.0
+    """During such a time consumers are restarted only for a key that has lived this long."""
     storm_longest_pause: float = 600.0
     """Longest pause between two keys while somebody resets them."""
+    leaving: float = 10.0
+    """How long a keeper that is told to stop waits to see whether its namespace is being deleted."""
     watch: float = 240.0
     """Length of one watch of the Kubernetes API."""
     agent_interval: float = 10.0
