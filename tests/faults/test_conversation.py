@@ -10,7 +10,6 @@ import httpx
 import pytest
 
 from gitops_runtime_auth.argocd.refusal import reason_of
-from gitops_runtime_auth.retry import Deadline
 from tests.faults.place import CM, Site
 from tests.unit.fakes.argocd import FakeAccount, FakeArgoCD
 
@@ -96,23 +95,23 @@ def conversation(talk: Talk) -> list[tuple[str, tuple[Any, ...]]]:
 def admin_has(site: Site, capabilities: str) -> Iterator[None]:
     """Give ``admin`` an entry in argocd-cm for a moment; what stood there comes back."""
     before = (site.cluster.get(CM) or {})["data"].get("accounts.admin")
-    shown = site.argocd.account("admin", site._session).capabilities
+    shown = site.argocd.account("admin", site.session).capabilities
     site.give("admin", capabilities)
     try:
         yield
     finally:
         site.cluster.patch(CM, {"data": {"accounts.admin": before}})
-        until = Deadline(30)
-        while site.argocd.account("admin", site._session).capabilities != shown:
-            assert until.left(), "Argo CD still shows what this test gave admin"
+        until = time.monotonic() + 30
+        while site.argocd.account("admin", site.session).capabilities != shown:
+            assert time.monotonic() < until, "Argo CD still shows what this test gave admin"
             time.sleep(0.1)
 
 
 @pytest.mark.parametrize("entry", ["login, apiKey, login", "apiKey", "apiKey, apiKey"])
 def test_an_accounts_capabilities_come_as_argocd_cm_has_them(site: Site, entry: str) -> None:
-    fake, (name, _) = FakeArgoCD(), site.account(entry)
+    fake, (name, _) = FakeArgoCD(), site.new_account(entry)
     fake.accounts["me"] = FakeAccount("pw", entry.split(", "))
-    real = site.argocd.send("GET", f"/api/v1/account/{name}", bearer=site._session, timeout=10).json
+    real = site.argocd.send("GET", f"/api/v1/account/{name}", site.session)
     assert fake.shown("me")["capabilities"] == real["capabilities"] == entry.split(", ")
 
 
@@ -120,7 +119,7 @@ def test_admins_capabilities_come_with_duplicates(site: Site) -> None:
     fake = FakeArgoCD()
     fake.accounts["admin"].capabilities = ["apiKey", "login"]
     with admin_has(site, "apiKey, login"):
-        real = site.argocd.send("GET", "/api/v1/account/admin", bearer=site._session, timeout=10).json
+        real = site.argocd.send("GET", "/api/v1/account/admin", site.session)
     assert fake.shown("admin")["capabilities"] == real["capabilities"] == ["login", "apiKey", "login"]
 
 
@@ -133,8 +132,8 @@ def test_fake_and_real_answer_alike(site: Site) -> None:
         make(base_url="https://fake", transport=httpx.MockTransport(fake.answer)) as to_fake,
         make(base_url=f"https://{host}:{port}", verify=False, timeout=60) as to_real,
     ):
-        name, password = site.account()
-        stranger, _ = site.account()
+        name, password = site.new_account()
+        stranger, _ = site.new_account()
         said_by_fake = conversation(Talk(to_fake, "me", "pw", "stranger", ("robot", "pw")))
-        said_by_real = conversation(Talk(to_real, name, password, stranger, site.account("login")))
+        said_by_real = conversation(Talk(to_real, name, password, stranger, site.new_account("login")))
     assert said_by_fake == said_by_real
