@@ -9,16 +9,17 @@ from pathlib import Path
 
 from gitops_runtime_auth import cli, log
 from gitops_runtime_auth.errors import AuthError
+from gitops_runtime_auth.timing import Timing
 
 TERMINATION_LOG = Path("/dev/termination-log")
 """Where Kubernetes reads a container's last words (``terminationMessagePath``)."""
 
 
-def main(argv: Sequence[str]) -> int:
+def main(argv: Sequence[str], timing: Timing = Timing()) -> int:  # noqa: B008
     """Run a command and return its exit code (sysexits; see ``errors``). Ends every failure in two sentences."""
     log.setup()
     try:
-        return cli.run(argv)
+        return cli.run(argv, timing)
     except AuthError as e:
         return _fail(e.problem, e.remedy, e.exit_code)
     except KeyboardInterrupt:

@@ -4,10 +4,12 @@ import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from gitops_runtime_auth import log
 from gitops_runtime_auth.errors import AuthError, UsageError
+from gitops_runtime_auth.preflight import options as check_options
+from gitops_runtime_auth.timing import Timing
 
 
 class _Parser(argparse.ArgumentParser):
@@ -19,7 +21,7 @@ class _Version(argparse.Action):
     """Prints the chart's version: it stands once, in the Chart.yaml that image and wheel carry along."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        from gitops_runtime_auth.config.values import chart_file
+        from gitops_runtime_auth.config.schema import chart_file
 
         lines = chart_file("Chart.yaml").read_text(encoding="utf-8").splitlines()
         version = next(line for line in lines if line.startswith("version:"))
@@ -43,7 +45,9 @@ def parser() -> argparse.ArgumentParser:
     agent.add_argument("--ca-file", type=Path, default=Path("/var/run/gitops-runtime-auth/ca/ca.crt"))
     agent.add_argument("--insecure-skip-verify", action="store_true")
     agent.add_argument("--port", type=int, default=8080)
-    _add_check(commands.add_parser("check", help="look before you install: what the account has and lacks"))
+    check_options.add_arguments(
+        commands.add_parser("check", help="look before you install: what the account has and lacks")
+    )
     completion = commands.add_parser("completion", help="print the shell completion script")
     completion.add_argument("shell", choices=["bash", "zsh", "tcsh"])
     return top
@@ -55,28 +59,12 @@ def _add_verify(verify: argparse.ArgumentParser) -> None:
     verify.add_argument("--deployments", default="", metavar="NAME,NAME", help="the enabled ones")
 
 
-def _add_check(check: argparse.ArgumentParser) -> None:
-    check.description = (
-        "Asks the cluster and Argo CD, from your laptop, whether helm install will work. Changes nothing."
-    )
-    files: dict[str, Any] = {"action": "append", "default": []}
-    check.add_argument("-f", "--values", dest="files", metavar="FILE", help="values file, - for stdin", **files)
-    check.add_argument("--set", dest="sets", metavar="KEY=VALUE", help="as helm's", **files)
-    check.add_argument("--set-string", dest="strings", metavar="KEY=VALUE", help="as helm's", **files)
-    check.add_argument("--set-file", dest="from_files", metavar="KEY=FILE", help="as helm's", **files)
-    check.add_argument("-n", "--namespace", default="", help="the release's namespace (default: the kubeconfig's)")
-    check.add_argument("--release", default="", help="the release's name, to tell its Secret from somebody else's")
-    check.add_argument("--kubeconfig", default="", metavar="FILE", help="default: $KUBECONFIG or ~/.kube/config")
-    check.add_argument("--context", dest="kube_context", metavar="NAME", help="context of the kubeconfig")
-    check.add_argument("--server", default="", metavar="URL", help="Argo CD's address as seen from here")
-    check.add_argument("--ca-file", type=Path, metavar="FILE", help="CA certificate to trust instead of the Secret's")
-    check.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="for the whole run (default 30)")
-    check.add_argument("-o", "--output", choices=["table", "json"], default="table")
-
-
-def run(argv: Sequence[str]) -> int:
+def run(argv: Sequence[str], timing: Timing) -> int:
     """Run the command that ``argv`` names and return its exit code. Raises every error of ``errors``."""
-    options = parser().parse_args(argv)
+    top = parser()
+    options, unknown = top.parse_known_args(argv)
+    if unknown and options.command != "check":
+        top.error(f"unrecognized arguments: {' '.join(unknown)}")
     match options.command:
         case "ensure":
             return _ensure()
@@ -104,11 +92,9 @@ def run(argv: Sequence[str]) -> int:
             return agent.run(os.environ, options.ca_file, options.insecure_skip_verify, options.port)
         case "check":
             from gitops_runtime_auth.commands import check
-            from gitops_runtime_auth.preflight import access as laptop
 
             log.setup("warning")
-            given = {name: value for name, value in vars(options).items() if name != "command"}
-            return check.run(laptop.Given(**given))
+            return check.run(check_options.from_arguments(options, unknown), timing)
         case "completion":
             import shtab
 

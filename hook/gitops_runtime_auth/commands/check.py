@@ -8,10 +8,11 @@ from gitops_runtime_auth.errors import AuthError, ForeignSecretError
 from gitops_runtime_auth.keys.managers import Kind, Manager
 from gitops_runtime_auth.kube.secret import StoredKeys
 from gitops_runtime_auth.preflight import account, connection, plan, report, room, vendor
-from gitops_runtime_auth.preflight.account import ROW, Question
+from gitops_runtime_auth.preflight.account import ROW
 from gitops_runtime_auth.preflight.laptop import Laptop
 from gitops_runtime_auth.preflight.options import CheckOptions
 from gitops_runtime_auth.preflight.plan import Plan
+from gitops_runtime_auth.preflight.proof import Question, require_local_name
 from gitops_runtime_auth.preflight.report import Report, StopError
 from gitops_runtime_auth.retry import Deadline
 from gitops_runtime_auth.timing import Timing
@@ -112,7 +113,7 @@ def _credential(laptop: Laptop, planned: Plan, found: Report) -> str:
     with found.step("Credential"):
         secret = plan.credential(laptop, planned)
         if auth.type == "password":
-            account.require_local_name(auth.username)
+            require_local_name(auth.username)
     if auth.type == "password" and secret.endswith(("\n", "\r")):
         found.warn(
             "Credential",

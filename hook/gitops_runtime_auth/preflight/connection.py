@@ -46,7 +46,8 @@ def endpoint(laptop: Laptop, server: Mapping[str, Any], url: str, path: str) -> 
         values_path=path,
         dial=dial,
     )
-    return replace(found, **_trusted(laptop, server)), way
+    ca, origin = _trusted(laptop, server)
+    return replace(found, ca=ca, ca_origin=origin), way
 
 
 def reach(laptop: Laptop, where: Endpoint) -> Reached:
@@ -76,8 +77,8 @@ def connect(laptop: Laptop, where: Endpoint) -> ArgoCD:
     return argocd
 
 
-def _trusted(laptop: Laptop, server: Mapping[str, Any]) -> dict[str, str | None]:
-    """Return the certificates to trust besides the public CAs: --ca-file, else what the values name.
+def _trusted(laptop: Laptop, server: Mapping[str, Any]) -> tuple[str | None, str]:
+    """Return the certificates to trust besides the public CAs, and their place: --ca-file, else what the values name.
 
     A Secret that is not there or may not be read leaves the public CAs; the name of its place stays for the message.
     """
@@ -87,16 +88,16 @@ def _trusted(laptop: Laptop, server: Mapping[str, Any]) -> dict[str, str | None]
         except OSError as e:
             problem = f"The file {laptop.options.ca_file} can't be read ({e.strerror})."
             raise ConfigurationError(problem, "Correct --ca-file.") from None
-        return {"ca": pem, "ca_origin": str(laptop.options.ca_file)}
+        return pem, str(laptop.options.ca_file)
     for kind, name in (("ConfigMap", "caConfigMapKeyRef"), ("Secret", "caSecretKeyRef")):
         ref = server.get(name) or {}
         if ref.get("name") and ref.get("key"):
             origin = f'{kind} "{ref["name"]}", key "{ref["key"]}"'
             try:
-                return {"ca": laptop.value(kind, ref["name"], ref["key"]) or None, "ca_origin": origin}
+                return laptop.value(kind, ref["name"], ref["key"]) or None, origin
             except AuthError:
-                return {"ca": None, "ca_origin": f"{origin} (which you may not read)"}
-    return {}
+                return None, f"{origin} (which you may not read)"
+    return None, ""
 
 
 def _headers(laptop: Laptop, server: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

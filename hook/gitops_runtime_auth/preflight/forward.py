@@ -34,7 +34,7 @@ class Service:
 def service_of(url: str, namespace: str, *, from_url: bool) -> Service | None:
     """Return the Service that ``url`` names, None when it is an address outside of the cluster.
 
-    ``from_url`` says that the user gave a URL (``server.url``), which may be either: a Service is what has one label, or
+    ``from_url`` says that the user gave a URL (``server.url``), which may be either: a Service's has one label, or
     ``svc`` as its third. What the chart made of ``server.svc`` is always one. ``namespace`` is the release's.
     """
     parts = urlsplit(url)
@@ -106,8 +106,8 @@ class PortForward:
         where = self.service.namespace
         return UnreachableError(
             f"kubectl port-forward to Service {self.service} does not work: {why}.",
-            f"See whether you may (kubectl -n {where} auth can-i create pods/portforward) and whether its Pods are ready"
-            f" (kubectl -n {where} get pods), or give check --server.",
+            f"See whether you may (kubectl -n {where} auth can-i create pods/portforward) and whether its Pods are"
+            f" ready (kubectl -n {where} get pods), or give check --server.",
         )
 
     def _stop(self) -> None:

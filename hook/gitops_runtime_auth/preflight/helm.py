@@ -48,14 +48,17 @@ class HelmRun:
     stdin: bytes | None = field(default=None, repr=False)
     """What stands for ``-`` in ``values``."""
 
+    @property
+    def describes_the_cluster(self) -> bool:
+        """Whether the user's flags tell helm which cluster it renders for."""
+        return bool({flag.partition("=")[0] for flag in self.others} & _ABOUT_THE_CLUSTER)
+
     def render(self, cluster: Sequence[str], deadline: Deadline) -> "Rendering":
         """Render the chart. ``cluster`` holds the flags that describe the user's cluster to helm.
 
         Raises UsageError without helm, ConfigurationError in helm's own words, UnreachableError when it takes too long.
         """
-        mentioned = {flag.partition("=")[0] for flag in self.others}
-        known = [] if mentioned & _ABOUT_THE_CLUSTER else cluster
-        arguments = ["--namespace", self.namespace, *self.values, *self.others, *known]
+        arguments = ["--namespace", self.namespace, *self.values, *self.others, *cluster]
         return Rendering(tuple(_documents(self._helm(["template", self.release, self.chart, *arguments], deadline))))
 
     def given_values(self, deadline: Deadline) -> dict[str, Any]:
@@ -161,7 +164,7 @@ def _documents(output: bytes) -> Iterator[Object]:
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        for document in yaml.load_all(output, Loader=loader):  # noqa: S506 (a SafeLoader)
+        for document in yaml.load_all(output, Loader=loader):
             if isinstance(document, dict):
                 yield document
     except yaml.YAMLError as e:

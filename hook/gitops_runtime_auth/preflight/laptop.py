@@ -17,7 +17,7 @@ from gitops_runtime_auth.timing import Timing
 
 _CLUSTER_PATIENCE = 10.0
 """Seconds that the Kubernetes API gets, of the whole run's."""
-_VERSION_PATIENCE = 3.0
+_VERSION_PATIENCE = 1.0
 """Seconds for its version, without which the chart can be rendered too."""
 
 

@@ -2,19 +2,14 @@
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from gitops_runtime_auth.config.schema import chart_file
 from gitops_runtime_auth.errors import UsageError
-from gitops_runtime_auth.preflight.helm import HelmRun
 
-_DEFAULT_RELEASE = "release-name"
-"""What ``helm template`` calls a release that has no name."""
 _VALUES = {
     "--set": "KEY=VALUE",
     "--set-string": "KEY=VALUE",
@@ -49,27 +44,16 @@ class CheckOptions:
     helm_flags: Sequence[str] = field(default=(), repr=False)
     """All other flags, which are helm's."""
 
-    def helm_run(self, namespace: str) -> HelmRun:
-        """Return what helm is asked to render. Reads standard input when a values flag says so."""
-        reads_stdin = any(_stands_for_stdin(argument) for argument in self.helm_values[1::2])
-        return HelmRun(
-            release=self.release or _DEFAULT_RELEASE,
-            namespace=namespace,
-            chart=self.chart or str(chart_file("Chart.yaml").parent),
-            values=self.helm_values,
-            others=[*self.helm_flags, *self.cluster_flags("--kube-context")],
-            stdin=sys.stdin.buffer.read() if reads_stdin else None,
-        )
+    @property
+    def reads_stdin(self) -> bool:
+        """Whether a values flag's argument is ``-``, ``KEY=-``, or has one of these in a list (``a.yaml,-``)."""
+        parts = (part for argument in self.helm_values[1::2] for part in argument.split(","))
+        return any(part.rpartition("=")[2].strip() == "-" for part in parts)
 
     def cluster_flags(self, context_flag: str) -> list[str]:
         """Return the flags that name the user's cluster; helm calls the context ``--kube-context``."""
         flags = ["--kubeconfig", self.kubeconfig] if self.kubeconfig else []
         return flags + ([context_flag, self.context] if self.context else [])
-
-
-def _stands_for_stdin(argument: str) -> bool:
-    """Tell whether a values flag's argument is ``-``, ``KEY=-``, or has one in a list (``a.yaml,-``)."""
-    return any(part.rpartition("=")[2].strip() == "-" for part in argument.split(","))
 
 
 class _ForHelm(argparse.Action):

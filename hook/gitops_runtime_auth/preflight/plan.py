@@ -1,10 +1,12 @@
 """What the chart would do with the user's values: the settings of the hook, and what they name in the cluster."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from gitops_runtime_auth.config import settings as config
+from gitops_runtime_auth.config.schema import chart_file
 from gitops_runtime_auth.config.settings import Settings
 from gitops_runtime_auth.errors import MissingSecretError
 from gitops_runtime_auth.keys import lockout
@@ -13,11 +15,13 @@ from gitops_runtime_auth.keys.managers import CONFIG, Manager, manager_of
 from gitops_runtime_auth.kube import owned
 from gitops_runtime_auth.kube.api import configmap_path, secret_path
 from gitops_runtime_auth.kube.secret import KeySecret, StoredKeys
-from gitops_runtime_auth.preflight.helm import Rendering
+from gitops_runtime_auth.preflight.helm import HelmRun, Rendering
 from gitops_runtime_auth.preflight.laptop import Laptop
 from gitops_runtime_auth.release import Release
 
 _INITIAL = "argocd-initial-admin-secret"
+_NAMELESS = "release-name"
+"""What ``helm template`` calls a release that has no name."""
 _RECORD = "-auth-refused"
 """How the names of all releases' records of refused passwords end."""
 
@@ -48,10 +52,23 @@ class Plan:
 
 def make(laptop: Laptop) -> Plan:
     """Render the chart and read it as the hook would. Raises UsageError, ConfigurationError, UnreachableError."""
-    run = laptop.options.helm_run(laptop.namespace)
-    rendering = run.render(laptop.helm_flags(), laptop.deadline)
+    run = _helm_run(laptop)
+    cluster = [] if run.describes_the_cluster else laptop.helm_flags()
+    rendering = run.render(cluster, laptop.deadline)
     document = rendering.settings()
     return Plan(rendering, document, config.parse(document), run.given_values(laptop.deadline))
+
+
+def _helm_run(laptop: Laptop) -> HelmRun:
+    options = laptop.options
+    return HelmRun(
+        release=options.release or _NAMELESS,
+        namespace=laptop.namespace,
+        chart=options.chart or str(chart_file("Chart.yaml").parent),
+        values=options.helm_values,
+        others=[*options.helm_flags, *options.cluster_flags("--kube-context")],
+        stdin=sys.stdin.buffer.read() if options.reads_stdin else None,
+    )
 
 
 def credential(laptop: Laptop, plan: Plan) -> str:
@@ -66,9 +83,10 @@ def credential(laptop: Laptop, plan: Plan) -> str:
     found = found.strip() if auth.type == "token" else found
     if not found:
         where = laptop.namespace
-        gone = " Argo CD asks people to delete it once they have changed the password." if ref.name == _INITIAL else ""
+        gone = " Argo CD asks people to delete it after the first login." if ref.name == _INITIAL else ""
         raise MissingSecretError(
-            f'Secret "{ref.name}" in namespace {where} does not exist, or its key "{ref.key}" is missing or empty.{gone}',
+            f'Secret "{ref.name}" in namespace {where} does not exist, or its key "{ref.key}" is missing or'
+            f" empty.{gone}",
             f"Create it (kubectl -n {where} create secret generic {ref.name} --from-literal={ref.key}=...), or correct"
             f" {auth.path}.{auth.type}SecretKeyRef.",
         )

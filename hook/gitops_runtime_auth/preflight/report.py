@@ -142,7 +142,7 @@ def _table(report: Report) -> str:
         failed = sum(row.state == "failed" for row in report.rows)
         console.print()
         console.print(f"Not ready: {failed} of {len(report.rows)} checks failed." if failed else "Ready to install.")
-    text = captured.get()
+    text = "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
     return text.encode("ascii", "replace").decode() if plain else text
 
 
