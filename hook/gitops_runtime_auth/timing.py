@@ -16,6 +16,8 @@ class Timing:
     fastest_verdict: float = 0.5
     """Argo CD delays each login that it looks at by at least this much (``verificationDelayNoiseMin`` in
     ``util/session/sessionmanager.go``); a refusal that comes sooner never looked at the password."""
+    jitter: float = 0.1
+    """If identical requests differ by more than this, their timing proves nothing."""
     overload_passes: float = 15.0
     """Pause before a password is sent again that may or may not have been looked at."""
     lockout: float = 330.0
