@@ -65,3 +65,14 @@ class Timing:
     """Pause between two checks of the connection agent."""
     agent_patience: float = 5.0
     """Longest check of the connection agent before Argo CD counts as unreachable."""
+    probe_request: float = 5.0
+    """Longest connection to the HTTP endpoints of a long-running command, whatever the client does."""
+    idle_connection: float = 600.0
+    """A long-running command closes the connections to a server that it has not used for this long."""
+    terminates: float = 5.0
+    """After SIGTERM a command has this long to end its session. The Pod's ``terminationGracePeriodSeconds`` must be
+    longer: 10 for a Job."""
+    finishes_check: float = 80.0
+    """After SIGTERM the keeper has this long to finish its present check, tell of it, and revoke the keys if its
+    namespace is being deleted; then it is ended like a Job. Its ``terminationGracePeriodSeconds`` must be longer than
+    both together: 90."""

@@ -86,6 +86,6 @@ def test_the_locks_are_made_by_make_lock_as_their_headers_tell_renovate() -> Non
     ).stdout
     heads = [
         (ROOT / name).read_text(encoding="utf-8").splitlines()[1]
-        for name in ("requirements.lock", "requirements-dev.lock")
+        for name in ("requirements.lock", "requirements-dev.lock", "requirements-build.lock")
     ]
     assert [head.removeprefix("#    ") for head in heads] == dry.replace(" -q", "").splitlines()
