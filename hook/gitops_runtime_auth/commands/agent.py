@@ -3,6 +3,7 @@
 import random
 import threading
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,6 +101,10 @@ class Agent:
         endpoint, deadline = self._mounted.endpoint(self._given.url), Deadline(self._timing.agent_patience)
         return check(self._connections.argocd(endpoint, deadline, self._timing), self._given.keys())
 
+    def close(self) -> None:
+        """Close the connections to Argo CD."""
+        self._connections.close()
+
     def run(self, health: Health, stopped: threading.Event) -> None:
         """Check and report until ``stopped``: at every interval, and at once when the mounted key changes."""
         while not stopped.is_set():
@@ -121,7 +126,8 @@ def run(environ: Mapping[str, str], mounted: Mounted, port: int, timing: Timing)
         metrics.KEY.info({"secret": name, "key": environ.get("ARGO_CD_TOKEN_SECRET_KEY", "")})
     health, stopped = Health(timing.stalls_after), threading.Event()
     server = probes.serve(health, port, timing=timing)
-    with server, termination.after_present_check(stopped.set, timing.agent_patience + timing.terminates):
+    bound = timing.agent_patience + timing.terminates
+    with closing(agent), server, termination.after_present_check(stopped.set, bound):
         agent.run(health, stopped)
         server.shutdown()
     return 0

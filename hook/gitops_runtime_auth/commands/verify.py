@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -59,17 +60,17 @@ class Proof:
         self._timing = timing
         self._files = options.mounted.folder
         self._deadline = Deadline(options.timeout)
-        self._transport = Transport(options.mounted.endpoint(environ["ARGO_CD_URL"]))
-        self._argocd = ArgoCD(self._transport, self._deadline, timing)
+        endpoint = options.mounted.endpoint(environ["ARGO_CD_URL"])
+        self._argocd = ArgoCD(Transport(endpoint), self._deadline, timing)
 
     def rows(self) -> Iterator[Row]:
         """Yield a row for each credential of each consumer. Raises RetryableError and WrongServerError at once."""
-        self._argocd.version()
-        for name in self._options.deployments:
-            yield from self._of_deployment(name)
-        for name in self._options.consumers:
-            yield from self._of_consumer(name)
-        self._transport.close()
+        with closing(self._argocd):
+            self._argocd.version()
+            for name in self._options.deployments:
+                yield from self._of_deployment(name)
+            for name in self._options.consumers:
+                yield from self._of_consumer(name)
 
     def _of_deployment(self, name: str) -> Iterator[Row]:
         username = self._environ.get("ARGO_CD_USERNAME", "")
