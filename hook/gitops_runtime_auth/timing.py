@@ -13,6 +13,10 @@ class Timing:
     """Ceiling of any pause between two tries."""
     request: float = 15.0
     """Longest request to Argo CD, logins apart."""
+    kubernetes_request: float = 10.0
+    """Longest request to the Kubernetes API, and how much longer than its length a watch may be silent."""
+    event: float = 5.0
+    """Longest time for writing an Event, retries included: it is never worth holding a run up."""
     fastest_verdict: float = 0.5
     """Argo CD delays each login that it looks at by at least this much (``verificationDelayNoiseMin`` in
     ``util/session/sessionmanager.go``); a refusal that comes sooner never looked at the password."""

@@ -49,6 +49,8 @@ class Answer:
     status: int
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
+    stream: Iterator[bytes] | None = None
+    """In place of ``body``: sent piece by piece as chunks, while the connection stays open."""
 
 
 def as_json(status: int, content: Any, **headers: str) -> Answer:
@@ -223,17 +225,20 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _do  # noqa: N815
 
     def _send(self, answer: Answer, trickle: float = 0.0, *, half: bool = False) -> None:
-        headers = {
-            "Date": formatdate(self.server.clock(), usegmt=True),
-            "Content-Length": str(len(answer.body)),
-            **answer.headers,
-        }
+        length = {"Transfer-Encoding": "chunked"} if answer.stream else {"Content-Length": str(len(answer.body))}
+        headers = {"Date": formatdate(self.server.clock(), usegmt=True), **length, **answer.headers}
         head = f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}\r\n"
         head += "".join(f"{name}: {value}\r\n" for name, value in headers.items()) + "\r\n"
         content = head.encode("latin-1") + answer.body
         with contextlib.suppress(OSError):  # the client has lost patience
             for part in _parts(content[: len(head) + len(answer.body) // 2] if half else content, trickle):
                 self.wfile.write(part)
+            for piece in answer.stream or ():
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+                if half:
+                    break
+            else:
+                self.wfile.write(b"0\r\n\r\n" if answer.stream else b"")
         if half:
             self._reset()
 
