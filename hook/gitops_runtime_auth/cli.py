@@ -12,7 +12,7 @@ from gitops_runtime_auth.preflight import options as check_options
 from gitops_runtime_auth.timing import Timing
 
 if TYPE_CHECKING:
-    from gitops_runtime_auth.service.connections import Mounted
+    from gitops_runtime_auth.mounted import Mounted
 
 
 class _Parser(argparse.ArgumentParser):
@@ -72,7 +72,7 @@ def _add_connection(command: argparse.ArgumentParser) -> None:
 
 
 def _mounted(options: argparse.Namespace) -> "Mounted":
-    from gitops_runtime_auth.service.connections import Mounted
+    from gitops_runtime_auth.mounted import Mounted
 
     folder = os.environ.get("GITOPS_RUNTIME_AUTH_FILES", "/var/run/gitops-runtime-auth")
     return Mounted(Path(folder), options.ca_file, options.insecure_skip_verify)

@@ -19,6 +19,7 @@ from gitops_runtime_auth.kube import api, namespace
 from gitops_runtime_auth.kube.api import Cluster
 from gitops_runtime_auth.kube.events import Pod
 from gitops_runtime_auth.kube.secret import KeySecret, StoredKey
+from gitops_runtime_auth.mounted import Mounted, text
 from gitops_runtime_auth.release import Installation, Release, identity_of
 from gitops_runtime_auth.retry import Deadline
 from gitops_runtime_auth.timing import Timing
@@ -43,7 +44,7 @@ class Context:
     files: Path = FILES
     chart: str = ""
     """Name and version of the chart, for the label ``helm.sh/chart``."""
-    pod: Pod = Pod("", "")
+    pod: Pod = field(default=Pod("", ""))
     """This pod, which Events are about."""
     connect_cluster: Callable[[Deadline, Timing], Cluster] = field(default=api.connect)
     connect_argocd: Callable[[Endpoint, Deadline, Timing], ArgoCD] = field(default=connect_argocd)
@@ -52,15 +53,8 @@ class Context:
     def endpoint(self) -> Endpoint:
         """The Argo CD of the settings, with the mounted CA, headers and client certificate."""
         server = self.settings.server
-        certificate = self.files / "client-cert"
-        return Endpoint(
-            url=server.url,
-            insecure_skip_verify=server.insecure_skip_verify,
-            ca=self._text("ca/ca.crt"),
-            ca_origin=server.ca_origin,
-            headers=self._headers(),
-            client_cert=certificate if server.client_cert_secret else None,
-        )
+        mounted = Mounted(self.files, insecure=server.insecure_skip_verify)
+        return mounted.endpoint(server.url, server.ca_origin)
 
     @cached_property
     def argocd(self) -> ArgoCD:
@@ -101,7 +95,7 @@ class Context:
         Read at each call, because the mount follows its Secret. Raises MissingSecretError.
         """
         auth = self.settings.auth
-        value = self._text("credential/value") or ""
+        value = text(self.files / "credential" / "value") or ""
         if auth.type == "token":
             value = value.strip()
         if not value:
@@ -134,9 +128,11 @@ class Context:
         if self.endpoint.ca or not self.settings.server.ca_origin:
             return False
         patience = self.deadline.at_most(self.settings.wait_for_secrets)
-        log.info(f"{self.settings.server.ca_origin} is not there. Waiting up to {patience.left():.0f} s until it comes.")
+        log.info(
+            f"{self.settings.server.ca_origin} is not there. Waiting up to {patience.left():.0f} s until it comes."
+        )
         while patience.left():
-            if self._text("ca/ca.crt"):
+            if text(self.files / "ca" / "ca.crt"):
                 del self.endpoint  # both are made anew, with the certificate that came
                 self.__dict__.pop("argocd", None)
                 return True
@@ -156,18 +152,6 @@ class Context:
                     "Create it, or correct the reference under server in your values.",
                 )
         return None
-
-    def _headers(self) -> tuple[tuple[str, str], ...]:
-        if not self.settings.server.headers_secret:
-            return ()
-        found = sorted((self.files / "headers").glob("[!.]*"))
-        return tuple((file.name, file.read_text(encoding="utf-8", errors="replace").strip()) for file in found)
-
-    def _text(self, name: str) -> str | None:
-        try:
-            return (self.files / name).read_bytes().decode("utf-8", "replace")
-        except OSError:
-            return None
 
 
 def from_environment(environ: Mapping[str, str], timing: Timing, files: Path | None = None) -> Context:

@@ -57,7 +57,7 @@ def test_ensure_knows_whether_a_rollback_follows(monkeypatch: pytest.MonkeyPatch
 
 
 def test_agent_by_default_and_with_every_flag(monkeypatch: pytest.MonkeyPatch) -> None:
-    from gitops_runtime_auth.service.connections import Mounted
+    from gitops_runtime_auth.mounted import Mounted
 
     monkeypatch.delenv("GITOPS_RUNTIME_AUTH_FILES", raising=False)
     mounted = Path("/var/run/gitops-runtime-auth")
@@ -70,7 +70,7 @@ def test_agent_by_default_and_with_every_flag(monkeypatch: pytest.MonkeyPatch) -
 def test_verify_by_default_and_with_every_flag(monkeypatch: pytest.MonkeyPatch) -> None:
     from gitops_runtime_auth.commands import verify
     from gitops_runtime_auth.commands.verify import Options
-    from gitops_runtime_auth.service.connections import Mounted
+    from gitops_runtime_auth.mounted import Mounted
 
     monkeypatch.setenv("GITOPS_RUNTIME_AUTH_FILES", "/files")
     got: list[Options] = []

@@ -11,10 +11,11 @@ from gitops_runtime_auth import log, termination
 from gitops_runtime_auth.argocd import token as tokens
 from gitops_runtime_auth.argocd.client import ArgoCD
 from gitops_runtime_auth.errors import AuthError, KeyRefusedError, UsageError
+from gitops_runtime_auth.mounted import Mounted
 from gitops_runtime_auth.retry import Deadline
 from gitops_runtime_auth.service import health as probes
 from gitops_runtime_auth.service import metrics
-from gitops_runtime_auth.service.connections import Connections, Mounted
+from gitops_runtime_auth.service.connections import Connections
 from gitops_runtime_auth.service.health import Health, Status
 from gitops_runtime_auth.timing import Timing
 

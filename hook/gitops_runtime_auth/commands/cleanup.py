@@ -41,13 +41,12 @@ def cleanup(run: Context) -> None:
         if run.settings.auth.credential.name != run.settings.key_secret.name:
             _try(lambda: _delete_secret(run), f'deleting Secret "{run.settings.key_secret.name}"')
     namespace = run.release.namespace
-    leftovers = [
-        *(f"/apis/batch/v1/namespaces/{namespace}/jobs/{name}" for name in run.settings.leftover_jobs),
-        *(f"/api/v1/namespaces/{namespace}/pods/{name}" for name in run.settings.leftover_pods),
-        f"/api/v1/namespaces/{namespace}/configmaps/{run.settings.refused_record}",
-    ]
-    for path in leftovers:
-        _try(lambda path=path: run.cluster.delete(path), f"deleting {path.split('/')[-2]} {path.split('/')[-1]}")  # type: ignore[misc]
+    for job in run.settings.leftover_jobs:
+        _delete(run, f"/apis/batch/v1/namespaces/{namespace}/jobs/{job}", f"Job {job}")
+    for pod in run.settings.leftover_pods:
+        _delete(run, f"/api/v1/namespaces/{namespace}/pods/{pod}", f"Pod {pod}")
+    record = run.settings.refused_record
+    _delete(run, f"/api/v1/namespaces/{namespace}/configmaps/{record}", f"ConfigMap {record}")
 
 
 def _stored(run: Context) -> StoredKeys | None:
@@ -62,7 +61,7 @@ def _stored(run: Context) -> StoredKeys | None:
 
 
 def _revoke(run: Context, stored: StoredKeys) -> None:
-    """Revoke every key that the Secret holds, each where it was made; log in only where no key of the settings works."""
+    """Revoke every key that the Secret holds, each where it was made. Log in only where no key works."""
     current = stored.current.key_id if stored.current else ""
     for key in stored.previous:
         _tell(revoke.revoke_all(run, key, keep=current))
@@ -94,6 +93,10 @@ def _delete_secret(run: Context) -> None:
     if run.key_secret.delete():
         log.info(f'Deleted Secret "{run.settings.key_secret.name}".')
     run.key_secret.delete_former()
+
+
+def _delete(run: Context, path: str, what: str) -> None:
+    _try(lambda: run.cluster.delete(path), f"deleting {what}")
 
 
 def _tell(left: str | None) -> None:

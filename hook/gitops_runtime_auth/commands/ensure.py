@@ -28,8 +28,8 @@ from gitops_runtime_auth.timing import Timing
 def run(environ: Mapping[str, str], timing: Timing, *, before_rollback: bool = False) -> int:
     """Run the hook in a pod of the chart. Raises every error of ``errors``, after an Event about it.
 
-    Before a rollback what can't be mended is a warning: helm would leave the release in ``pending-rollback``, which blocks
-    every later upgrade.
+    Before a rollback what can't be mended is a warning: helm would leave the release in ``pending-rollback``, which
+    blocks every later upgrade.
     """
     this = context.from_environment(environ, timing)
     try:
@@ -149,8 +149,8 @@ def _enable_api_key(run: Context, account: Account, bearer: str) -> Account:
     if "apiKey" not in account.capabilities:
         raise PrivilegeError(
             f"Somebody took {key} out of ConfigMap argocd-cm in namespace {namespace} again, right after it was added.",
-            "Whoever manages that ConfigMap (an operator, GitOps, Argo CD's Helm chart) has to add it there; check names"
-            " the manager and the command.",
+            "Whoever manages that ConfigMap (an operator, GitOps, Argo CD's Helm chart) has to add it there; check"
+            " names the manager and the command.",
         )
     return account
 
@@ -160,8 +160,8 @@ def _await_capability(run: Context, name: str, bearer: str, key: str) -> None:
     while "apiKey" not in run.argocd.account(name, bearer).capabilities:
         if not patience.left():
             raise TemporaryError(
-                f"Argo CD does not show {key} yet, {run.timing.capability_shows:.0f} s after apiKey was added to ConfigMap"
-                f" argocd-cm in namespace {run.settings.server.namespace}.",
+                f"Argo CD does not show {key} yet, {run.timing.capability_shows:.0f} s after apiKey was added to"
+                f" ConfigMap argocd-cm in namespace {run.settings.server.namespace}.",
                 "Check hook.argocdNamespace and that nothing (GitOps) takes the entry out again, then try again.",
             )
         time.sleep(min(run.timing.first_retry, patience.left()))

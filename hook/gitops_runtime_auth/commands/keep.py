@@ -1,7 +1,6 @@
 """``keep``, the keeper: the API key of this release works; if it does not, readiness, metrics and Events say why."""
 
 import random
-import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -19,6 +18,7 @@ from gitops_runtime_auth.service import health, metrics
 from gitops_runtime_auth.service.connections import Connections
 from gitops_runtime_auth.service.health import Health, Status, status_of
 from gitops_runtime_auth.service.keeper import Keeper, Verdict
+from gitops_runtime_auth.termination import after_present_check
 from gitops_runtime_auth.timing import Timing
 
 _END_NEARS = 1 / 6
@@ -46,17 +46,17 @@ def run(environ: Mapping[str, str], timing: Timing, port: int = health.PORT) -> 
 
     if base.settings.auth.type == "token":
         loop = Loop(fresh, lambda: check_token(fresh()), state)
-        _stop_on_signals(loop)
-        loop.run()
+        with after_present_check(loop.stop, timing.finishes_check):
+            loop.run()
         return 0
     keeper = Keeper(fresh)
     loop = Loop(fresh, keeper.check, state)
     names = base.settings.key_secret
     watched = connections.cluster(Deadline(timing.check), timing)
     Watch(watched, base.release.namespace, names.name, loop.wake.set, loop.stopped, timing).start()
-    _stop_on_signals(loop)
-    loop.run()
-    leave(keeper, fresh)
+    with after_present_check(loop.stop, timing.finishes_check):
+        loop.run()
+        leave(keeper, fresh)
     return 0
 
 
@@ -71,7 +71,7 @@ def check_token(run: Context) -> Verdict:
     metrics.answered(valid=True)
     now, born, end = run.argocd.now(), token.issued_at, token.claims.expires_at
     metrics.KEY_AGE.set(max(0.0, now - (born or now)))
-    metrics.expires(end)
+    metrics.set_expiry(end)
     name = token.account.name
     if end and born and end - now < (end - born) * _END_NEARS:
         return Verdict(
@@ -117,7 +117,7 @@ class Loop:
         self.wake = threading.Event()
         self.stopped = threading.Event()
 
-    def stop(self, *_: object) -> None:
+    def stop(self) -> None:
         """End the loop after the present check."""
         self.stopped.set()
         self.wake.set()
@@ -170,8 +170,3 @@ class Loop:
         except OSError:
             return (0, 0)
         return (seen.st_ino, seen.st_mtime_ns)
-
-
-def _stop_on_signals(loop: Loop) -> None:
-    for sign in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(sign, loop.stop)

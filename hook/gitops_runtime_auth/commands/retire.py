@@ -73,7 +73,7 @@ def _revoke_replaced(run: Context) -> str:
     run.key_secret.delete_former()
     left_seconds = stored.since + run.settings.grace_period - run.argocd.now()
     if left_seconds > 0:
-        return f"The replaced API keys live for another {left_seconds:.0f} s (keeper.gracePeriod); the keeper revokes them."
+        return f"The keeper revokes the replaced API keys in {left_seconds:.0f} s (keeper.gracePeriod)."
     return _summary(revoke.revoke_replaced(run, stored, stored.previous))
 
 

@@ -18,8 +18,8 @@ from gitops_runtime_auth.kube import api
 from gitops_runtime_auth.kube.api import Cluster
 from gitops_runtime_auth.kube.rollout import Workload
 from gitops_runtime_auth.kube.template import uses_of
+from gitops_runtime_auth.mounted import Mounted
 from gitops_runtime_auth.retry import Deadline
-from gitops_runtime_auth.service.connections import Mounted
 from gitops_runtime_auth.timing import Timing
 
 
@@ -118,14 +118,8 @@ class Proof:
 
     def _log_in(self, login: Login) -> str:
         lockout.require_unrecorded(self._files, login, self._argocd.now(), self._timing, hook=False)
-        session = self._argocd.login(login.account, login.password, again_in_doubt=False)
-        try:
+        with self._argocd.session(login.account, login.password, again_in_doubt=False) as session:
             return self._argocd.account(login.account, session).name
-        finally:
-            try:
-                self._argocd.logout(session)
-            except AuthError as e:
-                log.warning(f"The login session could not be ended ({e}) It expires by itself within a day.")
 
 
 def run(environ: Mapping[str, str], options: Options, timing: Timing) -> int:

@@ -62,7 +62,8 @@ def read(run: Context, token: str) -> Claims:
     if run.release.named_by(claims.key_id) or auth.credential.name == secret:
         raise ConfigurationError(
             f"The token from {origin} is the API key that this release made for itself and will revoke.",
-            f'Stay with type: password, or put a key of your own into a Secret of another name than "{secret}". {_FRESH}',
+            f'Stay with type: password, or put a key of your own into a Secret of another name than "{secret}".'
+            f" {_FRESH}",
         )
     if claims.expires_at and not auth.accept_expiring:
         raise ConfigurationError(

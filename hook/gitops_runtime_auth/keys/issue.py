@@ -86,8 +86,8 @@ def is_of_settings(run: Context, key: StoredKey) -> bool:
 def find_working(run: Context, stored: StoredKeys, *, of_installation: bool = True) -> WorkingKey | None:
     """Return the first key of the Secret that Argo CD accepts: the one in use, or one that an upgrade replaced.
 
-    Without ``of_installation`` the key may be one that another cluster made for a release of this name, whose Secret was
-    copied: telling needs the Kubernetes API, and the keeper tells at its first check. Raises what ``ask`` does.
+    Without ``of_installation`` the key may be one that another cluster made for a release of this name, whose Secret
+    was copied: telling needs the Kubernetes API, and the keeper tells at its first check. Raises what ``ask`` does.
     """
     for key in filter(None, (stored.current, *stored.previous)):
         if of_installation and not run.installation.owns(key.key_id):
@@ -161,8 +161,8 @@ def issue(run: Context, account: str, bearer: str, stored: StoredKeys) -> Workin
         return None
     if stored.foreign_key:
         log.warning(
-            f'Secret "{run.settings.key_secret.name}" was taken over. The API key that it held is still alive; once nothing'
-            f" uses it: argocd account delete-token --account NAME {stored.foreign_key}"
+            f'Secret "{run.settings.key_secret.name}" was taken over. The API key that it held is still alive; once'
+            f" nothing uses it: argocd account delete-token --account NAME {stored.foreign_key}"
         )
     try:
         shown = _await_accepted(run, key)

@@ -1,8 +1,8 @@
 """The record of a refused password: it is not sent again, by whomever, before Argo CD has forgotten the failure.
 
-Argo CD locks an account for five minutes after five failed logins, whether or not the password is right. The hook, two
-keepers, uninstall and ``check`` therefore share one record, a ConfigMap of the release. Not a Secret, because whoever may
-create Secrets and read them may obtain the token of any ServiceAccount.
+Argo CD locks an account for five minutes after five failed logins, whether or not the password is right. The hook,
+two keepers, uninstall and ``check`` therefore share one record, a ConfigMap of the release. Not a Secret, because
+whoever may create Secrets and read them may obtain the token of any ServiceAccount.
 """
 
 import base64
@@ -92,8 +92,9 @@ def mounted(files: Path) -> Record | None:
 def block(record: Record | None, login: Login, now: float, timing: Timing, *, hook: bool) -> Block | None:
     """Return why ``login`` must not be sent at ``now``, or None when it may be.
 
-    A refused password waits for ``timing.lockout`` seconds; in the keeper, which nobody watches, for twice as long after
-    each further refusal. A login whose outcome is unclear may be sent once more by the hook, and by nobody else.
+    A refused password waits for ``timing.lockout`` seconds; in the keeper, which nobody watches, for twice as long
+    after each further refusal. A login whose outcome is unclear may be sent once more by the hook, and by nobody
+    else.
     """
     if record is None or not record.is_of(login):
         return None
@@ -120,7 +121,6 @@ def refused(login: Login, why: Block) -> AuthError:
         return LoginUnansweredError(
             f"A login of account {login.account} at Argo CD {login.url} is under way, or was not answered. {wait}.",
             "Make sure that Argo CD is ready; more attempts could lock the account.",
-            status=0,
             sends=0,
         )
     return LoginRefusedError(
@@ -158,7 +158,7 @@ class LockoutRecord:
         self._write(self._record("unclear", now, sends, before.refusals if before else 0), version)
 
     def note(self, verdict: Verdict, sends: int) -> None:
-        """Record what became of the login. That it can't be recorded is a warning, because the run has failed anyway."""
+        """Record what became of the login. That it can't be recorded is a warning: the run has failed anyway."""
 
         def noted(before: Record | None) -> Record:
             refusals = before.refusals if before is not None and before.is_of(self._login) else 0
@@ -207,5 +207,3 @@ class LockoutRecord:
 def _hash(login: Login, salt: bytes) -> str:
     text = json.dumps([login.url, login.account, login.password]).encode()
     return base64.b64encode(hashlib.scrypt(text, salt=salt, n=2**14, r=8, p=1)).decode()
-
-

@@ -23,8 +23,9 @@ _COMES_BACK = {Refusal.ACCOUNT_DISABLED, Refusal.ACCOUNT_MISSING, Refusal.NO_API
 def revoke_leftovers(run: Context, key: StoredKey, account: Account) -> None:
     """Revoke keys of this release that a crash left, by the authority of the good key.
 
-    Keys that are younger than the good one stay for as long as a run may take, because a keeper or another upgrade may be
-    about to store one. "Now" is Argo CD's, as are the times of the keys. Costs nothing more where there is nothing to revoke.
+    Keys that are younger than the good one stay for as long as a run may take, because a keeper or another upgrade
+    may be about to store one. "Now" is Argo CD's, as are the times of the keys. Costs nothing more where there is
+    nothing to revoke.
     """
     born = account.issued_at(key.key_id)
     in_the_making = run.argocd.now() - run.settings.another_run
@@ -72,10 +73,11 @@ def revoke_replaced(run: Context, stored: StoredKeys, keys: Sequence[StoredKey])
 def revoke_all(run: Context, key: StoredKey, keep: str = "") -> str | None:
     """Revoke all keys of this release that ``key``'s account has, itself last, by its own authority.
 
-    It is done where ``key`` was made, within its share of the time, because that Argo CD may be gone for good. ``keep`` is
-    the id of a key that stays: two addresses may lead to one Argo CD. With it, of the others only those go that are older
-    than ``key``, because somebody may just be storing a younger one. What somebody else wrote into the Secret is not this
-    release's to revoke. Returns None when nothing is left alive, else a sentence that says what is, and how to revoke it.
+    It is done where ``key`` was made, within its share of the time, because that Argo CD may be gone for good.
+    ``keep`` is the id of a key that stays: two addresses may lead to one Argo CD. With it, of the others only those
+    go that are older than ``key``, because somebody may just be storing a younger one. What somebody else wrote into
+    the Secret is not this release's to revoke. Returns None when nothing is left alive, else a sentence that says
+    what is, and how to revoke it.
     """
     own, stays = key.key_id, {keep, _of_settings(run)}
     if not run.installation.owns(own) or own in stays:
@@ -85,7 +87,11 @@ def revoke_all(run: Context, key: StoredKey, keep: str = "") -> str | None:
         account = argocd.account(key.account, key.token)
         born = account.issued_at(own)
         for other in account.keys:
-            if run.installation.owns(other.id) and other.id not in {own, *stays} and (not keep or other.issued_at < born):
+            if (
+                run.installation.owns(other.id)
+                and other.id not in {own, *stays}
+                and (not keep or other.issued_at < born)
+            ):
                 argocd.delete_key(key.account, other.id, key.token)
         argocd.delete_key(key.account, own, key.token)
     except AuthError as e:
@@ -101,7 +107,7 @@ def revoke_all(run: Context, key: StoredKey, keep: str = "") -> str | None:
 
 
 def _of_settings(run: Context) -> str:
-    """Return the id of the key that the user gave (``type: token``): a credential that the settings name is never revoked."""
+    """Return the id of the user's own key (``type: token``), which is never revoked; empty when there is none."""
     if run.settings.auth.type != "token":
         return ""
     try:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
-from gitops_runtime_auth import log
 from gitops_runtime_auth.context import Context
 from gitops_runtime_auth.errors import (
     AuthError,
@@ -37,7 +36,7 @@ class Background(Generic[T]):
     def _run(self, call: Callable[[], T]) -> None:
         try:
             self._result = call()
-        except BaseException as e:  # noqa: BLE001 (raised again by result)
+        except BaseException as e:
             self._error = e
 
     def done(self, seconds: float) -> bool:
@@ -86,15 +85,7 @@ def session(
         record.clear()
         yield token
     finally:
-        end(run, token)
-
-
-def end(run: Context, token: str) -> None:
-    """End a session. That it can't be ended is a warning, because it ends by itself within a day."""
-    try:
-        run.argocd.logout(token)
-    except AuthError as e:
-        log.warning(f"The login session could not be ended ({e}) It expires by itself within a day.")
+        run.argocd.end(token)
 
 
 def _settled(preparing: Background[StoredKeys] | None) -> bool:

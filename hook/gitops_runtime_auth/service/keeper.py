@@ -5,7 +5,7 @@ keeper remembers and what it sees.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from gitops_runtime_auth import log
@@ -65,7 +65,7 @@ class Seen:
     """One look at the Secret and at Argo CD's answer to the key in it. Times are Argo CD's, in Unix seconds."""
 
     now: float
-    stored: StoredKeys = StoredKeys()
+    stored: StoredKeys = field(default=StoredKeys())
     is_of_settings: bool = False
     """The key is of the account and server that this keeper's settings name."""
     account: Account | None = None
@@ -84,7 +84,7 @@ class Memory:
 
     started: float = 0.0
     """The first check of this process; its settings are no newer."""
-    known: StoredKeys = StoredKeys()
+    known: StoredKeys = field(default=StoredKeys())
     """The Secret as it was when Argo CD last accepted its key."""
     lost: tuple[float, ...] = ()
     """When somebody else took the key out of the account, within ``timing.storm_window``."""
@@ -168,7 +168,9 @@ class Keeper:
         self._memory = memory
         match step:
             case Step.STAND_BY:
-                return Verdict(Status.STANDING_BY, "An upgrade moved on to another account or server; its keeper takes over.")
+                return Verdict(
+                    Status.STANDING_BY, "An upgrade moved on to another account or server; its keeper takes over."
+                )
             case Step.WAIT:
                 return _reset_by_others(run, memory)
             case Step.ISSUE:
@@ -193,8 +195,12 @@ class Keeper:
         known = self._memory.known
         account = _ask(run, known).account
         if account is None:
-            return Verdict(Status.REFUSED, "No API key is known to work, and the Kubernetes API does not answer.", "", True)
-        return Verdict(Status.READY, f"Argo CD accepts the API key of account {account.name}; Kubernetes does not answer.")
+            return Verdict(
+                Status.REFUSED, "No API key is known to work, and the Kubernetes API does not answer.", "", True
+            )
+        return Verdict(
+            Status.READY, f"Argo CD accepts the API key of account {account.name}; Kubernetes does not answer."
+        )
 
     def _issue(self, run: Context, seen: Seen) -> WorkingKey:
         """Issue a key: by one that the Secret has lost but that Argo CD still accepts, else by one login."""
@@ -306,7 +312,7 @@ def _measure(run: Context, working: WorkingKey) -> None:
     now = run.argocd.now()
     metrics.KEY_VALID.set(1)
     metrics.KEY_AGE.set(max(0.0, now - (working.account.issued_at(working.key.key_id) or now)))
-    metrics.expires(working.key.expires_at)
+    metrics.set_expiry(working.key.expires_at)
 
 
 def _tell_of_new_key(run: Context, working: WorkingKey) -> None:
@@ -328,7 +334,7 @@ def _reset_by_others(run: Context, memory: Memory) -> Verdict:
     return Verdict(
         Status.REFUSED,
         f"Somebody else resets the API keys of account {account} in Argo CD: {len(memory.lost)} keys were lost within"
-        f" {run.timing.storm_window / 60:.0f} minutes, so the next one is issued later and consumers are not restarted.",
+        f" {run.timing.storm_window / 60:.0f} minutes, so the next one is issued later and no consumer is restarted.",
         f"Find who writes {field} in Secret argocd-secret: kubectl -n {where} get secret argocd-secret"
         " --show-managed-fields -o yaml. Then leave that field to Argo CD: ignoreDifferences (an Application),"
         " creationPolicy Merge without that key (External Secrets), ignore_changes (Terraform).",

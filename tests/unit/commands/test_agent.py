@@ -18,7 +18,7 @@ from gitops_runtime_auth import __main__ as program
 from gitops_runtime_auth.commands import agent
 from gitops_runtime_auth.commands.agent import Agent, Injected
 from gitops_runtime_auth.errors import UsageError
-from gitops_runtime_auth.service.connections import Mounted
+from gitops_runtime_auth.mounted import Mounted
 from gitops_runtime_auth.service.health import Health, Status
 from gitops_runtime_auth.timing import Timing
 from tests.fakes.argocd import FakeArgoCD
