@@ -3,7 +3,6 @@
 import re
 from contextlib import ExitStack
 
-from gitops_runtime_auth import log
 from gitops_runtime_auth.argocd.client import ArgoCD
 from gitops_runtime_auth.errors import AuthError, ForeignSecretError
 from gitops_runtime_auth.keys.managers import Kind, Manager
@@ -27,7 +26,6 @@ _ROWS = ("Values", "Credential", "Argo CD", "Version", "Certificate", "Login", "
 
 def run(options: CheckOptions, timing: Timing) -> int:
     """Look at everything, print the report and return the exit code of the first failure. Raises UsageError."""
-    log.setup("warning")
     if options.output != "json":
         report.require_rich()
     found = Report()
