@@ -24,7 +24,7 @@ test: venv ## Everything: lint, unit, chart, docs, and the end-to-end tests on t
 test-fast: venv ## The same without the cluster
 	@$(PY) -m dev.check_all --fast
 
-lint: venv ## ruff, mypy, yamllint, actionlint
+lint: venv ## ruff, mypy, who may import whom, yamllint, actionlint
 	@$(PY) -m dev.check_all --only lint
 
 test-chart: venv tools ## The values contract under helm 3, helm 4 and Python; helm unittest; ct lint, ct install
@@ -58,9 +58,10 @@ package: venv tools ## What a release publishes beside the image: wheel and sdis
 	@$(PY) -m hatchling build -d $(abspath $(DIST))/python
 	@$$($(SANDBOX) tools)/helm package chart -d $(DIST)/chart
 
-lock: ## Write both lock files anew (needs uv: pipx install uv)
+lock: ## Write the lock files anew (needs uv: pipx install uv)
 	@$(LOCK) --output-file=requirements.lock pyproject.toml
 	@$(LOCK) --group=dev --output-file=requirements-dev.lock pyproject.toml
+	@$(LOCK) --group=build --output-file=requirements-build.lock
 
 audit: ## Known vulnerabilities of what the image holds, as the package index tells them (needs pipx)
 	@pipx run pip-audit==2.10.1 --strict --disable-pip --require-hashes -r requirements.lock
@@ -80,9 +81,10 @@ tools: venv ## Build the client programs (helm, ct, argocd, ...), once
 
 venv: $(VENV)/.made
 
-$(VENV)/.made: requirements-dev.lock
+$(VENV)/.made: requirements-dev.lock pyproject.toml
 	@echo "  Python packages ..." >&2
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed: make PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "The venv module is missing: apt-get install python3-venv" >&2; exit 1; }
 	@$(VENV)/bin/pip install -q --require-hashes -r requirements-dev.lock
+	@$(VENV)/bin/pip install -q --no-deps --no-build-isolation -e .
 	@touch $@

@@ -45,6 +45,7 @@ CHECKS = (
     Check("lint", "ruff", ("ruff", "check", ".")),
     Check("lint", "ruff format", ("ruff", "format", "--check", "-q", ".")),
     Check("lint", "mypy --strict", ("mypy",)),
+    Check("lint", "layers", ("lint-imports", "--no-cache", "--no-logo")),
     Check(
         "lint",
         "yamllint",

@@ -1,43 +1,49 @@
-"""Connections of a process that runs on: opened once, used with a new deadline at each check."""
+"""The connections of a long-running process: opened once, used with a new deadline at each check."""
 
-from dataclasses import replace
+import time
 
 from gitops_runtime_auth.argocd.client import ArgoCD
-from gitops_runtime_auth.argocd.http import Transport
-from gitops_runtime_auth.config.settings import Server
-from gitops_runtime_auth.context import Context
-from gitops_runtime_auth.kube import api as apiserver
-from gitops_runtime_auth.kube.api import RealCluster
-from gitops_runtime_auth.kube.cluster import Cluster
+from gitops_runtime_auth.argocd.endpoint import Endpoint
+from gitops_runtime_auth.kube import api
+from gitops_runtime_auth.kube.api import Cluster
 from gitops_runtime_auth.retry import Deadline
 from gitops_runtime_auth.service.metrics import MeasuredTransport
-
-_MOST = 4
+from gitops_runtime_auth.timing import Timing
 
 
 class Connections:
-    """Keeps a transport per server and CA, and the client of the Kubernetes API."""
+    """Keeps a transport per endpoint and one client of the Kubernetes API. For one thread.
 
-    def __init__(self) -> None:
-        self._transports: dict[tuple[Server, str | None], Transport] = {}
-        self._cluster: RealCluster | None = None
+    An endpoint holds the CA, headers and client certificate too, so renewed ones get a transport of their own. One
+    that was not asked for during ``timing.idle_connection`` seconds, which is longer than any check, is closed.
+    """
 
-    def serve(self, context: Context, seconds: float) -> Context:
-        """Return ``context`` with ``seconds`` from now on, over these connections; mounted files are read anew."""
-        deadline = Deadline(seconds)
-        return replace(context, deadline=deadline, connect_argocd=self.argocd, connect_cluster=self.cluster)
+    def __init__(self, timing: Timing) -> None:
+        self._timing = timing
+        self._transports: dict[Endpoint, MeasuredTransport] = {}
+        self._asked: dict[Endpoint, float] = {}
+        self._cluster: Cluster | None = None
 
-    def argocd(self, server: Server, ca: str | None, deadline: Deadline) -> ArgoCD:
-        """Return the client of an Argo CD."""
-        if (server, ca) not in self._transports:
-            if len(self._transports) >= _MOST:  # certificates that were renewed, servers that were left
-                for transport in self._transports.values():
-                    transport.close()
-                self._transports.clear()
-            self._transports[server, ca] = MeasuredTransport(server, ca)
-        return ArgoCD(self._transports[server, ca], deadline)
+    def argocd(self, endpoint: Endpoint, deadline: Deadline, timing: Timing) -> ArgoCD:
+        """Return a client of the Argo CD at ``endpoint``. Raises ConfigurationError for an unusable certificate."""
+        now = time.monotonic()
+        for idle in [e for e, asked in self._asked.items() if e != endpoint and now - asked >= timing.idle_connection]:
+            self._transports.pop(idle).close()
+            del self._asked[idle]
+        if endpoint not in self._transports:
+            self._transports[endpoint] = MeasuredTransport(endpoint)
+        self._asked[endpoint] = now
+        return ArgoCD(self._transports[endpoint], deadline, timing)
 
-    def cluster(self, deadline: Deadline) -> Cluster:
-        """Return the client of the Kubernetes API. Raises ConfigurationError."""
-        self._cluster = self._cluster or apiserver.connect(deadline)
+    def cluster(self, deadline: Deadline, timing: Timing) -> Cluster:
+        """Return a client of the Kubernetes API. Raises ConfigurationError outside a Pod."""
+        if self._cluster is None:
+            self._cluster = api.connect(deadline, timing)
         return self._cluster.within(deadline)
+
+    def close(self) -> None:
+        """Close all connections to Argo CD."""
+        for transport in self._transports.values():
+            transport.close()
+        self._transports.clear()
+        self._asked.clear()

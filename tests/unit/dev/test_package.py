@@ -13,7 +13,7 @@ import yaml
 from dev.sandbox import tools
 from gitops_runtime_auth.__main__ import main
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 VERSION = yaml.safe_load((ROOT / "chart/Chart.yaml").read_text(encoding="utf-8"))["version"]
 
 
@@ -86,6 +86,6 @@ def test_the_locks_are_made_by_make_lock_as_their_headers_tell_renovate() -> Non
     ).stdout
     heads = [
         (ROOT / name).read_text(encoding="utf-8").splitlines()[1]
-        for name in ("requirements.lock", "requirements-dev.lock")
+        for name in ("requirements.lock", "requirements-dev.lock", "requirements-build.lock")
     ]
     assert [head.removeprefix("#    ") for head in heads] == dry.replace(" -q", "").splitlines()
