@@ -150,11 +150,12 @@ def test_a_stored_key_of_another_release_is_not_taken_and_not_revoked(world: Wor
     assert foreign in world.argocd.live_keys(ACCOUNT)
 
 
-def test_a_stored_key_that_expires_is_not_taken_where_keys_need_not_expire(world: World) -> None:
+def test_a_stored_key_that_has_expired_is_replaced(world: World) -> None:
+    world.argocd.keys_expire_after = 600
     world.install()
-    token = world.argocd.make_key(ACCOUNT, world.own_key(), expires_in=600)
-    world.edit_secret({**world.secret(), "token": token})
-    world.upgrade()
+    world.argocd.keys_expire_after, world.argocd.ahead = 0, 700
+    assert world.upgrade().code == 0
+    assert world.argocd.accepts(world.token)
     assert "exp" not in jwt.decode(world.token, options={"verify_signature": False})
 
 
