@@ -25,7 +25,7 @@ class Connections:
         self._cluster: Cluster | None = None
 
     def argocd(self, endpoint: Endpoint, deadline: Deadline, timing: Timing) -> ArgoCD:
-        """Return a client of the Argo CD at ``endpoint``. Raises ConfigurationError for an unusable certificate."""
+        """Return a client of the Argo CD at ``endpoint``."""
         now = time.monotonic()
         for idle in [e for e, asked in self._asked.items() if e != endpoint and now - asked >= timing.idle_connection]:
             self._transports.pop(idle).close()

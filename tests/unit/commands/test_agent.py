@@ -1,157 +1,242 @@
-"""``agent``, the connection agent: ready only while Argo CD accepts the key that the chart injected."""
+"""The connection agent beside an Argo CD that speaks HTTP: which key it tries, and what it tells of the answer."""
 
+import json
+import os
+import signal
+import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
-from unittest import mock
 
+import httpx
 import pytest
+from prometheus_client import REGISTRY
 
+from gitops_runtime_auth import __main__ as program
 from gitops_runtime_auth.commands import agent
 from gitops_runtime_auth.commands.agent import Agent, Injected
-from gitops_runtime_auth.service.connections import Mounted
+from gitops_runtime_auth.errors import UsageError
+from gitops_runtime_auth.mounted import Mounted
 from gitops_runtime_auth.service.health import Health, Status
-from tests.fakes.authority import authority
-from tests.fakes.keeper import metric
-from tests.fakes.web import as_json, as_text
-from tests.fakes.world import ACCOUNT, FAST, ONCE, World
+from gitops_runtime_auth.timing import Timing
+from tests.fakes.argocd import FakeArgoCD
+
+FAST = Timing(first_retry=0.01, agent_interval=0.05, agent_patience=0.2, look=0.01, probe_request=1.0)
+ACCEPTED = (Status.READY, "Argo CD accepts the key of account runtime.")
 
 
 @pytest.fixture
-def key(world: World) -> str:
-    return world.argocd.make_key(ACCOUNT, "mine")
+def argocd() -> Iterator[FakeArgoCD]:
+    fake = FakeArgoCD()
+    fake.account("runtime")
+    yield fake
+    fake.close()
 
 
-def agent_of(world: World, token: str, file: Path | None = None) -> Agent:
-    return Agent(Injected(world.url, token, file), Mounted(world.files), ONCE)
+@pytest.fixture
+def key(argocd: FakeArgoCD) -> str:
+    return argocd.make_key("runtime", "mine")
 
 
-@contextmanager
-def running(made: Agent) -> Iterator[Health]:
-    """Let an agent run in the background."""
-    health, stopped = Health(FAST.stalls_after), threading.Event()
-    made._timing = FAST
-    thread = threading.Thread(target=made.run, args=(health, stopped))
-    thread.start()
-    yield health
-    stopped.set()
-    thread.join(5)
-    assert not thread.is_alive()
+def checked(argocd: FakeArgoCD, *keys: str, folder: Path = Path("/nonexistent")) -> tuple[Status, str]:
+    """Check with a mounted key (the first) and the environment's (the last)."""
+    file = folder / "token"
+    if folder.exists():
+        file.write_text(keys[0])
+    with closing(Agent(Injected(argocd.url, keys[-1], file), Mounted(folder), FAST)) as agent:
+        return agent.check()
 
 
-def becomes(health: Health, status: Status) -> bool:
-    """Wait until the agent reports a status."""
-    done = threading.Event()
-    for _ in range(500):
-        if health.status is status:
-            return True
-        done.wait(0.01)
-    return False
+def metric(name: str) -> float | None:
+    return REGISTRY.get_sample_value(f"gitops_runtime_auth_{name}")
 
 
-def test_an_accepted_key_is_ready(world: World, key: str) -> None:
-    status, reason = agent_of(world, key).check()
-    assert status is Status.READY
-    assert ACCOUNT in reason
-    assert metric("key_valid") == 1
-    assert metric("argocd_up") == 1
+def test_an_accepted_key_is_ready(argocd: FakeArgoCD, key: str) -> None:
+    assert checked(argocd, key) == ACCEPTED
+    assert [str(r) for r in argocd.server.asked()] == ["GET /api/v1/account/runtime"]
 
 
-def test_a_revoked_key_is_refused_with_argocds_reason(world: World, key: str) -> None:
-    world.argocd.revoke(ACCOUNT)
-    status, reason = agent_of(world, key).check()
-    assert status is Status.REFUSED
-    assert "revoked" in reason
-    assert metric("key_valid") == 0
+def test_a_revoked_key_is_refused_with_the_reason(argocd: FakeArgoCD, key: str) -> None:
+    argocd.revoke("runtime")
+    assert checked(argocd, key) == (
+        Status.REFUSED,
+        "Argo CD refuses the key of account runtime: the key has been revoked.",
+    )
 
 
-def test_an_argocd_that_is_down_is_unreachable_and_says_nothing_of_the_key(world: World, key: str) -> None:
-    agent_of(world, key).check()
-    world.argocd.close()
-    status, _ = agent_of(world, key).check()
+def test_an_argocd_that_is_down_is_unreachable_within_its_patience(argocd: FakeArgoCD, key: str) -> None:
+    argocd.close()
+    began = time.monotonic()
+    status, reason = checked(argocd, key)
     assert status is Status.UNREACHABLE
-    assert metric("key_valid") == 1
-    assert metric("argocd_up") == 0
+    assert argocd.url in reason
+    assert reason.endswith(".")
+    assert time.monotonic() - began < FAST.agent_patience + 0.5
 
 
-def test_a_gateway_is_no_refusal(world: World, key: str) -> None:
-    agent_of(world, key).check()
-    for answer in (as_json(401, {"message": "please sign in"}), as_text(200, "<html>")):
-        world.argocd.server.heal()
-        world.argocd.server.fault(".*", answer=answer)
-        status, _ = agent_of(world, key).check()
-        assert status not in (Status.READY, Status.REFUSED)
-        assert metric("key_valid") == 1
+def test_an_argocd_that_is_busy_for_a_moment_is_asked_again(argocd: FakeArgoCD, key: str) -> None:
+    fault = argocd.server.fault("account", times=1, cut="before")
+    assert checked(argocd, key) == ACCEPTED
+    assert fault.met == 2
 
 
 def test_the_environments_key_counts_where_the_files_is_another_servers(
-    world: World, key: str, tmp_path: Path
+    argocd: FakeArgoCD, key: str, tmp_path: Path
 ) -> None:
-    """An upgrade to another server is under way: the file has followed, the Pod's environment is of before."""
+    assert checked(argocd, "of-another-server", key, folder=tmp_path) == ACCEPTED
+    refused = (Status.REFUSED, "The injected key is not an Argo CD token.")
+    assert checked(argocd, "of-another-server", folder=tmp_path) == refused
+
+
+def test_of_two_refused_keys_the_files_is_told_of(argocd: FakeArgoCD, key: str, tmp_path: Path) -> None:
+    argocd.revoke("runtime")
+    assert checked(argocd, key, "not a token", folder=tmp_path)[1].endswith("the key has been revoked.")
+
+
+def test_no_key_at_all_is_refused_and_nothing_is_sent(argocd: FakeArgoCD) -> None:
+    assert checked(argocd, "")[0] is Status.REFUSED
+    assert argocd.server.asked() == []
+
+
+def test_the_file_comes_first_and_is_read_anew(tmp_path: Path) -> None:
     file = tmp_path / "token"
-    file.write_text(world.other.make_key(ACCOUNT, "of another server"))
-    assert agent_of(world, key, file).check()[0] is Status.READY
-    assert agent_of(world, "", file).check()[0] is Status.REFUSED
+    given = agent.injected({"ARGO_CD_URL": "https://x", "ARGO_CD_TOKEN": " old\n", "ARGO_CD_TOKEN_FILE": str(file)})
+    assert given.keys() == ("old",)
+    file.write_text("new\n")
+    assert given.keys() == ("new", "old")
+    file.write_text("old")
+    assert given.keys() == ("old",)
 
 
-def test_the_file_comes_first_and_is_read_anew(world: World, key: str, tmp_path: Path) -> None:
-    file = tmp_path / "token"
-    made = agent_of(world, "", file)
-    assert made.check()[0] is Status.REFUSED
-    file.write_text(f"{key}\n")
-    assert made.check()[0] is Status.READY
-    file.unlink()
-    assert made.check()[0] is Status.REFUSED
-
-
-def test_a_renewed_ca_is_followed_without_a_restart(world: World, key: str) -> None:
-    world.trust(world.other)
-    made = agent_of(world, key)
-    assert made.check()[0] is Status.MISCONFIGURED
-    world.trust(world.argocd)
-    assert made.check()[0] is Status.READY
-
-
-def test_a_ca_that_is_none_is_told(world: World, key: str) -> None:
-    world.mount("ca", **{"ca.crt": "x"})
-    assert agent_of(world, key).check()[0] is Status.MISCONFIGURED
-
-
-def test_a_change_of_the_file_is_noticed_before_the_interval_is_over(world: World, key: str, tmp_path: Path) -> None:
-    file = tmp_path / "token"
-    file.write_text("nothing")
-    with mock.patch.object(FAST, "__class__", FAST.__class__), running(agent_of(world, "", file)) as health:
-        assert becomes(health, Status.REFUSED)
-        file.write_text(key)
-        assert becomes(health, Status.READY)
-
-
-def test_a_revocation_is_noticed(world: World, key: str) -> None:
-    with running(agent_of(world, key)) as health:
-        assert becomes(health, Status.READY)
-        world.argocd.revoke(ACCOUNT)
-        assert becomes(health, Status.REFUSED)
-
-
-def test_it_does_not_spin(world: World, key: str) -> None:
-    with running(agent_of(world, key)) as health:
-        assert becomes(health, Status.READY)
-        before = len(world.argocd.server.log)
-        threading.Event().wait(10 * FAST.agent_interval)
-        assert len(world.argocd.server.log) - before <= 14
+def test_the_injected_key_shows_in_no_repr() -> None:
+    given = agent.injected({"ARGO_CD_URL": "https://x", "ARGO_CD_TOKEN": "canary"})
+    assert repr(given) == "Injected(url='https://x', file=None)"
 
 
 @pytest.mark.parametrize("environ", [{}, {"ARGO_CD_URL": "https://x"}, {"ARGO_CD_TOKEN": "t"}])
-def test_an_environment_that_the_chart_did_not_make_is_named(world: World, environ: dict[str, str]) -> None:
-    done = world.run("agent", **environ)
-    assert done.code == 64
-    assert "ARGO_CD" in done.problem
+def test_an_environment_that_the_chart_did_not_make_is_named(environ: dict[str, str]) -> None:
+    with pytest.raises(UsageError, match="ARGO_CD"):
+        agent.injected(environ)
 
 
-def test_no_key_is_in_its_repr(world: World, key: str) -> None:
-    assert key not in repr(agent.injected({"ARGO_CD_URL": "https://x", "ARGO_CD_TOKEN": key}))
+def test_the_answer_is_measured(argocd: FakeArgoCD) -> None:
+    key = argocd.make_key("runtime", "ends", expires_in=1000)
+    before = metric("refusals_total") or 0.0
+    checked(argocd, key)
+    assert metric("key_valid") == 1
+    assert (metric("key_expires_timestamp_seconds") or 0) == pytest.approx(time.time() + 1000, abs=3)
+    argocd.revoke("runtime")
+    checked(argocd, key)
+    assert metric("key_valid") == 0
+    refusals = REGISTRY.get_sample_value("gitops_runtime_auth_refusals_total", {"what": "key"})
+    assert refusals is not None
+    assert refusals > before
 
 
-def test_the_authority_of_the_tests_is_not_the_other_one() -> None:
-    assert authority("argocd").pem != authority("other").pem
+class Loop:
+    """A running agent in a thread, and the statuses that it reported."""
+
+    def __init__(self, given: Injected, mounted: Mounted, timing: Timing = FAST) -> None:
+        self.statuses: list[Status] = []
+        self.health = Health(60.0)
+        self.stopped = threading.Event()
+        self.agent = runner = Agent(given, mounted, timing)
+        check = runner.check
+
+        def noted() -> tuple[Status, str]:
+            verdict = check()
+            self.statuses.append(verdict[0])
+            return verdict
+
+        runner.check = noted  # type: ignore[method-assign]
+        self.thread = threading.Thread(target=runner.run, args=(self.health, self.stopped), daemon=True)
+        self.thread.start()
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        until = time.monotonic() + 5
+        while not holds():
+            assert time.monotonic() < until
+            time.sleep(0.005)
+
+    def stop(self) -> None:
+        self.stopped.set()
+        self.thread.join(2)
+        assert not self.thread.is_alive()
+        self.agent.close()
+
+
+def test_it_checks_at_each_interval_and_follows_what_is_mounted(argocd: FakeArgoCD, key: str, tmp_path: Path) -> None:
+    """The key, the CA, request headers: Secrets change without a restart."""
+    (tmp_path / "headers").mkdir()
+    loop = Loop(Injected(argocd.url, key, None), Mounted(tmp_path))
+    loop.until(lambda: len(loop.statuses) >= 2)
+    (tmp_path / "headers" / "X-Proxy-Secret").write_text("canary\n")
+    asked = len(argocd.server.asked())
+    loop.until(lambda: len(argocd.server.asked()) >= asked + 2)
+    loop.stop()
+    first, last = argocd.server.asked()[0].headers, argocd.server.asked()[-1].headers
+    assert (first.get("X-Proxy-Secret"), last.get("X-Proxy-Secret")) == (None, "canary")
+
+
+def test_a_new_key_is_checked_at_once(argocd: FakeArgoCD, key: str, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("none")
+    loop = Loop(Injected(argocd.url, "", file), Mounted(tmp_path), Timing(agent_interval=60.0, look=0.01))
+    loop.until(lambda: loop.statuses == [Status.REFUSED])
+    file.write_text(key)
+    loop.until(lambda: loop.statuses == [Status.REFUSED, Status.READY])
+    assert loop.health.ready
+    time.sleep(0.1)
+    assert len(loop.statuses) == 2, "and then not before the interval is over"
+    loop.stop()
+
+
+def test_it_is_alive_while_it_waits(argocd: FakeArgoCD, key: str) -> None:
+    loop = Loop(Injected(argocd.url, key, None), Mounted(Path("/none")), Timing(agent_interval=60.0, look=0.01))
+    loop.health._stalls_after = 0.1
+    loop.until(lambda: bool(loop.statuses))
+    time.sleep(0.2)
+    assert loop.health.alive()
+    loop.stop()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def test_the_program_serves_its_endpoints_and_ends_with_0_at_sigterm(
+    argocd: FakeArgoCD, key: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ARGO_CD_URL", argocd.url)
+    monkeypatch.setenv("ARGO_CD_TOKEN", key)
+    monkeypatch.setenv("ARGO_CD_TOKEN_SECRET_NAME", "argocd-token")
+    monkeypatch.setenv("ARGO_CD_TOKEN_SECRET_KEY", "token")
+    port, seen = _free_port(), list[tuple[int, str]]()
+
+    def look_and_end() -> None:
+        until = time.monotonic() + 5
+        while time.monotonic() < until:
+            try:
+                answer = httpx.get(f"http://127.0.0.1:{port}/readyz")
+            except httpx.ConnectError:
+                time.sleep(0.01)
+                continue
+            if answer.status_code == 200:
+                seen.append((answer.status_code, answer.text))
+                seen.append((0, httpx.get(f"http://127.0.0.1:{port}/metrics").text))
+                break
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=look_and_end, daemon=True).start()
+    assert program.main(["agent", "--port", str(port)], FAST) == 0
+    (ready, metrics) = seen
+    assert ready == (200, "ready\n")
+    assert 'gitops_runtime_auth_key_info{key="token",secret="argocd-token"} 1.0' in metrics[1]
+    line = json.loads(capsys.readouterr().err.splitlines()[0])
+    assert (line["message"], line["ready"]) == (ACCEPTED[1], True)
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"http://127.0.0.1:{port}/readyz")
