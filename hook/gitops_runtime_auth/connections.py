@@ -26,7 +26,7 @@ class Connections:
         self._cluster: Cluster | None = None
 
     def argocd(self, endpoint: Endpoint, deadline: Deadline) -> ArgoCD:
-        """Return a client of the Argo CD at ``endpoint``. Raises ConfigurationError for an unusable certificate."""
+        """Return a client of the Argo CD at ``endpoint``."""
         now, longest = time.monotonic(), self._timing.idle_connection
         for idle in [e for e, asked in self._asked.items() if e != endpoint and now - asked >= longest]:
             self._transports.pop(idle).close()

@@ -51,7 +51,7 @@ def check_token(run: Context) -> Verdict:
     metrics.answered(valid=True)
     now, born, end = run.argocd.now(), token.issued_at, token.claims.expires_at
     metrics.KEY_AGE.set(max(0.0, now - (born or now)))
-    metrics.set_expiry(end)
+    metrics.expires(end)
     name = token.account.name
     if end and born and end - now < (end - born) * _END_NEARS:
         return Verdict(

@@ -311,7 +311,7 @@ def _measure(run: Context, working: WorkingKey) -> None:
     now = run.argocd.now()
     metrics.KEY_VALID.set(1)
     metrics.KEY_AGE.set(max(0.0, now - (working.account.issued_at(working.key.key_id) or now)))
-    metrics.set_expiry(working.key.expires_at)
+    metrics.expires(working.key.expires_at)
 
 
 def _tell_of_new_key(run: Context, working: WorkingKey) -> None:

@@ -17,7 +17,7 @@ from gitops_runtime_auth.service import health as probes
 from gitops_runtime_auth.service.health import Health, Status
 from gitops_runtime_auth.timing import Timing
 
-LONGEST = 0.4
+LONGEST = 0.25
 """Seconds that a connection may last here."""
 SECRET_REASON = "Argo CD at https://argocd.example.com refuses the key of account admin."
 

@@ -142,4 +142,8 @@ def test_a_storm_is_over_when_its_losses_are_old() -> None:
 
 
 def test_a_verdict_is_quiet_unless_it_says_otherwise() -> None:
-    assert (Verdict(Status.READY, "x").remedy, Verdict(Status.READY, "x").again_soon, Verdict(Status.READY, "x").warn) == ("", False, False)
+    assert (
+        Verdict(Status.READY, "x").remedy,
+        Verdict(Status.READY, "x").again_soon,
+        Verdict(Status.READY, "x").warn,
+    ) == ("", False, False)
