@@ -20,7 +20,9 @@ def installed(world: World) -> World:
 
 def writes(world: World) -> list[str]:
     """Every request that changes something in Kubernetes, Events apart."""
-    return [str(r) for r in world.kubernetes.asked("^(POST|PUT|PATCH|DELETE) ") if not r.path.endswith("/events")]
+    return [
+        str(r) for r in world.kubernetes.server.asked("^(POST|PUT|PATCH|DELETE) ") if not r.path.endswith("/events")
+    ]
 
 
 def test_a_good_key_is_left_alone_without_a_login(installed: World) -> None:
@@ -59,7 +61,7 @@ def test_a_deleted_secret_is_made_anew_without_a_login(installed: World) -> None
     keeper = installed.keeper()
     keeper.check()
     old = installed.key
-    installed.kubernetes.remove(installed.path())
+    installed.remove(installed.path())
     installed.status_of(CONSUMER, observedGeneration=0)
     verdict = keeper.check()
     assert verdict.ready
@@ -78,7 +80,7 @@ def test_a_deleted_secret_is_made_anew_without_a_login(installed: World) -> None
 def test_a_damaged_secret_is_made_anew_without_a_login(installed: World, data: dict[str, str]) -> None:
     keeper = installed.keeper()
     keeper.check()
-    installed.kubernetes.change(installed.path(), data=data)
+    installed.edit_secret(data)
     assert keeper.check().ready
     installed.roll_out(later=5)
     keeper.check()
@@ -88,7 +90,7 @@ def test_a_damaged_secret_is_made_anew_without_a_login(installed: World, data: d
 
 
 def test_a_new_keeper_that_finds_no_secret_logs_in_once(installed: World) -> None:
-    installed.kubernetes.remove(installed.path())
+    installed.remove(installed.path())
     assert installed.keeper().check().ready
     assert installed.live() == [installed.key]
     assert installed.restarted(CONSUMER) == installed.key
@@ -100,7 +102,7 @@ def test_a_restart_that_was_lost_is_done_by_the_next_keeper(installed: World) ->
     fault = installed.kubernetes.fault("PATCH ", cut="before")
     installed.keeper().check()
     assert fault.met
-    installed.kubernetes.heal()
+    installed.kubernetes.server.heal()
     assert installed.restarted(CONSUMER) == ""
     assert installed.keeper().check().ready
     assert installed.restarted(CONSUMER) == installed.key
@@ -121,11 +123,11 @@ def test_a_keeper_never_deletes_a_secret(installed: World) -> None:
     for step in (
         lambda: None,
         lambda: installed.argocd.revoke(ACCOUNT),
-        lambda: installed.kubernetes.remove(installed.path()),
+        lambda: installed.remove(installed.path()),
     ):
         step()
         keeper.check()
-    assert installed.kubernetes.asked("DELETE ") == []
+    assert installed.kubernetes.server.asked("DELETE ") == []
 
 
 # Age
@@ -204,12 +206,12 @@ def test_every_replacement_has_its_own_time(installed: World) -> None:
     installed.set("keeper.gracePeriod", 180)
     keeper = installed.keeper()
     keeper.check()
-    installed.kubernetes.remove(installed.path())
+    installed.remove(installed.path())
     keeper.check()
     installed.roll_out(later=5)
     installed.argocd.ahead = 175
     second = installed.key
-    installed.kubernetes.remove(installed.path())
+    installed.remove(installed.path())
     keeper.check()
     installed.roll_out(later=5)
     installed.argocd.ahead = 190
@@ -221,7 +223,7 @@ def test_a_rollout_that_is_not_finished_holds_the_replaced_key(installed: World)
     keeper = installed.keeper()
     keeper.check()
     old = installed.key
-    installed.kubernetes.remove(installed.path())
+    installed.remove(installed.path())
     keeper.check()
     installed.status_of(CONSUMER, replicas=1, updatedReplicas=1, availableReplicas=0)
     assert keeper.check().again_soon
@@ -240,10 +242,10 @@ def test_what_an_upgrade_replaced_is_left_to_its_hook_first(installed: World) ->
     installed.roll_out(later=5)
     keeper = installed.keeper()
     assert keeper.check().ready
-    assert installed.argocd.keys(ACCOUNT) == [old]
+    assert installed.argocd.live_keys(ACCOUNT) == [old]
     installed.argocd.ahead = 20 + 60 + 10
     keeper.check()
-    assert installed.argocd.keys(ACCOUNT) == []
+    assert installed.argocd.live_keys(ACCOUNT) == []
 
 
 def test_a_server_that_is_gone_does_not_stop_the_keeper(installed: World) -> None:
@@ -255,7 +257,7 @@ def test_a_server_that_is_gone_does_not_stop_the_keeper(installed: World) -> Non
     keeper = installed.keeper()
     installed.other.ahead = 200
     assert keeper.check().ready
-    assert len(installed.other.keys()) >= 1
+    assert len(installed.other.live_keys()) >= 1
     assert installed.other.accepts(installed.token)
 
 
@@ -296,9 +298,9 @@ def test_an_old_keeper_stands_by_for_an_upgrade_and_is_not_ready(installed: Worl
     installed.argocd.account("second")
     installed.use("second")
     installed.upgrade()
-    before = installed.kubernetes.find(installed.path())
+    before = installed.find(installed.path())
     assert not old.check().ready
-    assert installed.kubernetes.find(installed.path()) == before
+    assert installed.find(installed.path()) == before
     assert installed.keeper().check().ready, "the upgrade's own"
 
 
@@ -312,7 +314,7 @@ def test_standing_by_ends(installed: World) -> None:
     old.check()
     installed.argocd.ahead = 700
     assert old.check().ready
-    assert installed.key in installed.argocd.keys(ACCOUNT)
+    assert installed.key in installed.argocd.live_keys(ACCOUNT)
 
 
 def test_a_keeper_that_starts_later_does_not_stand_by(installed: World) -> None:
@@ -323,7 +325,7 @@ def test_a_keeper_that_starts_later_does_not_stand_by(installed: World) -> None:
     installed.use(ACCOUNT)
     installed.argocd.ahead = 5
     assert installed.keeper().check().ready
-    assert installed.key in installed.argocd.keys(ACCOUNT)
+    assert installed.key in installed.argocd.live_keys(ACCOUNT)
 
 
 # Trouble
@@ -408,7 +410,7 @@ def test_a_copied_secret_of_another_cluster_is_none_of_this_one(installed: World
     copied = "gra.ffffffffffff.runtime-ns.runtime.20260101t000000z-0123456789ab"
     token = installed.argocd.make_key(ACCOUNT, copied)
     installed.argocd.revoke(ACCOUNT, installed.key)
-    installed.kubernetes.change(installed.path(), data={**installed.secret(), "token": token})
+    installed.edit_secret({**installed.secret(), "token": token})
     assert installed.keeper().check().ready
     assert installed.token != token
-    assert copied in installed.argocd.keys(ACCOUNT), "the other cluster's pods use it"
+    assert copied in installed.argocd.live_keys(ACCOUNT), "the other cluster's pods use it"

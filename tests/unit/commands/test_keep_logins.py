@@ -4,7 +4,7 @@ import pytest
 
 from tests.fakes.keeper import metric
 from tests.fakes.logins import LOCKS_AFTER, Verdict
-from tests.fakes.world import ACCOUNT, PASSWORD, World
+from tests.fakes.world import ACCOUNT, NO_RIGHT, PASSWORD, World
 
 LOGIN = "POST .*/api/v1/session$"
 CONSUMER = "deployment/runtime-sources-server"
@@ -74,7 +74,7 @@ def test_answers_that_are_lost_never_lock_the_account(lost: World, hours: int) -
 
 def test_a_record_that_cannot_be_written_stops_the_keeper_from_sending(lost: World) -> None:
     """What is not recorded would be sent again at every check."""
-    lost.kubernetes.fault("(PUT|POST|PATCH) .*/configmaps", answer=lost.kubernetes.refusal(403, "Forbidden", "no"))
+    lost.kubernetes.fault("(PUT|POST|PATCH) .*/configmaps", answer=NO_RIGHT)
     keeper = lost.keeper()
     for _ in range(5):
         assert not keeper.check().ready

@@ -149,8 +149,8 @@ def test_a_users_token_is_only_watched(given: World) -> None:
     assert "argocd account generate-token" in verdict.remedy
     assert metric("key_valid") == 0
     assert given.argocd.logins.seen == []
-    assert given.argocd.keys() == []
-    assert [str(r) for r in given.kubernetes.asked("^(POST|PUT|PATCH|DELETE) ") if "/events" not in r.path] == []
+    assert given.argocd.live_keys() == []
+    assert [str(r) for r in given.kubernetes.server.asked("^(POST|PUT|PATCH|DELETE) ") if "/events" not in r.path] == []
 
 
 def test_a_users_new_token_is_noticed(given: World) -> None:
