@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from gitops_runtime_auth import log
 from gitops_runtime_auth.errors import UsageError
+from gitops_runtime_auth.preflight import options as check_options
 from gitops_runtime_auth.timing import Timing
 
 if TYPE_CHECKING:
@@ -30,8 +32,8 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def parser(*, with_check: bool = True) -> argparse.ArgumentParser:
-    """Return the command line's parser. ``check``'s own flags come with its module, which costs a moment to import."""
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's parser."""
     top = _Parser(prog="gitops-runtime-auth", description="Connects a GitOps Runtime to an existing Argo CD.")
     top.add_argument("--version", action=_Version, nargs=0, default=argparse.SUPPRESS, help="print the version and end")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
@@ -56,11 +58,9 @@ def parser(*, with_check: bool = True) -> argparse.ArgumentParser:
     agent = commands.add_parser("agent", help="be ready only while Argo CD accepts the injected key")
     _add_connection(agent)
     agent.add_argument("--port", type=int, default=8080)
-    check = commands.add_parser("check", help="look before you install: what the account has and lacks")
-    if with_check:
-        from gitops_runtime_auth.commands.check import add_arguments
-
-        add_arguments(check)
+    check_options.add_arguments(
+        commands.add_parser("check", help="look before you install: what the account has and lacks")
+    )
     completion = commands.add_parser("completion", help="print the shell completion script")
     completion.add_argument("shell", choices=["bash", "zsh", "tcsh"])
     return top
@@ -84,7 +84,10 @@ def _names(text: str) -> tuple[str, ...]:
 
 def run(argv: Sequence[str], timing: Timing) -> int:
     """Run the command that ``argv`` names and return its exit code. Raises every error of ``errors``."""
-    options = parser(with_check=argv[:1] in (["check"], ["completion"])).parse_args(argv)
+    top = parser()
+    options, unknown = top.parse_known_args(argv)
+    if unknown and options.command != "check":  # which hands them to helm
+        top.error(f"unrecognized arguments: {' '.join(unknown)}")
     match options.command:
         case "ensure":
             from gitops_runtime_auth.commands import ensure
@@ -114,7 +117,8 @@ def run(argv: Sequence[str], timing: Timing) -> int:
         case "check":
             from gitops_runtime_auth.commands import check
 
-            return check.run(options, timing)
+            log.setup("warning")
+            return check.run(check_options.from_arguments(options, unknown), timing)
         case "completion":
             import shtab
 

@@ -60,7 +60,7 @@ class FakeArgoCD:
         """Make or change an account; return its password."""
         return self.accounts.add(name, capabilities, password).password
 
-    def keys(self, name: str = "") -> list[str]:
+    def live_keys(self, name: str = "") -> list[str]:
         """Return the ids of the account's keys (all accounts') that are alive, oldest first."""
         return [key.id for owner, kept in self.accounts.secret.items() if name in ("", owner) for key in kept.keys]
 

@@ -9,12 +9,14 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from copy import deepcopy
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import jwt
@@ -24,12 +26,18 @@ from gitops_runtime_auth.timing import Timing
 from tests.fakes.argocd import FakeArgoCD
 from tests.fakes.authority import authority
 from tests.fakes.kubernetes import FakeKubernetes
+from tests.fakes.kubestatus import no_right
+
+if TYPE_CHECKING:
+    from tests.fakes.keeper import KeeperPod
 
 NAMESPACE, RELEASE = "runtime-ns", "runtime"
-UID = "5bd7b3a8-8a1f-4c4c-9d0f-2a5b0f6d3c11"
-"""UID of the release's namespace."""
+CM = "/api/v1/namespaces/argocd/configmaps/argocd-cm"
 ACCOUNT, PASSWORD = "runtime", "canary-password-of-runtime"
 REFUSED = f"{RELEASE}-auth-refused"
+
+NO_RIGHT = no_right("system:serviceaccount:runtime-ns:hook", "create", "secrets", "", "", NAMESPACE).answer
+"""What Kubernetes answers to somebody without a Role for what he asks."""
 
 FAST = Timing(
     first_retry=0.002,
@@ -83,6 +91,35 @@ class Run:
         return self.termination.splitlines()[1] if self.termination else ""
 
 
+class ConfigMapData(MutableMapping[str, str]):
+    """The data of a ConfigMap in the cluster, read and written as somebody else does."""
+
+    def __init__(self, kubernetes: FakeKubernetes, path: str) -> None:
+        self._kubernetes = kubernetes
+        self._path = path
+
+    def _data(self) -> dict[str, str]:
+        return dict(self._kubernetes.objects[self._path].get("data") or {})
+
+    def _write(self, data: dict[str, str]) -> None:
+        self._kubernetes.put(self._path, {**self._kubernetes.objects[self._path], "data": data})
+
+    def __getitem__(self, key: str) -> str:
+        return self._data()[key]
+
+    def __setitem__(self, key: str, value: str) -> None:
+        self._write({**self._data(), key: value})
+
+    def __delitem__(self, key: str) -> None:
+        self._write({k: v for k, v in self._data().items() if k != key})
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._data())
+
+    def __len__(self) -> int:
+        return len(self._data())
+
+
 class World:
     """What outlives a run. ``server`` is the Argo CD that the settings name now."""
 
@@ -90,8 +127,12 @@ class World:
         self.files = folder / "files"
         self.argocd = FakeArgoCD(authority("argocd").tls)
         self.other = FakeArgoCD(authority("other").tls)
-        self.kubernetes = FakeKubernetes(authority("kubernetes").tls)
-        self.kubernetes.make(f"/api/v1/namespaces/{NAMESPACE}", {"metadata": {"name": NAMESPACE, "uid": UID}})
+        self.kubernetes = FakeKubernetes()
+        self.uid = self.kubernetes.namespace(NAMESPACE)
+        """UID of the release's namespace."""
+        self.kubernetes.namespace("argocd")
+        self.kubernetes.put(CM, {})
+        self.argocd.accounts.cm = ConfigMapData(self.kubernetes, CM)
         self.release = RELEASE
         self.namespace = NAMESPACE
         self.host = "127.0.0.1"
@@ -115,9 +156,17 @@ class World:
         self.give(PASSWORD)
         self.trust(self.argocd)
         (self.files / "nobody.pem").write_text(authority("nobody").pem)
-        self.kubernetes.write_service_account(self.files / "serviceaccount")
+        self._pod = self.kubernetes.service_account(self.files / "serviceaccount")
+        self.headers = ""
+        """Name of the Secret with further request headers."""
+        self.runs: list[Run] = []
+        self._keepers = 0
+        self._timers: list[threading.Timer] = []
 
     def close(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
+            timer.join()
         for fake in (self.argocd, self.other, self.kubernetes):
             fake.close()
 
@@ -197,7 +246,7 @@ class World:
     def remount(self) -> None:
         """Bring the mounts of the key Secret and of the refused record up to date, as a new pod has them."""
         self.mount("key", **self.secret(self.values["keySecret"]["name"]))
-        record = self.kubernetes.find(f"/api/v1/namespaces/{self.namespace}/configmaps/{REFUSED}")
+        record = self.find(f"/api/v1/namespaces/{self.namespace}/configmaps/{REFUSED}")
         self.mount("refused", **((record or {}).get("data") or {}))
 
     def environment(self) -> dict[str, str]:
@@ -206,9 +255,7 @@ class World:
         self.mount("settings", **{"settings.json": text})
         return {
             "GITOPS_RUNTIME_AUTH_FILES": str(self.files),
-            "GITOPS_RUNTIME_AUTH_SERVICE_ACCOUNT": str(self.files / "serviceaccount"),
-            "KUBERNETES_SERVICE_HOST": "127.0.0.1",
-            "KUBERNETES_SERVICE_PORT": str(self.kubernetes.port),
+            **self._pod,
             "RELEASE_NAME": self.release,
             "RELEASE_NAMESPACE": self.namespace,
             "POD_NAME": "hook-pod",
@@ -235,7 +282,8 @@ class World:
         ):
             code = program.main(argv, timing)
         taken = time.monotonic() - began
-        return Run(code, log.getvalue(), out.getvalue(), termination.read_text(), taken)
+        self.runs.append(Run(code, log.getvalue(), out.getvalue(), termination.read_text(), taken))
+        return self.runs[-1]
 
     def start(self, *argv: str, **environ: str) -> "subprocess.Popen[str]":
         """Start a command as a process."""
@@ -270,11 +318,92 @@ class World:
         self.remount()
         return self.run("cleanup", timing=timing)
 
+    def keeper(self, timing: Timing = FAST) -> "KeeperPod":
+        """Start a keeper's pod with the settings and mounts of now; its ``check`` is one turn of it."""
+        from tests.fakes.keeper import KeeperPod
+
+        self._keepers += 1
+        return KeeperPod(self, timing, self._keepers)
+
+    def later(self, seconds: float, does: Callable[[], object]) -> None:
+        """Let something happen while a command runs."""
+        timer = threading.Timer(seconds, does)
+        timer.daemon = True
+        timer.start()
+        self._timers.append(timer)
+
+    # Workloads
+
+    def workload(self, name: str) -> str:
+        """Make a Deployment or StatefulSet, rolled out before the release's key was made; return its path."""
+        labels = {"app": name.partition("/")[2]}
+        spec = {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": {}}}
+        self.kubernetes.put(self.path_of(name), {"spec": spec})
+        self._rolled_out_at(name, time.time() - 60)
+        return self.path_of(name)
+
+    def path_of(self, workload: str) -> str:
+        kind, _, name = workload.partition("/")
+        return f"/apis/apps/v1/namespaces/{self.namespace}/{kind}s/{name}"
+
+    def hold_rollouts(self) -> None:
+        """From now on a workload that changes has old Pods until ``roll_out``."""
+        self.kubernetes.rollouts.mode = "held"
+
+    def roll_out(self, later: float = 1) -> None:
+        """Have Helm change every workload, and let the rollouts finish, ``later`` seconds from now."""
+        for name in [*self.consumers, *self.wait_for]:
+            if self.find(self.path_of(name)):
+                self.kubernetes.rollouts.finish(self.path_of(name))
+                self._rolled_out_at(name, time.time() + later)
+
+    def status_of(self, workload: str, **fields: Any) -> None:
+        """Set fields of a workload's status."""
+        self.kubernetes.rollouts.status(self.path_of(workload), **fields)
+
+    def restarted(self, workload: str) -> str:
+        """Return the id of the key that a workload was restarted for, empty for none."""
+        template = (self.find(self.path_of(workload)) or {})["spec"]["template"]
+        return str((template["metadata"].get("annotations") or {}).get("gitops-runtime-auth/key-id", ""))
+
+    def _rolled_out_at(self, workload: str, at: float) -> None:
+        if workload.startswith("deployment/"):
+            told = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            self.status_of(workload, conditions=[{"type": "Progressing", "lastUpdateTime": told}])
+
+    # What others do in the cluster
+
+    def find(self, path: str) -> dict[str, Any] | None:
+        """Return an object, None when there is none."""
+        return deepcopy(self.kubernetes.objects.get(path))
+
+    def put(self, path: str, body: dict[str, Any]) -> None:
+        """Create or replace an object."""
+        self.kubernetes.put(path, body)
+
+    def remove(self, path: str) -> None:
+        """Delete an object."""
+        self.kubernetes.remove(path)
+
+    def edit_secret(self, data: dict[str, str], name: str = "argocd-token") -> None:
+        """Replace a Secret's data."""
+        encoded = {key: base64.b64encode(value.encode("latin-1")).decode() for key, value in data.items()}
+        self.put(self.path(name), {**(self.find(self.path(name)) or {}), "data": encoded})
+
+    def edit(self, path: str, **metadata: Any) -> None:
+        """Replace fields of an object's metadata."""
+        found = self.find(path) or {}
+        self.put(path, {**found, "metadata": {**found.get("metadata", {}), **metadata}})
+
+    def writes(self) -> list[str]:
+        """Return every request that was to change something in Kubernetes, Events apart."""
+        return [f"{method} {path}" for method, path in self.kubernetes.writes() if not path.endswith("/events")]
+
     # What became of it
 
     def secret(self, name: str = "argocd-token") -> dict[str, str]:
         """Return a Secret's data, decoded; nothing when there is no such Secret."""
-        found = self.kubernetes.find(self.path(name)) or {}
+        found = self.find(self.path(name)) or {}
         return {k: base64.b64decode(v).decode() for k, v in (found.get("data") or {}).items()}
 
     def path(self, name: str = "argocd-token") -> str:
@@ -293,13 +422,13 @@ class World:
 
     def live(self, argocd: FakeArgoCD | None = None) -> list[str]:
         """Return the ids of this installation's keys that are alive in an Argo CD (the one of the settings)."""
-        listed = (argocd or self.server).keys()
+        listed = (argocd or self.server).live_keys()
         return [key for key in listed if key.startswith(self.prefix)]
 
     @property
     def prefix(self) -> str:
         """How the ids of this installation's keys begin."""
-        identity = hashlib.sha256(UID.encode()).hexdigest()[:12]
+        identity = hashlib.sha256(self.uid.encode()).hexdigest()[:12]
         return f"gra.{identity}.{self.namespace}.{self.release}."
 
     def own_key(self, once: str = "20260101t000000z-0123456789ab") -> str:
@@ -308,7 +437,8 @@ class World:
 
     def events(self) -> list[tuple[str, str, str]]:
         """Return type, reason and message of every Event, oldest first."""
-        found = self.kubernetes.under(f"/api/v1/namespaces/{self.namespace}/events/")
+        folder = f"/api/v1/namespaces/{self.namespace}/events/"
+        found = [e for path, e in self.kubernetes.objects.items() if path.startswith(folder)]
         return [(e["type"], e["reason"], e["message"]) for e in found]
 
     def reasons(self) -> list[str]:
@@ -316,11 +446,18 @@ class World:
 
     def record(self) -> str:
         """Return the record of a refused password, empty when there is none."""
-        found = self.kubernetes.find(f"/api/v1/namespaces/{self.namespace}/configmaps/{REFUSED}") or {}
+        found = self.find(f"/api/v1/namespaces/{self.namespace}/configmaps/{REFUSED}") or {}
         return str((found.get("data") or {}).get("record") or "")
 
-    def secrets(self) -> Iterator[str]:
-        """Yield everything that must never be told: passwords, keys, session tokens."""
+    def require_no_secret_told(self) -> None:
+        """Assert that no password, key or session token came out in a log, a message, an Event or any other object."""
+        told = [run.said for run in self.runs]
+        kept = ("/secrets/",)
+        told += [json.dumps(o) for path, o in self.kubernetes.objects.items() if not any(k in path for k in kept)]
+        for secret in self._secrets():
+            assert not any(secret in text for text in told), "a credential was told"
+
+    def _secrets(self) -> Iterator[str]:
         for argocd in (self.argocd, self.other):
             yield from (kept.password for kept in argocd.accounts.secret.values() if kept.password)
             yield from argocd.made

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gitops_runtime_auth import cli
+from gitops_runtime_auth import cli, commands
 from gitops_runtime_auth.errors import UsageError
 from gitops_runtime_auth.timing import Timing
 
@@ -30,13 +30,16 @@ class Command(ModuleType):
         return 7
 
 
+def in_place_of(monkeypatch: pytest.MonkeyPatch, name: str) -> Command:
+    command = Command(name)
+    monkeypatch.setitem(sys.modules, f"{commands.__name__}.{name}", command)
+    monkeypatch.setattr(commands, name, command, raising=False)
+    return command
+
+
 def called(monkeypatch: pytest.MonkeyPatch, argv: Sequence[str]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Run a command line with a stand-in for its command; return what the command was given besides the environment."""
-    import gitops_runtime_auth.commands as package
-
-    command = Command(argv[0])
-    monkeypatch.setitem(sys.modules, f"{package.__name__}.{argv[0]}", command)
-    monkeypatch.setattr(package, argv[0], command, raising=False)
+    command = in_place_of(monkeypatch, argv[0])
     assert cli.run(argv, TIMING) == 7
     ((environ, *given), named) = command.calls[0]
     assert environ["PATH"]
@@ -54,7 +57,7 @@ def test_ensure_knows_whether_a_rollback_follows(monkeypatch: pytest.MonkeyPatch
 
 
 def test_agent_by_default_and_with_every_flag(monkeypatch: pytest.MonkeyPatch) -> None:
-    from gitops_runtime_auth.service.connections import Mounted
+    from gitops_runtime_auth.mounted import Mounted
 
     monkeypatch.delenv("GITOPS_RUNTIME_AUTH_FILES", raising=False)
     mounted = Path("/var/run/gitops-runtime-auth")
@@ -65,14 +68,18 @@ def test_agent_by_default_and_with_every_flag(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_verify_by_default_and_with_every_flag(monkeypatch: pytest.MonkeyPatch) -> None:
+    from gitops_runtime_auth.commands import verify
     from gitops_runtime_auth.commands.verify import Options
-    from gitops_runtime_auth.service.connections import Mounted
+    from gitops_runtime_auth.mounted import Mounted
 
     monkeypatch.setenv("GITOPS_RUNTIME_AUTH_FILES", "/files")
-    from gitops_runtime_auth.commands import verify
-
     got: list[Options] = []
-    monkeypatch.setattr(verify, "run", lambda environ, options, timing: got.append(options) or 0)
+
+    def run(_: object, options: Options, timing: Timing) -> int:
+        got.append(options)
+        return int(timing is not TIMING)
+
+    monkeypatch.setattr(verify, "run", run)
     assert cli.run(["verify"], TIMING) == 0
     argv = ["verify", "--deployments=app-proxy,,x", "--consumers=deployment/a,statefulset/b", "--key-secret=s"]
     cli.run([*argv, "--token-keys=t,u", "--timeout=9", "--ca-file=/ca", "--insecure-skip-verify"], TIMING)
@@ -87,6 +94,13 @@ def test_verify_by_default_and_with_every_flag(monkeypatch: pytest.MonkeyPatch) 
             9.0,
         ),
     ]
+
+
+def test_what_check_does_not_know_goes_to_helm(monkeypatch: pytest.MonkeyPatch) -> None:
+    command = in_place_of(monkeypatch, "check")
+    assert cli.run(["check", "--set", "a=b", "--kube-version=1.30"], TIMING) == 7
+    (((options, timing), _),) = command.calls
+    assert (options.helm_values, options.helm_flags, timing) == (["--set", "a=b"], ["--kube-version=1.30"], TIMING)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +141,7 @@ def test_completion_knows_the_flags_of_every_command(shell: str, capsys: pytest.
 def test_a_command_line_loads_no_command() -> None:
     """Start-up time is part of every install, and the image lacks what only check needs."""
     script = (
-        "import json, sys; from gitops_runtime_auth import cli; cli.parser(with_check=False).parse_args(['ensure']);"
+        "import json, sys; from gitops_runtime_auth import cli; cli.parser().parse_args(['ensure']);"
         "print(json.dumps(sorted(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

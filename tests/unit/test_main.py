@@ -12,7 +12,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitops_runtime_auth import __main__ as program
@@ -91,6 +91,7 @@ def made(kind: type[errors.AuthError], problem: str, remedy: str) -> errors.Auth
 KINDS = st.sampled_from(sorted(set(subclasses(errors.AuthError)), key=lambda kind: kind.__name__))
 
 
+@settings(max_examples=40)
 @given(KINDS, TEXT, TEXT)
 def test_any_error_of_the_list(kind: type[errors.AuthError], problem: str, remedy: str) -> None:
     """Texts hold what users and servers write: names, addresses, reasons."""
@@ -194,6 +195,7 @@ def test_every_command_outside_a_pod(command: str) -> None:
         two_sentences(log, last)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.sampled_from([*COMMANDS, *FLAGS]) | TEXT, max_size=5))
 def test_any_command_line_outside_a_pod(argv: list[str]) -> None:
     try:
@@ -216,8 +218,9 @@ def test_sigterm_ends_the_program_while_it_waits_for_argocd() -> None:
             text=True,
             cwd=Path(program.__file__).parents[1],
         )
-        silent.accept()
-        process.send_signal(signal.SIGTERM)
-        _, log = process.communicate(timeout=5)
+        connection, _ = silent.accept()
+        with connection:
+            process.send_signal(signal.SIGTERM)
+            _, log = process.communicate(timeout=5)
     assert process.returncode == 143
     assert log.startswith("ERROR: This run was ended from outside before it was done (SIGTERM).\nERROR: What to do: ")

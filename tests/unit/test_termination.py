@@ -11,7 +11,7 @@ import pytest
 
 from gitops_runtime_auth import termination
 
-BOUND = 0.5
+BOUND = 0.3
 """Seconds that the processes below have after SIGTERM."""
 PRELUDE = f"""
 import contextlib, signal, sys, threading, time
@@ -91,7 +91,7 @@ process(work)
 def test_a_second_sigterm_does_not_break_the_ending() -> None:
     process = Process("""
 def work():
-    with session(0.2):
+    with session(0.1):
         started()
         time.sleep(20)
 process(work)
@@ -120,7 +120,7 @@ process(work)
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_loop_ends_after_its_present_check_with_0(number: signal.Signals) -> None:
-    process = Process(LOOP.format(check=0.4, bound=5))
+    process = Process(LOOP.format(check=0.2, bound=5))
     process.signal(number)
     code, out, seconds = process.ended()
     assert (code, out) == (0, "ending\nended\n")
@@ -128,17 +128,17 @@ def test_a_loop_ends_after_its_present_check_with_0(number: signal.Signals) -> N
 
 
 def test_a_check_that_outlasts_the_bound_is_ended() -> None:
-    process = Process(LOOP.format(check=20, bound=0.3))
+    process = Process(LOOP.format(check=20, bound=0.2))
     process.signal()
     code, out, seconds = process.ended()
     assert (code, out) == (143, "ending\nended\n")
-    assert 0.3 <= seconds < 2
+    assert 0.2 <= seconds < 2
 
 
 def test_a_second_signal_ends_the_check_at_once() -> None:
     process = Process(LOOP.format(check=20, bound=20))
     process.signal()
-    time.sleep(0.1)
+    time.sleep(0.05)
     process.signal()
     assert process.ended()[0] == 143
 
@@ -162,4 +162,4 @@ def test_without_a_signal_nothing_is_stopped() -> None:
     stopped = threading.Event()
     with termination.after_present_check(stopped.set, 0.0):
         pass
-    assert not stopped.wait(0.1)
+    assert not stopped.wait(0.05)

@@ -3,19 +3,21 @@
 import random
 import threading
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from gitops_runtime_auth import log, termination
 from gitops_runtime_auth.argocd import token as tokens
 from gitops_runtime_auth.argocd.client import ArgoCD
+from gitops_runtime_auth.connections import Connections
 from gitops_runtime_auth.errors import AuthError, KeyRefusedError, UsageError
 from gitops_runtime_auth.mounted import Mounted
 from gitops_runtime_auth.retry import Deadline
 from gitops_runtime_auth.service import health as probes
 from gitops_runtime_auth.service import metrics
-from gitops_runtime_auth.service.connections import Connections
 from gitops_runtime_auth.service.health import Health, Status
+from gitops_runtime_auth.service.metrics import MeasuredTransport
 from gitops_runtime_auth.timing import Timing
 
 
@@ -83,7 +85,7 @@ def _check(argocd: ArgoCD, key: str) -> tuple[Status, str]:
     except AuthError as e:
         return probes.status_of(e), e.problem
     metrics.answered(valid=True)
-    metrics.set_expiry(claims.expires_at)
+    metrics.expires(claims.expires_at)
     return Status.READY, f"Argo CD accepts the key of account {claims.account}."
 
 
@@ -94,16 +96,16 @@ class Agent:
         self._given = given
         self._mounted = mounted
         self._timing = timing
-        self._connections = Connections(timing)
+        self._connections = Connections(timing, MeasuredTransport)
 
     def check(self) -> tuple[Status, str]:
         """Check once; return the verdict, and a sentence that says why."""
-        deadline = Deadline(self._timing.agent_patience)
-        try:
-            argocd = self._connections.argocd(self._mounted.endpoint(self._given.url), deadline, self._timing)
-        except AuthError as e:  # the CA file or the client certificate can't be used
-            return probes.status_of(e), e.problem
-        return check(argocd, self._given.keys())
+        endpoint, deadline = self._mounted.endpoint(self._given.url), Deadline(self._timing.agent_patience)
+        return check(self._connections.argocd(endpoint, deadline), self._given.keys())
+
+    def close(self) -> None:
+        """Close the connections to Argo CD."""
+        self._connections.close()
 
     def run(self, health: Health, stopped: threading.Event) -> None:
         """Check and report until ``stopped``: at every interval, and at once when the mounted key changes."""
@@ -126,7 +128,8 @@ def run(environ: Mapping[str, str], mounted: Mounted, port: int, timing: Timing)
         metrics.KEY.info({"secret": name, "key": environ.get("ARGO_CD_TOKEN_SECRET_KEY", "")})
     health, stopped = Health(timing.stalls_after), threading.Event()
     server = probes.serve(health, port, timing=timing)
-    with server, termination.after_present_check(stopped.set, timing.agent_patience + timing.terminates):
+    bound = timing.agent_patience + timing.terminates
+    with closing(agent), server, termination.after_present_check(stopped.set, bound):
         agent.run(health, stopped)
         server.shutdown()
     return 0

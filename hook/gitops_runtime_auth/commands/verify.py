@@ -2,7 +2,9 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 
 from gitops_runtime_auth import log
@@ -13,6 +15,8 @@ from gitops_runtime_auth.errors import AuthError, MissingSecretError, RefusedErr
 from gitops_runtime_auth.keys import lockout
 from gitops_runtime_auth.keys.lockout import Login
 from gitops_runtime_auth.kube import api
+from gitops_runtime_auth.kube.api import Cluster
+from gitops_runtime_auth.kube.rollout import Workload
 from gitops_runtime_auth.kube.template import uses_of
 from gitops_runtime_auth.mounted import Mounted
 from gitops_runtime_auth.retry import Deadline
@@ -56,17 +60,17 @@ class Proof:
         self._timing = timing
         self._files = options.mounted.folder
         self._deadline = Deadline(options.timeout)
-        self._transport = Transport(options.mounted.endpoint(environ["ARGO_CD_URL"]))
-        self._argocd = ArgoCD(self._transport, self._deadline, timing)
+        endpoint = options.mounted.endpoint(environ["ARGO_CD_URL"])
+        self._argocd = ArgoCD(Transport(endpoint), self._deadline, timing)
 
     def rows(self) -> Iterator[Row]:
         """Yield a row for each credential of each consumer. Raises RetryableError and WrongServerError at once."""
-        self._argocd.version()
-        for name in self._options.deployments:
-            yield from self._of_deployment(name)
-        for name in self._options.consumers:
-            yield from self._of_consumer(name)
-        self._transport.close()
+        with closing(self._argocd):
+            self._argocd.version()
+            for name in self._options.deployments:
+                yield from self._of_deployment(name)
+            for name in self._options.consumers:
+                yield from self._of_consumer(name)
 
     def _of_deployment(self, name: str) -> Iterator[Row]:
         username = self._environ.get("ARGO_CD_USERNAME", "")
@@ -80,25 +84,31 @@ class Proof:
             yield _row(name, "ARGO_CD_TOKEN_FILE", lambda: self._use(_read(file)))
 
     def _of_consumer(self, consumer: str) -> Iterator[Row]:
-        kind, _, name = consumer.partition("/")
-        path = f"/apis/apps/v1/namespaces/{self._environ.get('RELEASE_NAMESPACE', '')}/{kind}s/{name}"
         try:
-            workload = api.connect(self._deadline, self._timing).get(path)
+            found = self._cluster.get(self._path(consumer))
         except AuthError as e:
             yield _failed(consumer, "-", e)
             return
-        if workload is None:
+        if found is None:
             yield Row(consumer, "-", "-", "not there (yet): nothing to prove")
             return
         keys, secret = self._options.token_keys, self._options.key_secret
-        uses = [(use.where, key) for use in uses_of(secret, workload) for key in keys if use.key in ("", key)]
+        uses = [(use.where, key) for use in uses_of(secret, found) for key in keys if use.key in ("", key)]
         if not uses:
             yield Row(consumer, "-", "-", f"not proven: no variable and no volume takes a token from Secret {secret}")
         for where, key in uses:
-            yield _row(consumer, f"{where}, key {key}", self._use_of(key))
+            yield _row(consumer, f"{where}, key {key}", partial(self._use_key, key))
 
-    def _use_of(self, key: str) -> Callable[[], str]:
-        return lambda: self._use(_read(self._files / "key" / key))
+    @cached_property
+    def _cluster(self) -> Cluster:
+        return api.connect(self._deadline, self._timing)
+
+    def _path(self, consumer: str) -> str:
+        workload = Workload.parse(consumer)
+        return api.workload_path(self._environ.get("RELEASE_NAMESPACE", ""), workload.kind, workload.name)
+
+    def _use_key(self, key: str) -> str:
+        return self._use(_read(self._files / "key" / key))
 
     def _use(self, token: str) -> str:
         claims = tokens.read(token.strip())

@@ -36,7 +36,7 @@ def answered(*, valid: bool) -> None:
     LAST_CHECK.set(time.time())
 
 
-def set_expiry(expires_at: int) -> None:
+def expires(expires_at: int) -> None:
     """Note when the key expires, in Unix seconds; 0 for never."""
     KEY_EXPIRES.set(expires_at or math.nan)
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.fakes.kubestatus import RefusedError
 from tests.fakes.logins import Verdict
 from tests.fakes.web import as_text
 from tests.fakes.world import ACCOUNT, ONCE, PASSWORD, REFUSED, World, ids_in
@@ -18,13 +19,13 @@ def test_key_secret_record_and_what_helm_leaves_are_gone(world: World) -> None:
     left = [f"{JOBS}/runtime-auth-ensure", f"{PODS}/runtime-auth-verify"]
     kept = [f"{JOBS}/runtime-auth-ensure-of-somebody", f"{PODS}/runtime-app-proxy"]
     for path in (*left, *kept):
-        world.kubernetes.make(path, {"metadata": {"name": path.rpartition("/")[2]}})
+        world.put(path, {"metadata": {"name": path.rpartition("/")[2]}})
     logins = len(world.argocd.logins.seen)
     done = world.uninstall()
     assert done.code == 0, done.said
     assert world.live() == []
-    assert [world.kubernetes.find(path) for path in (*left, world.path(), RECORD)] == [None] * 4
-    assert all(world.kubernetes.find(path) for path in kept)
+    assert [world.find(path) for path in (*left, world.path(), RECORD)] == [None] * 4
+    assert all(world.find(path) for path in kept)
     assert len(world.argocd.logins.seen) == logins, "the key revokes itself"
 
 
@@ -36,7 +37,7 @@ def test_all_of_this_releases_keys_and_no_other_go(world: World) -> None:
     for once in ("20260101t000000z-aaaaaaaaaaaa", "20260101t000000z-bbbbbbbbbbbb"):
         world.argocd.make_key(ACCOUNT, world.own_key(once), age=1e5)
     world.uninstall()
-    assert sorted(world.argocd.keys(ACCOUNT)) == sorted(foreign)
+    assert sorted(world.argocd.live_keys(ACCOUNT)) == sorted(foreign)
 
 
 @pytest.mark.parametrize("lost", ["the Secret", "the key"])
@@ -46,12 +47,12 @@ def test_without_a_good_key_one_login_finds_what_is_left_and_its_session_is_ende
     world.argocd.make_key(ACCOUNT, foreign)
     world.argocd.make_key(ACCOUNT, world.own_key())
     if lost == "the Secret":
-        world.kubernetes.remove(world.path())
+        world.remove(world.path())
     else:
         world.argocd.revoke(ACCOUNT, world.key)
     done = world.uninstall()
     assert done.code == 0, done.said
-    assert world.argocd.keys(ACCOUNT) == [foreign]
+    assert world.argocd.live_keys(ACCOUNT) == [foreign]
     assert world.argocd.logins.verdicts() == [Verdict.OK] * 2
     assert world.argocd.live_sessions() == []
     assert world.secret() == {}
@@ -70,7 +71,7 @@ def test_after_a_refused_install_nobody_logs_in(world: World) -> None:
 def test_a_refusal_of_another_password_is_none_of_this_one(world: World) -> None:
     """The user corrected it and uninstalls without another install: keys of a former install may live."""
     world.install()
-    world.kubernetes.remove(world.path())
+    world.remove(world.path())
     world.give("wrong")
     world.install()
     world.give(PASSWORD)
@@ -80,7 +81,7 @@ def test_a_refusal_of_another_password_is_none_of_this_one(world: World) -> None
 
 def test_a_wrong_password_is_sent_once(world: World) -> None:
     world.install()
-    world.kubernetes.remove(world.path())
+    world.remove(world.path())
     world.give("wrong")
     done = world.uninstall()
     assert done.code == 0
@@ -91,7 +92,7 @@ def test_a_wrong_password_is_sent_once(world: World) -> None:
 def test_the_user_secrets_may_be_gone_already(world: World) -> None:
     world.install()
     key = world.key
-    world.kubernetes.remove(world.path())
+    world.remove(world.path())
     world.give("")
     done = world.uninstall()
     assert done.code == 0
@@ -106,8 +107,8 @@ def test_replaced_keys_die_where_they_were_made(world: World) -> None:
     world.argocd.account("third")
     done = world.uninstall()
     assert done.code == 0, done.said
-    assert world.argocd.keys() == []
-    assert world.other.keys() == []
+    assert world.argocd.live_keys() == []
+    assert world.other.live_keys() == []
 
 
 def test_settings_of_a_failed_upgrade_do_not_hide_the_key_of_before(world: World) -> None:
@@ -118,7 +119,7 @@ def test_settings_of_a_failed_upgrade_do_not_hide_the_key_of_before(world: World
     world.give("wrong")
     world.upgrade()
     world.uninstall()
-    assert world.argocd.keys() == []
+    assert world.argocd.live_keys() == []
     assert world.argocd.logins.failures_in_a_window("second") <= 1
 
 
@@ -145,7 +146,7 @@ def test_with_kubernetes_gone_the_mounted_secret_serves(world: World) -> None:
 
 def test_somebody_elses_secret_stays(world: World) -> None:
     world.install()
-    world.kubernetes.change(world.path(), metadata={"labels": {"app.kubernetes.io/managed-by": "Helm"}})
+    world.edit(world.path(), **{"labels": {"app.kubernetes.io/managed-by": "Helm"}})
     world.uninstall()
     assert world.secret() != {}
 
@@ -173,7 +174,7 @@ def test_helm_uninstall_is_never_failed(world: World, broken: str) -> None:
         case "odd settings":
             world.derived["credential"] = None
         case "odd secret":
-            world.kubernetes.put(world.path(), {"metadata": [], "data": 7})
+            world.put(world.path(), {"metadata": [], "data": 7})
         case "no mounts":
             for folder in ("ca", "key", "credential"):
                 world.mount(folder)
@@ -181,7 +182,7 @@ def test_helm_uninstall_is_never_failed(world: World, broken: str) -> None:
             world.argocd.server.fault(".*", answer=as_text(200, "\x00"))
             world.kubernetes.fault(".*", answer=as_text(200, "[]"))
         case "a 500":
-            world.kubernetes.fault(".*", answer=world.kubernetes.refusal(500, "InternalError", "no"))
+            world.kubernetes.fault(".*", answer=RefusedError(500, "InternalError", "no").answer)
     done = world.run("cleanup", timing=ONCE, **environ)
     assert done.code == 0, done.said
     assert done.warnings
@@ -191,7 +192,7 @@ def test_the_users_own_token_is_left_alone(world: World) -> None:
     world.use_token(world.argocd.make_key(ACCOUNT, "users-own"))
     world.install()
     world.uninstall()
-    assert world.argocd.keys() == ["users-own"]
+    assert world.argocd.live_keys() == ["users-own"]
     assert world.argocd.logins.seen == []
 
 
@@ -200,5 +201,5 @@ def test_a_release_that_went_to_a_token_and_failed_leaves_no_key_of_its_own(worl
     world.install()
     world.use_token(world.argocd.make_key(ACCOUNT, "users-own"))
     world.uninstall()
-    assert world.argocd.keys() == ["users-own"]
+    assert world.argocd.live_keys() == ["users-own"]
     assert world.secret() == {}

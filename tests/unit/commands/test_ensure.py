@@ -4,7 +4,7 @@ import jwt
 import pytest
 
 from tests.fakes.logins import Verdict
-from tests.fakes.world import ACCOUNT, FAST, ONCE, PASSWORD, World
+from tests.fakes.world import ACCOUNT, FAST, NO_RIGHT, ONCE, PASSWORD, World
 
 
 def healthy(world: World) -> None:
@@ -30,10 +30,10 @@ def test_the_key_has_no_end(world: World) -> None:
 
 def test_an_upgrade_with_a_good_key_logs_in_nobody_and_writes_nothing(world: World) -> None:
     world.install()
-    before = len(world.kubernetes.asked("^(POST|PUT|PATCH|DELETE) "))
+    before = len(world.kubernetes.server.asked("^(POST|PUT|PATCH|DELETE) "))
     done = world.upgrade()
     assert done.code == 0, done.said
-    assert len(world.kubernetes.asked("^(POST|PUT|PATCH|DELETE) ")) == before
+    assert len(world.kubernetes.server.asked("^(POST|PUT|PATCH|DELETE) ")) == before
     assert world.argocd.logins.verdicts() == [Verdict.OK]
     healthy(world)
 
@@ -61,7 +61,7 @@ def test_a_revoked_key_is_replaced_by_exactly_one(world: World) -> None:
 def test_a_deleted_secret_is_made_anew_and_the_key_that_it_held_is_revoked(world: World) -> None:
     world.install()
     old = world.key
-    world.kubernetes.remove(world.path())
+    world.remove(world.path())
     assert world.upgrade().code == 0
     assert world.key not in ("", old)
     healthy(world)
@@ -89,7 +89,7 @@ def test_keys_of_others_are_left_alone(world: World, stranger: str) -> None:
     world.argocd.revoke(ACCOUNT, world.key)
     world.upgrade()
     world.upgrade()
-    assert sorted(world.argocd.keys(ACCOUNT)) == sorted([stranger, world.key])
+    assert sorted(world.argocd.live_keys(ACCOUNT)) == sorted([stranger, world.key])
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_leftovers_are_judged_by_the_secret_as_the_api_shows_it(world: World) ->
     second = world.own_key()
     token = world.argocd.make_key(ACCOUNT, second, age=500)
     world.argocd.accounts.secret[ACCOUNT].keys[0].issued_at -= 100
-    world.kubernetes.change(world.path(), data={**world.secret(), "token": token})
+    world.edit_secret({**world.secret(), "token": token})
     world.mount("key", **stale)
     world.run("ensure")
     assert second in world.live()
@@ -144,17 +144,18 @@ def test_a_stored_key_of_another_release_is_not_taken_and_not_revoked(world: Wor
     world.install()
     foreign = "gra.ffffffffffff.elsewhere.runtime.20260101t000000z-0123456789ab"
     token = world.argocd.make_key(ACCOUNT, foreign)
-    world.kubernetes.change(world.path(), data={**world.secret(), "token": token})
+    world.edit_secret({**world.secret(), "token": token})
     assert world.upgrade().code == 0
     assert world.token != token
-    assert foreign in world.argocd.keys(ACCOUNT)
+    assert foreign in world.argocd.live_keys(ACCOUNT)
 
 
-def test_a_stored_key_that_expires_is_not_taken_where_keys_need_not_expire(world: World) -> None:
+def test_a_stored_key_that_has_expired_is_replaced(world: World) -> None:
+    world.argocd.keys_expire_after = 600
     world.install()
-    token = world.argocd.make_key(ACCOUNT, world.own_key(), expires_in=600)
-    world.kubernetes.change(world.path(), data={**world.secret(), "token": token})
-    world.upgrade()
+    world.argocd.keys_expire_after, world.argocd.ahead = 0, 700
+    assert world.upgrade().code == 0
+    assert world.argocd.accepts(world.token)
     assert "exp" not in jwt.decode(world.token, options={"verify_signature": False})
 
 
@@ -196,7 +197,7 @@ def test_the_account_in_the_secret_is_the_one_of_the_settings(world: World) -> N
     world.use("second")
     assert world.upgrade().code == 0
     assert world.live() == [first, world.key], "pods may still use the first"
-    assert world.key in world.argocd.keys("second")
+    assert world.key in world.argocd.live_keys("second")
 
 
 def test_a_rollback_takes_the_key_of_then_without_a_login(world: World) -> None:
@@ -226,7 +227,7 @@ def test_before_a_rollback_what_cannot_be_mended_is_a_warning(world: World, brok
     elif broken == "argocd":
         world.argocd.close()
     else:
-        world.kubernetes.make(world.path(), {"metadata": {"name": "argocd-token"}, "data": {}})
+        world.put(world.path(), {"metadata": {"name": "argocd-token"}, "data": {}})
     done = world.rollback(ONCE)
     assert done.code == 0, done.said
     assert done.warnings
@@ -285,7 +286,7 @@ def test_the_run_is_told_in_few_lines_without_a_secret(world: World) -> None:
 
 
 def test_an_event_that_cannot_be_written_fails_nothing(world: World) -> None:
-    world.kubernetes.fault("POST .*/events$", answer=world.kubernetes.refusal(403, "Forbidden", "no"))
+    world.kubernetes.fault("POST .*/events$", answer=NO_RIGHT)
     assert world.install(FAST).code == 0
     healthy(world)
 

@@ -14,9 +14,11 @@ def given(world: World) -> World:
 
 
 def untouched(world: World) -> None:
-    assert world.argocd.keys(ACCOUNT) == ["users-own"]
+    assert world.argocd.live_keys(ACCOUNT) == ["users-own"]
     assert world.argocd.logins.seen == []
-    writes = [str(r) for r in world.kubernetes.asked("^(POST|PUT|PATCH|DELETE) ") if not r.path.endswith("/events")]
+    writes = [
+        str(r) for r in world.kubernetes.server.asked("^(POST|PUT|PATCH|DELETE) ") if not r.path.endswith("/events")
+    ]
     assert writes == []
 
 

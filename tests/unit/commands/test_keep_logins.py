@@ -4,7 +4,7 @@ import pytest
 
 from tests.fakes.keeper import metric
 from tests.fakes.logins import LOCKS_AFTER, Verdict
-from tests.fakes.world import ACCOUNT, PASSWORD, World
+from tests.fakes.world import ACCOUNT, NO_RIGHT, PASSWORD, World
 
 LOGIN = "POST .*/api/v1/session$"
 CONSUMER = "deployment/runtime-sources-server"
@@ -74,7 +74,7 @@ def test_answers_that_are_lost_never_lock_the_account(lost: World, hours: int) -
 
 def test_a_record_that_cannot_be_written_stops_the_keeper_from_sending(lost: World) -> None:
     """What is not recorded would be sent again at every check."""
-    lost.kubernetes.fault("(PUT|POST|PATCH) .*/configmaps", answer=lost.kubernetes.refusal(403, "Forbidden", "no"))
+    lost.kubernetes.fault("(PUT|POST|PATCH) .*/configmaps", answer=NO_RIGHT)
     keeper = lost.keeper()
     for _ in range(5):
         assert not keeper.check().ready
@@ -107,7 +107,7 @@ def test_keys_that_are_reset_again_and_again_storm_nothing(world: World) -> None
     world.consumers = [CONSUMER]
     world.workload(CONSUMER)
     world.install()
-    world.roll_out(later=5)
+    world.roll_out()
     keeper, restarts, verdict = world.keeper(), set(), None
     losses = metric("key_losses_total") or 0
     for wipe in range(24):
@@ -115,7 +115,7 @@ def test_keys_that_are_reset_again_and_again_storm_nothing(world: World) -> None
         world.argocd.revoke(ACCOUNT)
         verdict = keeper.check()
         restarts.add(world.restarted(CONSUMER))
-        world.roll_out(later=wipe * 5 + 5)
+        world.roll_out(later=wipe * 5 + 1)
     assert verdict
     assert not verdict.ready
     assert len(world.argocd.logins.seen) <= 12

@@ -4,6 +4,7 @@ import base64
 
 import pytest
 
+from tests.fakes.kubestatus import RefusedError
 from tests.fakes.web import as_text
 from tests.fakes.world import ACCOUNT, ONCE, World, ids_in
 
@@ -21,7 +22,7 @@ def test_it_holds_what_the_user_asks_for_under_his_names(world: World) -> None:
     assert data["URL"] == world.url
     assert data["SERVER"] == world.url.removeprefix("https://")
     assert data["who"] == ACCOUNT
-    metadata = world.kubernetes.find(world.path("image-updater"))["metadata"]
+    metadata = world.find(world.path("image-updater"))["metadata"]
     assert metadata["labels"]["team"] == "a"
     assert metadata["annotations"]["reloader"] == "yes"
 
@@ -34,7 +35,7 @@ def test_a_change_of_its_shape_is_followed_without_a_new_key(world: World) -> No
     assert world.upgrade().code == 0
     assert world.key == key
     assert world.secret()["url"] == world.url
-    assert world.kubernetes.find(world.path())["metadata"]["labels"]["team"] == "a"
+    assert world.find(world.path())["metadata"]["labels"]["team"] == "a"
     assert len(world.argocd.logins.seen) == 1
 
 
@@ -60,12 +61,12 @@ def test_a_new_name_moves_the_key_without_a_login(world: World) -> None:
     ids=["of a chart", "of another release", "of nobody"],
 )
 def test_somebody_elses_secret_stays_as_it_is_and_no_key_is_left(world: World, metadata: dict[str, object]) -> None:
-    world.kubernetes.make(world.path(), {"metadata": {"name": "argocd-token", **metadata}, "data": {"a": "YQ=="}})
-    before = world.kubernetes.find(world.path())
+    world.put(world.path(), {"metadata": {"name": "argocd-token", **metadata}, "data": {"a": "YQ=="}})
+    before = world.find(world.path())
     done = world.install()
     assert done.code == 78
     assert '"argocd-token"' in done.problem
-    assert world.kubernetes.find(world.path()) == before
+    assert world.find(world.path()) == before
     assert world.live() == []
     assert world.argocd.live_sessions() == []
 
@@ -74,19 +75,19 @@ def test_adoption_takes_a_secret_that_nobody_owns_and_names_the_key_in_it(world:
     """The vendor's app-proxy made it: that key may be in use elsewhere, so it is named and not revoked."""
     token = world.argocd.make_key(ACCOUNT, "vendors-own")
     data = {"token": base64.b64encode(token.encode()).decode()}
-    world.kubernetes.make(world.path(), {"metadata": {"name": "argocd-token"}, "data": data})
+    world.put(world.path(), {"metadata": {"name": "argocd-token"}, "data": data})
     world.set("keySecret.adopt", True)
     done = world.install()
     assert done.code == 0, done.said
     assert world.live() == [world.key]
-    assert "vendors-own" in world.argocd.keys(ACCOUNT)
+    assert "vendors-own" in world.argocd.live_keys(ACCOUNT)
     assert "vendors-own" in done.log
     assert token not in done.said
 
 
 def test_adoption_leaves_a_secret_that_somebody_owns(world: World) -> None:
     labels = {"app.kubernetes.io/managed-by": "Helm", "app.kubernetes.io/instance": "another"}
-    world.kubernetes.make(world.path(), {"metadata": {"name": "argocd-token", "labels": labels}, "data": {}})
+    world.put(world.path(), {"metadata": {"name": "argocd-token", "labels": labels}, "data": {}})
     world.set("keySecret.adopt", True)
     assert world.install().code == 78
 
@@ -94,7 +95,7 @@ def test_adoption_leaves_a_secret_that_somebody_owns(world: World) -> None:
 @pytest.mark.parametrize("damage", [{}, {"token": ""}, {"token": "\xff junk"}, {"token": "a.b.c"}])
 def test_a_damaged_secret_is_made_anew(world: World, damage: dict[str, str]) -> None:
     world.install()
-    world.kubernetes.change(world.path(), data=damage)
+    world.edit_secret(damage)
     assert world.upgrade().code == 0
     assert world.live() == [world.key]
 
@@ -102,7 +103,7 @@ def test_a_damaged_secret_is_made_anew(world: World, damage: dict[str, str]) -> 
 @pytest.mark.parametrize("state", ["", "{", "[]", '{"previous": "x"}', '{"previous": [7, {"token": 1}]}', "null"])
 def test_a_damaged_state_is_no_reason_to_fail(world: World, state: str) -> None:
     world.install()
-    world.kubernetes.change(world.path(), data={**world.secret(), "state": state})
+    world.edit_secret({**world.secret(), "state": state})
     assert world.upgrade().code == 0
     assert world.argocd.accepts(world.token)
     assert world.live() == [world.key]
@@ -115,9 +116,9 @@ def test_replaced_keys_that_still_live_are_remembered(world: World) -> None:
         world.argocd.account(name)
         world.use(name)
         world.upgrade()
-    assert [len(world.argocd.keys(name)) for name in names] == [1, 1, 1]
+    assert [len(world.argocd.live_keys(name)) for name in names] == [1, 1, 1]
     world.uninstall()
-    assert world.argocd.keys() == []
+    assert world.argocd.live_keys() == []
 
 
 def test_what_somebody_wrote_into_the_memory_is_bounded_and_sent_nowhere(world: World) -> None:
@@ -128,7 +129,7 @@ def test_what_somebody_wrote_into_the_memory_is_bounded_and_sent_nowhere(world: 
     state = json.loads(world.secret()["state"])
     entry = {"token": "a.b.c", "account": "x", "url": world.other.url, "ca": "", "insecure": True}
     state["previous"] = [entry] * 5000
-    world.kubernetes.change(world.path(), data={**world.secret(), "state": json.dumps(state)})
+    world.edit_secret({**world.secret(), "state": json.dumps(state)})
     world.argocd.revoke(ACCOUNT)
     assert world.upgrade().code == 0
     assert len(world.secret()["state"]) < 100_000
@@ -148,9 +149,9 @@ def stored_by_another_run(world: World) -> str:
 def test_two_installs_at_once_end_with_one_key(world: World) -> None:
     """The other run stores its key between this one's look and write: this one revokes its own."""
     world.install()
-    other = world.kubernetes.find(world.path())
-    world.kubernetes.remove(world.path())
-    world.kubernetes.fault(POST, times=1, does=lambda: world.kubernetes.make(world.path(), other))
+    other = world.find(world.path())
+    world.remove(world.path())
+    world.kubernetes.fault(POST, times=1, does=lambda: world.put(world.path(), other))
     done = world.install()
     assert done.code == 0, done.said
     assert world.live() == [world.key]
@@ -161,12 +162,12 @@ def test_two_installs_at_once_end_with_one_key(world: World) -> None:
 def test_two_upgrades_at_once_end_with_one_key(world: World) -> None:
     """A Secret is replaced only in the version that was read: the slower run takes the faster one's key."""
     world.install()
-    old = world.kubernetes.find(world.path())
+    old = world.find(world.path())
     world.argocd.revoke(ACCOUNT)
     world.upgrade()
-    faster = world.kubernetes.find(world.path())
-    world.kubernetes.put(world.path(), old)
-    fault = world.kubernetes.fault(PUT, times=1, does=lambda: world.kubernetes.put(world.path(), faster))
+    faster = world.find(world.path())
+    world.put(world.path(), old)
+    fault = world.kubernetes.fault(PUT, times=1, does=lambda: world.put(world.path(), faster))
     done = world.upgrade()
     assert done.code == 0, done.said
     assert fault.met
@@ -187,7 +188,7 @@ def test_after_a_write_and_a_look_that_fail_the_key_stays_for_the_next_run(world
     world.kubernetes.fault(GET, skip=1, cut="before")
     done = world.install(ONCE)
     assert done.code != 0
-    world.kubernetes.heal()
+    world.kubernetes.server.heal()
     assert world.live() == [world.key]
     assert world.upgrade().code == 0
     assert len(world.argocd.logins.seen) == 1
@@ -195,7 +196,7 @@ def test_after_a_write_and_a_look_that_fail_the_key_stays_for_the_next_run(world
 
 @pytest.mark.parametrize("status", [403, 400, 422])
 def test_a_key_that_may_not_be_stored_is_revoked(world: World, status: int) -> None:
-    world.kubernetes.fault(POST, answer=world.kubernetes.refusal(status, "Forbidden", "no"))
+    world.kubernetes.fault(POST, answer=RefusedError(status, "BadRequest", "no").answer)
     done = world.install()
     assert done.code != 0
     assert world.live() == []
@@ -233,7 +234,7 @@ def test_an_id_is_never_used_twice(world: World) -> None:
     ids=["RBAC", "quota", "webhook", "namespace"],
 )
 def test_why_kubernetes_refuses_is_told_apart(world: World, message: str, says: str, never: str) -> None:
-    world.kubernetes.fault(POST, answer=world.kubernetes.refusal(403, "Forbidden", message))
+    world.kubernetes.fault(POST, answer=RefusedError(403, "Forbidden", message).answer)
     done = world.install()
     assert done.code == 77
     assert says in f"{done.problem} {done.remedy}"

@@ -10,7 +10,7 @@ import pytest
 from gitops_runtime_auth.timing import Timing
 from tests.fakes.logins import LOCKS_AFTER, Verdict
 from tests.fakes.web import as_json
-from tests.fakes.world import ACCOUNT, FAST, ONCE, PASSWORD, REFUSED, World
+from tests.fakes.world import ACCOUNT, FAST, NO_RIGHT, ONCE, PASSWORD, REFUSED, World
 
 LOGIN, VERSION = "POST .*/api/v1/session$", "GET .*/api/version$"
 SHIPPED = replace(FAST, fastest_verdict=Timing().fastest_verdict)
@@ -85,7 +85,7 @@ def test_the_record_holds_a_salted_slow_hash_only(wrong: World) -> None:
     assert "wrong" not in record
     for name in ("md5", "sha1", "sha256", "sha512"):
         assert hashlib.new(name, b"wrong").hexdigest() not in record
-    wrong.kubernetes.remove(RECORD)
+    wrong.remove(RECORD)
     wrong.argocd.ahead = 400
     wrong.install()
     assert json.loads(record)["hash"] != json.loads(wrong.record())["hash"]
@@ -93,13 +93,13 @@ def test_the_record_holds_a_salted_slow_hash_only(wrong: World) -> None:
 
 @pytest.mark.parametrize("record", ["", "null", "[]", "7", "{", '{"salt": 1}', "\x00", '{"hash": "x", "at": "then"}'])
 def test_a_record_that_nobody_can_read_stops_nobody(world: World, record: str) -> None:
-    world.kubernetes.make(RECORD, {"metadata": {"name": REFUSED}, "data": {"record": record}})
+    world.put(RECORD, {"metadata": {"name": REFUSED}, "data": {"record": record}})
     done = world.install()
     assert done.code == 0, done.said
 
 
 def test_a_refusal_that_cannot_be_recorded_is_told_all_the_same(wrong: World) -> None:
-    wrong.kubernetes.fault(".*/configmaps", answer=wrong.kubernetes.refusal(403, "Forbidden", "no"))
+    wrong.kubernetes.fault(".*/configmaps", answer=NO_RIGHT)
     done = wrong.install()
     assert done.code == 77
     assert wrong.argocd.logins.verdicts() == [Verdict.WRONG]
@@ -123,7 +123,7 @@ def test_the_password_goes_out_as_it_is(world: World) -> None:
         world.use("odd")
         done = world.install()
         assert done.code == 0, password
-        world.kubernetes.remove(world.path())
+        world.remove(world.path())
 
 
 def test_too_many_logins_in_flight_are_no_refusal(world: World) -> None:

@@ -162,7 +162,7 @@ def test_an_operator_that_takes_it_back_is_told_of_and_nothing_is_left(enabling:
     ids=["Helm", "argocd-operator", "Argo CD itself"],
 )
 def test_a_configmap_that_somebody_manages_is_not_changed(enabling: World, metadata: dict[str, object]) -> None:
-    enabling.kubernetes.change(CM, metadata=metadata)
+    enabling.edit(CM, **metadata)
     done = enabling.install()
     assert done.code == 77, done.said
     assert enabling.argocd.accounts.cm[f"accounts.{ACCOUNT}"] == "login"

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.fakes.web import as_json
-from tests.fakes.world import ACCOUNT, ONCE, World
+from tests.fakes.world import ACCOUNT, NO_RIGHT, ONCE, World
 
 SECOND = "second"
 CONSUMER = "deployment/runtime-sources-server"
@@ -21,14 +21,14 @@ def moved(world: World) -> World:
     world.use(SECOND)
     world.upgrade()
     world.roll_out()
-    assert (len(world.argocd.keys(ACCOUNT)), len(world.argocd.keys(SECOND))) == (1, 1)
+    assert (len(world.argocd.live_keys(ACCOUNT)), len(world.argocd.live_keys(SECOND))) == (1, 1)
     return world
 
 
 def test_the_replaced_key_is_revoked_once_the_rollout_is_done(moved: World) -> None:
     done = moved.retire()
     assert done.code == 0, done.said
-    assert moved.argocd.keys() == [moved.key]
+    assert moved.argocd.live_keys() == [moved.key]
     assert len(moved.argocd.logins.seen) == 2, "the two of the hook"
 
 
@@ -46,12 +46,12 @@ def test_the_replaced_key_is_revoked_once_the_rollout_is_done(moved: World) -> N
 def test_an_unfinished_rollout_leaves_it_alive_and_names_it(
     moved: World, workload: str, status: dict[str, int]
 ) -> None:
-    [old] = moved.argocd.keys(ACCOUNT)
+    [old] = moved.argocd.live_keys(ACCOUNT)
     moved.status_of(workload, **status)
     moved.set("hook.timeout", 10)
     done = moved.retire()
     assert done.code == 0
-    assert old in moved.argocd.keys()
+    assert old in moved.argocd.live_keys()
     assert old in done.said
     assert workload.partition("/")[2] in done.said
 
@@ -59,27 +59,27 @@ def test_an_unfinished_rollout_leaves_it_alive_and_names_it(
 def test_a_workload_that_does_not_exist_is_no_reason_to_wait(moved: World) -> None:
     moved.consumers.append("statefulset/not-there")
     moved.retire()
-    assert moved.argocd.keys() == [moved.key]
+    assert moved.argocd.live_keys() == [moved.key]
 
 
 def test_a_statefulset_is_waited_for_alike(moved: World) -> None:
-    [old] = moved.argocd.keys(ACCOUNT)
+    [old] = moved.argocd.live_keys(ACCOUNT)
     moved.consumers.append("statefulset/cap-app-proxy")
     moved.workload("statefulset/cap-app-proxy")
     moved.status_of("statefulset/cap-app-proxy", updatedReplicas=0, currentRevision="1", updateRevision="2")
     moved.set("hook.timeout", 10)
     moved.retire()
-    assert old in moved.argocd.keys()
+    assert old in moved.argocd.live_keys()
 
 
 def test_the_grace_period_is_kept_by_argocds_clock(moved: World) -> None:
-    [old] = moved.argocd.keys(ACCOUNT)
+    [old] = moved.argocd.live_keys(ACCOUNT)
     moved.set("keeper.gracePeriod", 180)
     moved.retire()
-    assert old in moved.argocd.keys(), "mounted files follow within two minutes"
+    assert old in moved.argocd.live_keys(), "mounted files follow within two minutes"
     moved.argocd.ahead = 200
     moved.retire()
-    assert moved.argocd.keys() == [moved.key]
+    assert moved.argocd.live_keys() == [moved.key]
 
 
 def test_a_consumer_that_the_upgrade_left_alone_is_restarted_for_a_new_key(world: World) -> None:
@@ -110,7 +110,7 @@ def test_without_restarts_nothing_is_restarted(world: World) -> None:
     world.upgrade()
     world.retire()
     assert world.restarted(CONSUMER) == ""
-    assert world.kubernetes.asked("PATCH ") == []
+    assert world.kubernetes.server.asked("PATCH ") == []
 
 
 def test_an_upgrade_that_replaced_nothing_waits_for_nobody(world: World) -> None:
@@ -124,31 +124,31 @@ def test_an_upgrade_that_replaced_nothing_waits_for_nobody(world: World) -> None
 
 
 def test_a_disabled_accounts_key_is_named_and_remembered_because_it_would_come_back(moved: World) -> None:
-    [old] = moved.argocd.keys(ACCOUNT)
+    [old] = moved.argocd.live_keys(ACCOUNT)
     moved.argocd.accounts.enable(ACCOUNT, False)
     done = moved.retire()
     assert f"argocd account delete-token --account {ACCOUNT} {old}" in done.said
     moved.argocd.accounts.enable(ACCOUNT)
     moved.retire()
-    assert moved.argocd.keys() == [moved.key]
+    assert moved.argocd.live_keys() == [moved.key]
 
 
 def test_the_same_of_an_account_that_vanished(moved: World) -> None:
-    [old] = moved.argocd.keys(ACCOUNT)
+    [old] = moved.argocd.live_keys(ACCOUNT)
     moved.argocd.accounts.vanish(ACCOUNT)
     assert old in moved.retire().said
     moved.argocd.account(ACCOUNT)
     moved.retire()
-    assert moved.argocd.keys() == [moved.key]
+    assert moved.argocd.live_keys() == [moved.key]
 
 
 def test_a_gateways_401_does_not_count_as_revoked(moved: World) -> None:
-    [old] = moved.argocd.keys(ACCOUNT)
+    [old] = moved.argocd.live_keys(ACCOUNT)
     moved.argocd.server.fault(f"/account/{ACCOUNT}", answer=as_json(401, {"message": "please sign in"}))
     assert old in moved.retire().said
     moved.argocd.server.heal()
     moved.retire()
-    assert moved.argocd.keys() == [moved.key]
+    assert moved.argocd.live_keys() == [moved.key]
 
 
 def test_a_key_that_somebody_revoked_already_is_forgotten(moved: World) -> None:
@@ -161,11 +161,11 @@ def test_a_key_that_somebody_revoked_already_is_forgotten(moved: World) -> None:
 
 def test_a_conflict_on_forgetting_fails_nothing(moved: World) -> None:
     def another_write() -> None:
-        moved.kubernetes.change(moved.path(), metadata={"annotations": {"touched": "by somebody"}})
+        moved.edit(moved.path(), **{"annotations": {"touched": "by somebody"}})
 
     moved.kubernetes.fault("PUT .*/secrets/argocd-token$", times=1, does=another_write)
     assert moved.retire().code == 0
-    assert moved.argocd.keys() == [moved.key]
+    assert moved.argocd.live_keys() == [moved.key]
 
 
 def test_two_names_of_one_argocd_keep_the_present_key(world: World) -> None:
@@ -187,16 +187,16 @@ def test_what_is_younger_than_the_replaced_key_stays(moved: World) -> None:
     moved.argocd.make_key(ACCOUNT, young, age=50)
     moved.argocd.make_key(ACCOUNT, old, age=150)
     moved.retire()
-    assert sorted(moved.argocd.keys(ACCOUNT)) == [young]
+    assert sorted(moved.argocd.live_keys(ACCOUNT)) == [young]
 
 
 def test_what_others_wrote_into_the_secret_is_not_revoked(moved: World) -> None:
     """Keys that the Secret names but that are not of this installation."""
     users = moved.argocd.make_key(ACCOUNT, "users-own")
     state = moved.secret()["state"].replace(moved.argocd.made[0], users)
-    moved.kubernetes.change(moved.path(), data={**moved.secret(), "state": state})
+    moved.edit_secret({**moved.secret(), "state": state})
     moved.retire()
-    assert "users-own" in moved.argocd.keys()
+    assert "users-own" in moved.argocd.live_keys()
 
 
 # A change to ``type: token``
@@ -216,7 +216,7 @@ def to_token(world: World) -> World:
 
 def test_nothing_of_the_password_stays(to_token: World) -> None:
     assert to_token.retire().code == 0
-    assert to_token.argocd.keys() == ["users-own"]
+    assert to_token.argocd.live_keys() == ["users-own"]
     assert to_token.secret() == {}
 
 
@@ -228,7 +228,7 @@ def test_a_secret_is_not_deleted_while_its_key_lives(to_token: World) -> None:
     assert to_token.secret() != {}
     to_token.argocd.server.open_again()
     to_token.retire()
-    assert to_token.argocd.keys() == ["users-own"]
+    assert to_token.argocd.live_keys() == ["users-own"]
     assert to_token.secret() == {}
 
 
@@ -240,7 +240,7 @@ def test_a_key_that_the_settings_hold_is_never_revoked(world: World, command: st
     world.use_token(token)
     world.remount()
     assert world.run(command).code == 0
-    assert world.argocd.keys() == [key]
+    assert world.argocd.live_keys() == [key]
 
 
 @pytest.mark.parametrize("command", ["retire", "cleanup"])
@@ -257,11 +257,11 @@ def test_a_secret_that_the_settings_name_is_never_deleted(world: World, command:
 
 
 def test_somebody_elses_secret_is_left_alone(moved: World) -> None:
-    moved.kubernetes.change(moved.path(), metadata={"labels": {"app.kubernetes.io/managed-by": "Helm"}})
-    keys = moved.argocd.keys()
+    moved.edit(moved.path(), **{"labels": {"app.kubernetes.io/managed-by": "Helm"}})
+    keys = moved.argocd.live_keys()
     done = moved.retire()
     assert done.code == 0
-    assert moved.argocd.keys() == keys
+    assert moved.argocd.live_keys() == keys
 
 
 @pytest.mark.parametrize("down", ["argocd", "kubernetes", "rights"])
@@ -271,7 +271,7 @@ def test_an_upgrade_that_is_done_is_not_failed(moved: World, down: str) -> None:
     elif down == "kubernetes":
         moved.kubernetes.fault(".*", cut="before")
     else:
-        moved.kubernetes.fault(".*", answer=moved.kubernetes.refusal(403, "Forbidden", "no"))
+        moved.kubernetes.fault(".*", answer=NO_RIGHT)
     done = moved.retire(ONCE)
     assert done.code == 0
     assert done.warnings

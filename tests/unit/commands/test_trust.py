@@ -88,7 +88,7 @@ def test_a_key_goes_only_to_the_server_that_made_it(world: World) -> None:
     assert token not in world.other.received
     assert PASSWORD not in world.other.received
     assert world.other.accepts(world.token)
-    assert world.argocd.keys(ACCOUNT) == [first], "pods may still use it"
+    assert world.argocd.live_keys(ACCOUNT) == [first], "pods may still use it"
     assert world.argocd.received.isdisjoint({world.token, *world.other.sessions.values()})
 
 
@@ -100,7 +100,7 @@ def test_a_replaced_key_is_revoked_where_it_was_made_with_the_trust_of_then(worl
     world.upgrade()
     world.remount()
     assert world.run(command).code == 0
-    assert first not in world.argocd.keys(ACCOUNT)
+    assert first not in world.argocd.live_keys(ACCOUNT)
     assert token not in world.other.received
     assert world.argocd.received.isdisjoint(world.other.made)
 
