@@ -1,11 +1,12 @@
 """How a run must end that met a fault: by itself in the good end, or with which exit code, and why."""
 
+from tests.faults.roles import REFUSED
 from tests.faults.scenarios import SCENARIOS
 from tests.faults.traffic import BREAKS, HANDSHAKES, KILLS
 
 KILLED = -9
 LOGIN, LOGOUT = "argocd POST /api/v1/session", "argocd GET /auth/logout"
-RECORD = "kubernetes GET /configmaps/runtime-auth-refused"
+RECORD = f"kubernetes GET /configmaps/{REFUSED}"
 HEALS = ("408", "429", "500-unavailable", "502", "503", "504", *BREAKS, *HANDSHAKES)
 """Kinds that waiting mends: the run itself comes to its good end."""
 NEVER_FAIL = ("retire", "cleanup", "rollback")

@@ -5,10 +5,12 @@ import secrets
 import ssl
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import trustme
+import yaml
 
 from dev import site
 from dev.argocd import ArgoCDError, Direct
@@ -64,6 +66,13 @@ class Site(site.Site):
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.authority.issue_cert("127.0.0.1", "localhost").configure_cert(self.tls)
 
+    def kubeconfig(self) -> str:
+        """Return an admin's kubeconfig with the API server's address as these tests reach it."""
+        found = yaml.safe_load(Path(CONFIG).read_text())
+        for cluster in found["clusters"]:
+            cluster["cluster"]["server"] = self.cluster.server
+        return yaml.safe_dump(found)
+
     def between(self, tls: ssl.SSLContext | None = None) -> Between:
         """Make the proxies that stand before Argo CD (with the certificate in ``tls``) and before Kubernetes."""
         made = Between(self.argocd_at, self.apiserver, self.tls, tls)
@@ -99,6 +108,10 @@ class Site(site.Site):
         name = f"{self.prefix}-{self._namespaces}"
         self.namespace(name)
         return name
+
+    def secret(self, namespace: str, name: str, **data: str) -> None:
+        """Make a Secret of the user's own."""
+        self.cluster.create(path_of(namespace, "secrets"), {"metadata": {"name": name}, "stringData": data})
 
     def consumers(self, namespace: str, *names: str) -> None:
         """Make Deployments that take the key, without pods: a rollout is done once its controller saw it."""

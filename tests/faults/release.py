@@ -16,7 +16,7 @@ from dev.keys import KEY_SECRET, StoredKey, stored
 from tests.faults import settings
 from tests.faults.place import Site
 from tests.faults.proxy import Between
-from tests.faults.roles import REFUSED, identity
+from tests.faults.roles import REFUSED, RELEASE, identity
 from tests.faults.traffic import NO_FAULT, Fault, Traffic
 
 PROGRAMS = {
@@ -50,7 +50,7 @@ class Release:
     password: str
     namespace: str
     between: Between
-    name: str = "runtime"
+    name: str = RELEASE
     timeout: int = 20
     tokens: dict[str, str] = field(default_factory=dict)
     """Of the ServiceAccounts, by command."""
@@ -191,6 +191,17 @@ class Release:
             stderr=subprocess.STDOUT,
             text=True,
         )
+
+    def check(self) -> "subprocess.CompletedProcess[str]":
+        """Run ``check`` as its user does, from a laptop that reaches Argo CD by the proxy before it."""
+        (self.folder / "kubeconfig").write_text(self.site.kubeconfig())
+        values = settings.given(self.url, self.account, self.timeout, self.values)
+        (self.folder / "values.yaml").write_text(json.dumps(values))
+        words = ["--release", self.name, "-n", self.namespace, "--chart", str(settings.CHART), "-o", "json"]
+        words += ["-f", str(self.folder / "values.yaml"), "--kubeconfig", str(self.folder / "kubeconfig")]
+        words += ["--server", self.url, "--ca-file", str(self.folder / "ca" / "ca.crt"), "--timeout", str(self.timeout)]
+        program = [sys.executable, "-m", "gitops_runtime_auth", "check"]
+        return subprocess.run([*program, *words], capture_output=True, text=True, check=False, timeout=self.timeout + 60)
 
     def token_of(self, command: str) -> str:
         if command not in self.tokens:

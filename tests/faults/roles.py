@@ -1,6 +1,6 @@
 """What each command of the product may do in the cluster, as ``docs/security.md`` has it.
 
-``test_privileges`` compares it with what the chart renders for a release named ``runtime``. No identity holds ``create``
+``test_privileges`` compares it with what the chart renders for a release of this name. No identity holds ``create``
 and ``delete`` on Secrets together with ``get``.
 """
 
@@ -11,13 +11,14 @@ from dev.keys import KEY_SECRET
 
 __all__ = ["RBAC", "Rule", "grant", "identity", "in_argocd", "rules"]
 
-CONSUMERS = ("runtime-event-reporter", "runtime-gitops-operator", "runtime-sources-server")
+RELEASE = "r"
+CONSUMERS = tuple(f"{RELEASE}-{service}" for service in ("event-reporter", "gitops-operator", "sources-server"))
 CONSUMER = CONSUMERS[0]
 """The one that is there when commands are run here: what is done to it is done to each."""
-APP_PROXY = "runtime-app-proxy"
-JOBS = ("runtime-auth-ensure", "runtime-auth-ensure-rollback")
-TEST_POD = "runtime-auth-verify"
-REFUSED = "runtime-auth-refused"
+APP_PROXY = f"{RELEASE}-app-proxy"
+JOBS = (f"{RELEASE}-auth-ensure", f"{RELEASE}-auth-ensure-rollback")
+TEST_POD = f"{RELEASE}-auth-verify"
+REFUSED = f"{RELEASE}-auth-refused"
 """The ConfigMap that remembers refused passwords."""
 
 COMMANDS = ("ensure", "retire", "cleanup", "keep", "keep-token", "verify")

@@ -22,13 +22,15 @@ GRACE_PERIOD = 1
 
 def document(url: str, account: str, timeout: int, values: Mapping[str, Any]) -> str:
     """Return settings.json for the Argo CD at ``url``; ``values`` are laid over what all these releases have."""
-    given = merged(_values(url, account, timeout), values)
-    auth = given["global"]["external-arg-cd"]["auth"]
+    defaults = yaml.safe_load((CHART / "values.yaml").read_text())
+    parts = {part: defaults.get(part) or {} for part in ("hook", "keeper", "keySecret")}
+    all_values = merged(parts, given(url, account, timeout, values))
+    auth = all_values["global"]["external-arg-cd"]["auth"]
     credential = {"name": CREDENTIAL, "key": auth["type"], "inline": False}
     derived = {
         "block": "global.external-arg-cd",
         "url": url,
-        "argocdNamespace": given["hook"].get("argocdNamespace") or "argocd",
+        "argocdNamespace": all_values["hook"].get("argocdNamespace") or "argocd",
         "credential": credential,
         "key": {"name": KEY_SECRET, "key": "token"}
         if auth["type"] == "password"
@@ -38,7 +40,25 @@ def document(url: str, account: str, timeout: int, values: Mapping[str, Any]) ->
         "refused": REFUSED,
         "leftovers": {"jobs": [*JOBS], "pods": [TEST_POD]},
     }
-    return json.dumps({"values": given, "derived": derived})
+    return json.dumps({"values": all_values, "derived": derived})
+
+
+def given(url: str, account: str, timeout: int, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the user of such a release says, as helm's ``-f`` takes it."""
+    auth = {
+        "type": "password",
+        "username": account,
+        "passwordSecretKeyRef": {"name": CREDENTIAL, "key": "password"},
+        "tokenSecretKeyRef": {"name": CREDENTIAL, "key": "token"},
+    }
+    server = {"svc": "argocd-server", "port": 443, "rootpath": "", "url": url, "insecureSkipVerify": False}
+    ours: dict[str, Any] = {
+        "global": {"external-arg-cd": {"server": server, "auth": auth}},
+        "hook": {"timeout": timeout, "logLevel": "debug", "waitForSecrets": 2},
+        "keeper": {"gracePeriod": GRACE_PERIOD},
+        "keySecret": {"name": KEY_SECRET, "data": {"token": "token"}},
+    }
+    return merged(ours, values)
 
 
 def consumers(settings: str, *names: str) -> str:
@@ -55,20 +75,3 @@ def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
             both[key] = merged(under[key], over[key])
     return both
 
-
-def _values(url: str, account: str, timeout: int) -> dict[str, Any]:
-    auth = {
-        "type": "password",
-        "username": account,
-        "passwordSecretKeyRef": {"name": CREDENTIAL, "key": "password"},
-        "tokenSecretKeyRef": {"name": CREDENTIAL, "key": "token"},
-    }
-    server = {"svc": "argocd-server", "port": 443, "rootpath": "", "url": url, "insecureSkipVerify": False}
-    defaults = yaml.safe_load((CHART / "values.yaml").read_text())
-    ours: dict[str, Any] = {
-        "global": {"external-arg-cd": {"server": server, "auth": auth}},
-        "hook": {"timeout": timeout, "logLevel": "debug", "waitForSecrets": 2},
-        "keeper": {"gracePeriod": GRACE_PERIOD},
-        "keySecret": {"name": KEY_SECRET, "data": {"token": "token"}},
-    }
-    return merged({part: defaults.get(part) or {} for part in ("hook", "keeper", "keySecret")}, ours)

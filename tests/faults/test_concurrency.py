@@ -16,6 +16,7 @@ from dev.sandbox.tools import CURRENT
 from tests.faults.conftest import TABLE
 from tests.faults.place import Site
 from tests.faults.release import Release
+from tests.faults.roles import CONSUMER
 
 RELEASES = 100 if os.environ.get("FULL") == "1" else 12
 LOGINS_IN_FLIGHT = 50
@@ -131,7 +132,7 @@ def test_a_copied_secret_is_not_another_clusters_key(site: Site, release: Callab
     assert one.run().code == 0
     theirs = one.entry()
     one.between.kubernetes.namespace = {"uid": "11111111-2222-3333-4444-555555555555"}
-    site.consumers(one.namespace, "runtime-event-reporter")
+    site.consumers(one.namespace, CONSUMER)
     assert one.run(command="keep").code == 0
     ours = one.entry()
     assert theirs is not None
