@@ -36,7 +36,10 @@ def said(message: str, code: int = 16) -> dict[str, object]:
 
 
 def test_an_answer_is_returned() -> None:
-    assert judged(200, {"a": 1}) == Answer(200, {"a": 1}, 0.25, None, "https://a")
+    answer = judged(200, {"a": 1})
+    assert answer == Answer(200, {"a": 1}, 0.25, None, "https://a")
+    with pytest.raises(AttributeError):
+        answer.status = 1  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(
@@ -47,6 +50,7 @@ def test_an_answer_is_returned() -> None:
         ("yesterday", None),
         ("", None),
         ("Wed, 99 Nov 2026 18:00:00 GMT", None),
+        ("Wed, 25 Nov 2026 18:00:00 +99999999999999999", None),
     ],
 )
 def test_the_date_is_the_servers(header: str, date: float | None) -> None:
@@ -91,6 +95,12 @@ def test_other_refusals_of_argocd_are_final(status: int) -> None:
     assert (refused.value.status, refused.value.code, refused.value.refusal) == (status, 2, Refusal.KEY_ID_IN_USE)
     assert refused.value.problem == f"Argo CD at https://a answers HTTP {status}: the key id is in use."
     assert refused.value.remedy == "Look into the log of argocd-server for the reason."
+
+
+def test_a_grpc_code_of_zero_is_one() -> None:
+    with pytest.raises(AnswerError) as refused:
+        judged(404, said("x", 0))
+    assert refused.value.code == 0
 
 
 @pytest.mark.parametrize(("status", "text"), [(500, "<html>"), (599, "x"), (500, '{"message": "x"}')])

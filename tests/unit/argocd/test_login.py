@@ -1,5 +1,6 @@
 """How often a password is sent, to whom, and what each outcome says about it."""
 
+import logging
 import time
 
 import pytest
@@ -131,9 +132,12 @@ def test_in_a_crowd_without_leave_a_late_refusal_is_final() -> None:
     assert (error.sends, sends(served)) == (1, 2)
 
 
-def test_the_pause_in_doubt_lets_an_overload_pass() -> None:
+def test_the_pause_in_doubt_lets_an_overload_pass(caplog: pytest.LogCaptureFixture) -> None:
     timing = Timing(**{**QUICK.__dict__, "overload_passes": 0.3})
-    _, served = logged_in([FAST, LATE, GOOD], timing=timing)
+    with caplog.at_level(logging.INFO):
+        _, served = logged_in([FAST, LATE, GOOD], timing=timing)
+    words = "Login: Argo CD is busy and may not have looked at the password; once more in 0 s."
+    assert words in [record.getMessage() for record in caplog.records]
     first, second = [asked.at for asked in served.asked if asked.line == LOGIN][1:]
     assert 0.2 + 0.3 <= second - first < 0.2 + 0.3 * 1.3 + 0.5
 
@@ -218,6 +222,19 @@ def test_with_the_shipped_times(delay: float, sent: int) -> None:
     result, served = logged_in([refusal(WRONG, delay=delay), GOOD], timing=timing, again=True)
     assert sends(served) == sent
     assert (result == "session") is (sent == 2)
+
+
+@pytest.mark.parametrize(("seconds", "counted"), [(0.49, 0), (0.5, 1), (0.51, 1)])
+def test_half_a_second_is_the_fastest_verdict(seconds: float, counted: int) -> None:
+    refused = KeyRefusedError("x.", "y.", refusal=Refusal.AMBIGUOUS_LOGIN, seconds=seconds)
+    with serving() as served, client(served, timing=Timing()) as argocd:
+        try:
+            argocd._logins._judge(refused, "admin")
+        except TemporaryError as e:
+            assert not e.sent  # noqa: PT017
+            assert e.remedy == "Try again in a minute."  # noqa: PT017
+        assert argocd._logins._sends["admin"] == counted
+        assert argocd._logins._crowded is (counted == 0)
 
 
 def test_the_shipped_jitter_and_pause() -> None:
