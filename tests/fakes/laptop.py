@@ -70,7 +70,7 @@ class FakeLaptop:
         self.kubeconfig = self.kubernetes.kubeconfig(folder)
         self.version("v1.34.2")
         self.secret("argocd-initial-admin-secret", password=PASSWORD)
-        self.secret("argocd-secret", **{"tls.crt": authority("argocd").pem})
+        self.secret("argocd-secret", {"tls.crt": authority("argocd").pem})
         self.argocd_cm({"app.kubernetes.io/name": "argocd-cm", "app.kubernetes.io/part-of": "argocd"})
 
     def close(self) -> None:
@@ -84,8 +84,11 @@ class FakeLaptop:
         self.kubernetes.fault("GET /version$", answer=as_json(200, {"gitVersion": version}))
         self.kubernetes.fault("GET /apis$", answer=as_json(200, {"kind": "APIGroupList", "groups": groups}))
 
-    def secret(self, name: str, labels: dict[str, str] | None = None, **data: str) -> None:
-        encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
+    def secret(
+        self, name: str, data: dict[str, str] | None = None, *, labels: dict[str, str] | None = None, **more: str
+    ) -> None:
+        """Have a Secret with these keys; ``data`` is for those that are no names in Python."""
+        encoded = {key: base64.b64encode(value.encode()).decode() for key, value in {**(data or {}), **more}.items()}
         self.put("secrets", name, {"metadata": {"labels": labels or {}}, "data": encoded})
 
     def put(self, resource: str, name: str, body: dict[str, Any], namespace: str = NAMESPACE) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.laptop import FakeLaptop
 from tests.fakes.world import World
 
 
@@ -15,3 +16,11 @@ def world(tmp_path: Path) -> Iterator[World]:
     yield made
     made.close()
     made.require_no_secret_told()
+
+
+@pytest.fixture
+def laptop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[FakeLaptop]:
+    """A laptop, an Argo CD and a cluster in which the chart's defaults can be installed."""
+    made = FakeLaptop(tmp_path, monkeypatch, capsys)
+    yield made
+    made.close()

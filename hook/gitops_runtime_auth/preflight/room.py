@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from gitops_runtime_auth.kube.cluster import Object
+from gitops_runtime_auth.kube.api import Object
 from gitops_runtime_auth.preflight.helm import Rendering
 
 _COUNTED = {

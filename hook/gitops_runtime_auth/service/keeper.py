@@ -4,7 +4,6 @@
 keeper remembers and what it sees.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
@@ -138,8 +137,8 @@ def _with_losses(memory: Memory, seen: Seen, timing: Timing) -> Memory:
 class Keeper:
     """Keeps one release's key working. Any number of keepers may run, because writes are optimistic (see ``keys``)."""
 
-    def __init__(self, fresh: Callable[[], Context]) -> None:
-        self._fresh = fresh
+    def __init__(self, base: Context) -> None:
+        self._base = base
         self._memory = Memory()
 
     def check(self) -> Verdict:
@@ -151,7 +150,7 @@ class Keeper:
             return self._check()
 
     def _check(self) -> Verdict:
-        run = self._fresh()
+        run = self._base.again(self._base.timing.check)
         try:
             stored = run.key_secret.read()
             if namespace.is_going(run.cluster, run.release.namespace):

@@ -66,12 +66,15 @@ def test_a_revoked_key_is_refused_with_the_reason(argocd: FakeArgoCD, key: str) 
     )
 
 
-def test_an_argocd_that_is_down_is_unreachable_within_its_patience(argocd: FakeArgoCD, key: str) -> None:
-    argocd.close()
-    began = time.monotonic()
-    status, reason = checked(argocd, key)
+def test_an_argocd_that_is_down_is_unreachable_within_its_patience(key: str) -> None:
+    with socket.socket() as reserved:  # nobody listens, and nobody else gets the port
+        reserved.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{reserved.getsockname()[1]}"
+        began = time.monotonic()
+        with closing(Agent(Injected(url, key, None), Mounted(Path("/none")), FAST)) as agent:
+            status, reason = agent.check()
     assert status is Status.UNREACHABLE
-    assert argocd.url in reason
+    assert url in reason
     assert reason.endswith(".")
     assert time.monotonic() - began < FAST.agent_patience + 0.5
 

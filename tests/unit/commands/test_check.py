@@ -18,7 +18,7 @@ def store_key(laptop: FakeLaptop, token: str, *, account: str = "admin", url: st
     """Have the key Secret of an earlier run of the hook."""
     state = json.dumps({"account": account, "url": url or laptop.argocd.url, "token_in": "token"})
     labels = {**OURS, "app.kubernetes.io/instance": release}
-    laptop.secret("argocd-token", labels, token=token, state=state)
+    laptop.secret("argocd-token", labels=labels, token=token, state=state)
 
 
 def record(laptop: FakeLaptop, *, password: str = PASSWORD, age: float = 0.0, verdict: str = "refused") -> str:
@@ -147,7 +147,9 @@ def test_a_secret_that_may_not_be_read_can_be_given(laptop: FakeLaptop) -> None:
 
 
 def test_a_foreign_secret_is_refused_and_whose_it_is_said(laptop: FakeLaptop) -> None:
-    laptop.secret("argocd-token", {"app.kubernetes.io/managed-by": "Helm", "app.kubernetes.io/instance": "other"})
+    laptop.secret(
+        "argocd-token", labels={"app.kubernetes.io/managed-by": "Helm", "app.kubernetes.io/instance": "other"}
+    )
     found = laptop.check()
     assert (found.code, found.failed()) == (78, ["API key Secret"])
     assert "other" in found.only_failure()["found"]
@@ -292,7 +294,7 @@ def test_an_account_without_a_role_and_an_old_argocd_are_remarks(laptop: FakeLap
 
 
 def test_a_certificate_that_is_not_trusted_stops_the_password(laptop: FakeLaptop) -> None:
-    laptop.secret("argocd-secret", **{"tls.crt": authority("nobody").pem})
+    laptop.secret("argocd-secret", {"tls.crt": authority("nobody").pem})
     found = laptop.check()
     assert (found.code, found.failed(), laptop.logins()) == (78, ["Certificate"], 0)
     assert found.row("Argo CD")["state"] == "ok"
@@ -320,7 +322,7 @@ def test_a_servers_escape_sequences_reach_no_terminal(laptop: FakeLaptop) -> Non
 
 
 def test_headers_and_client_certificate_come_from_their_secrets(laptop: FakeLaptop) -> None:
-    laptop.secret("headers", **{"X-Proxy": "canary-header"})
+    laptop.secret("headers", {"X-Proxy": "canary-header"})
     found = laptop.check("--set", "global.external-arg-cd.server.headersSecretRef.name=headers")
     assert found.code == 0
     assert {r.headers.get("X-Proxy") for r in laptop.argocd.server.asked()} == {"canary-header"}
@@ -330,7 +332,7 @@ def test_headers_and_client_certificate_come_from_their_secrets(laptop: FakeLapt
 
 
 def test_headers_do_not_go_to_a_server_whose_certificate_is_not_trusted(laptop: FakeLaptop) -> None:
-    laptop.secret("headers", **{"X-Proxy": "canary-header"})
-    laptop.secret("argocd-secret", **{"tls.crt": authority("nobody").pem})
+    laptop.secret("headers", {"X-Proxy": "canary-header"})
+    laptop.secret("argocd-secret", {"tls.crt": authority("nobody").pem})
     laptop.check("--set", "global.external-arg-cd.server.headersSecretRef.name=headers")
     assert [r.headers.get("X-Proxy") for r in laptop.argocd.server.asked()] == [None]

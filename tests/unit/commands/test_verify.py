@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -146,10 +147,12 @@ def test_nothing_is_sent_to_what_has_not_shown_to_be_argocd(pod: Pod) -> None:
     assert received == [("GET /api/version", None, b"")]
 
 
-def test_an_argocd_that_is_down_fails_at_once_when_the_time_is_over(pod: Pod, argocd: FakeArgoCD) -> None:
-    argocd.close()
-    began = time.monotonic()
-    assert pod.run(FOUR, "--timeout=0.1") == 69
+def test_an_argocd_that_is_down_fails_at_once_when_the_time_is_over(pod: Pod) -> None:
+    with socket.socket() as reserved:  # nobody listens, and nobody else gets the port
+        reserved.bind(("127.0.0.1", 0))
+        pod.environ(ARGO_CD_URL=f"http://127.0.0.1:{reserved.getsockname()[1]}")
+        began = time.monotonic()
+        assert pod.run(FOUR, "--timeout=0.1") == 69
     assert time.monotonic() - began < 1.5, "not once per credential"
 
 

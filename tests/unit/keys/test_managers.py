@@ -17,10 +17,10 @@ def configmap(
     labels: dict[str, str] = STOCK,
     annotations: dict[str, str] | None = None,
     owners: list[dict[str, Any]] | None = None,
-    **data: str,
+    data: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     metadata = {"name": "argocd-cm", "namespace": "argocd", "labels": labels, "annotations": annotations}
-    return {"metadata": {**metadata, "ownerReferences": owners}, "data": data}
+    return {"metadata": {**metadata, "ownerReferences": owners}, "data": data or {}}
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,11 @@ def configmap(
         (configmap(BY_CHART, {**RELEASE, **TRACKED}), Kind.APPLICATION, "argo-cd"),
         (configmap({**BY_CHART, "argocd.argoproj.io/instance": "self"}, RELEASE), Kind.APPLICATION, "self"),
         (configmap({**STOCK, "app.kubernetes.io/instance": "labelled"}), Kind.APPLICATION, "labelled"),
-        (configmap({**STOCK, "my/app": "own"}, **{"application.instanceLabelKey": "my/app"}), Kind.APPLICATION, "own"),
+        (
+            configmap({**STOCK, "my/app": "own"}, data={"application.instanceLabelKey": "my/app"}),
+            Kind.APPLICATION,
+            "own",
+        ),
         (
             configmap(annotations={"argocd.argoproj.io/tracking-id": "team_argo:/ConfigMap:argocd/argocd-cm"}),
             Kind.APPLICATION,

@@ -11,7 +11,7 @@ from tests.fakes.laptop import FakeLaptop
 OURS = {"app.kubernetes.io/name": "gitops-runtime-auth"}
 
 
-def workload(kind: str, component: str, replicas: int | None = None, **resources: dict[str, str]) -> dict[str, Any]:
+def workload(kind: str, component: str, resources: dict[str, Any], replicas: int | None = None) -> dict[str, Any]:
     container = {"name": "c", "image": "registry/image:1", "resources": resources}
     return {
         "kind": kind,
@@ -23,11 +23,11 @@ def workload(kind: str, component: str, replicas: int | None = None, **resources
 SMALL = {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}}
 CHART = Rendering(
     (
-        workload("Job", "ensure", **SMALL),
-        workload("Job", "cleanup", **{**SMALL, "requests": {"cpu": "150m", "memory": "64Mi"}}),
-        workload("Deployment", "a", 2, **SMALL),
-        workload("Deployment", "b", **SMALL),
-        workload("Deployment", "c", 0, **SMALL),
+        workload("Job", "ensure", SMALL),
+        workload("Job", "cleanup", {**SMALL, "requests": {"cpu": "150m", "memory": "64Mi"}}),
+        workload("Deployment", "a", SMALL, 2),
+        workload("Deployment", "b", SMALL),
+        workload("Deployment", "c", SMALL, 0),
         {"kind": "Secret", "metadata": {"name": "s"}},
     )
 )
@@ -73,8 +73,9 @@ def test_of_an_installed_release_only_the_hook_is_new() -> None:
 
 
 def test_a_quota_of_some_pods_only_is_left_out() -> None:
-    for scope in ({"scopes": ["BestEffort"]}, {"scopeSelector": {"matchExpressions": []}}):
-        assert room.lacking([quota({"pods": "0"}, **scope)], [], CHART, installed=False) == ""
+    of_best_effort = quota({"pods": "0"}, scopes=["BestEffort"])
+    of_a_class = quota({"pods": "0"}, scopeSelector={"matchExpressions": [{"scopeName": "PriorityClass"}]})
+    assert room.lacking([of_best_effort, of_a_class], [], CHART, installed=False) == ""
 
 
 def test_a_quota_is_a_remark_of_check_with_the_command_that_shows_it(laptop: FakeLaptop) -> None:
