@@ -94,10 +94,14 @@ class ArgoCD:
         try:
             yield session
         finally:
-            try:
-                self.logout(session)
-            except AuthError as e:
-                log.warning(f"The login session could not be ended ({e}) It ends by itself within a day.")
+            self.end(session)
+
+    def end(self, session: str) -> None:
+        """End a session. That it can't be ended is a warning, because it ends by itself within a day."""
+        try:
+            self.logout(session)
+        except AuthError as e:
+            log.warning(f"The login session could not be ended ({e}) It ends by itself within a day.")
 
     def logout(self, session: str) -> None:
         """End a session, within 10 seconds and even when the deadline has passed.

@@ -23,3 +23,6 @@ class Endpoint:
     """Folder with ``tls.crt`` and ``tls.key``, which an ingress may want. The files may change at any time."""
     values_path: str = "global.external-arg-cd.server"
     """Where the user's values describe this server; remedies name keys below it."""
+    dial: tuple[str, int] | None = None
+    """Host and port to connect to in place of the URL's, for a port-forward. All else is still about the URL: its host
+    stands in the request and in the certificate."""

@@ -170,12 +170,13 @@ class Transport:
     def _connections(self) -> network.BoundedTransport:
         endpoint = self.endpoint
         try:
-            self._proxy = proxy_for(endpoint.url)
+            self._proxy = None if endpoint.dial else proxy_for(endpoint.url)
         except ValueError:
             raise httpx.InvalidURL("not a URL") from None
         plain = endpoint.url.lower().startswith("http:")
         context = None if plain else tls.context(endpoint, check_names=not self._pinned)
-        return network.BoundedTransport(context, self._proxy, tls.pins(endpoint.ca) if self._pinned else None)
+        pins = tls.pins(endpoint.ca) if self._pinned else None
+        return network.BoundedTransport(context, self._proxy, pins, endpoint.dial)
 
 
 def _forget_session(client: httpx.Client) -> None:

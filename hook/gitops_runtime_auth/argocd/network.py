@@ -53,10 +53,17 @@ class BoundedTransport(httpx.BaseTransport):
     """
 
     def __init__(
-        self, context: ssl.SSLContext | None, proxy: Proxy | None, pins: frozenset[bytes] | None = None
+        self,
+        context: ssl.SSLContext | None,
+        proxy: Proxy | None,
+        pins: frozenset[bytes] | None = None,
+        dial: tuple[str, int] | None = None,
     ) -> None:
         self._pool = httpcore.ConnectionPool(
-            ssl_context=context, proxy=_through(proxy), keepalive_expiry=_KEPT, network_backend=_Backend(context, pins)
+            ssl_context=context,
+            proxy=_through(proxy),
+            keepalive_expiry=_KEPT,
+            network_backend=_Backend(context, pins, dial),
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -103,10 +110,13 @@ def _as_httpx() -> Iterator[None]:
 
 
 class _Backend(NetworkBackend):
-    def __init__(self, context: ssl.SSLContext | None, pins: frozenset[bytes] | None) -> None:
+    def __init__(
+        self, context: ssl.SSLContext | None, pins: frozenset[bytes] | None, dial: tuple[str, int] | None
+    ) -> None:
         self._inner = SyncBackend()
         self._context = context
         self._pins = pins
+        self._dial = dial
 
     def connect_tcp(
         self,
@@ -117,6 +127,7 @@ class _Backend(NetworkBackend):
         socket_options: Iterable[SOCKET_OPTION] | None = None,
     ) -> NetworkStream:
         """Connect to the first address of ``host`` that answers, and try each for ``timeout`` seconds at most."""
+        host, port = self._dial or (host, port)
         failed: Exception = httpcore.ConnectError(f"{host} has no address")
         for address in _addresses(host, port):
             try:

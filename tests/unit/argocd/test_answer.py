@@ -18,7 +18,7 @@ from gitops_runtime_auth.errors import (
     TemporaryError,
     WrongServerError,
 )
-from tests.unit.fakes.fuzz import JSON, told
+from tests.fakes.fuzz import JSON, told
 
 HERE = Endpoint("https://a")
 PATH = "global.external-arg-cd.server"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gitops_runtime_auth.argocd import refusal
 from gitops_runtime_auth.argocd.refusal import refusal_of
 from gitops_runtime_auth.errors import Refusal
-from tests.unit.fakes.fuzz import JSON
+from tests.fakes.fuzz import JSON
 
 WORDS = [
     ("invalid session: account x does not have token with id gra.1", Refusal.KEY_REVOKED),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitops_runtime_auth.argocd.token import MAX_LENGTH, Claims, Kind, read
-from tests.unit.fakes.fuzz import JSON, TOKEN, unsigned
+from tests.fakes.fuzz import JSON, TOKEN, unsigned
 
 KEY = "x" * 32
 
