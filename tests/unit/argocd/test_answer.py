@@ -118,9 +118,11 @@ def test_json_of_something_else_is_told(status: int, data: object) -> None:
 
 
 def test_a_refused_token_is_told_in_our_own_words() -> None:
+    words, date = "invalid session: account canary does not have token with id canary", "Wed, 25 Nov 2026 18:00:00 GMT"
     with pytest.raises(KeyRefusedError) as refused:
-        judged(401, said("invalid session: account canary does not have token with id canary"))
+        judged(401, said(words), Date=date)
     assert (refused.value.refusal, refused.value.seconds) == (Refusal.KEY_REVOKED, 0.25)
+    assert refused.value.date == 1795629600.0
     assert refused.value.problem == "Argo CD at https://a refuses the token: the key has been revoked."
     assert "argocd account generate-token" in refused.value.remedy
 
@@ -163,7 +165,10 @@ def test_a_gateways_refusal_is_no_verdict(status: int, text: str) -> None:
     assert wrong.value.problem.startswith(IN_FRONT.format(status))
     assert "says nothing about the password or key" in wrong.value.problem
     assert f"{PATH}.headersSecretRef" in wrong.value.remedy
-    assert f"set {PATH}.svc to Argo CD's own Service" in wrong.value.remedy
+    assert wrong.value.remedy == (
+        "Let requests from this namespace pass there (Istio: an AuthorizationPolicy), give what it asks for in"
+        f" {PATH}.headersSecretRef, or set {PATH}.svc to Argo CD's own Service."
+    )
     assert wrong.value.exit_code == 78
 
 
@@ -209,6 +214,7 @@ def test_what_is_not_argocd_is_named(status: int, text: str, what: str) -> None:
         ("/login\x1b[31m\x9b2J", "/login[31m2J"),
         ("https://other/" + "x" * 300, "https://other/" + "x" * 186),
         ("https://other/a@b", "https://other/a@b"),
+        ("https://other/x?a\nb=canary", "https://other/x"),
     ],
 )
 def test_a_redirects_target_is_cleaned_before_it_is_shown(location: str, shown: str) -> None:
