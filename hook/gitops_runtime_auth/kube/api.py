@@ -182,7 +182,7 @@ def _events(response: "RESTResponse") -> Iterator[Object]:
 
     rest = b""
     try:
-        for chunk in response.response.stream(decode_content=True):
+        for chunk in response.response.stream():
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
                 event = _parsed(line)
