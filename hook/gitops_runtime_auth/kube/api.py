@@ -137,8 +137,9 @@ class Cluster:
 
     def _send(self, method: str, path: str, body: Object | None, timeout: float) -> "RESTResponse":
         import urllib3.exceptions
+        from kubernetes.client.exceptions import ApiException
 
-        modules, configuration = official.load(), self._client.configuration
+        configuration = self._client.configuration
         kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
         headers = {"Accept": "application/json", "Content-Type": kind, "User-Agent": "gitops-runtime-auth"}
         for setting in configuration.auth_settings().values():
@@ -150,7 +151,7 @@ class Cluster:
             )
         except (urllib3.exceptions.HTTPError, OSError) as e:
             raise _no_answer(e) from None
-        except modules.errors.ApiException as e:  # a failed handshake: the client leaves statuses to its caller
+        except ApiException as e:  # a failed handshake: the client leaves statuses to its caller
             raise _no_answer(e.__context__ or e) from None
 
 
