@@ -1,5 +1,6 @@
 """The measurements: each returns rows of the table, ours and the yardstick in turn in the same minutes."""
 
+import re
 import shutil
 import statistics
 import tempfile
@@ -13,9 +14,9 @@ from typing import Any
 
 from dev.bench.chamber import Timing, forget_files
 from dev.bench.flows import Release, spans
+from dev.cluster import path_of
+from dev.keys import KEY_SECRET
 from dev.runtime import CHART, Runtime
-from gitops_runtime_auth.kube import secret as store
-from gitops_runtime_auth.kube.cluster import secret_path
 
 median = statistics.median
 
@@ -31,6 +32,8 @@ class Row:
     goal: str = ""
     met: bool | None = None
 
+
+_HOOKS_ARGUMENTS = re.compile(r"args: \[(?:\{\{ \.command \}\}|ensure|retire|cleanup)[^]\n]*\]")
 
 Pairs = list[tuple[Timing, Timing]]
 
@@ -91,17 +94,17 @@ def install_row(runtime: Runtime, pairs: int) -> Row:
         times = []
         for _ in range(pairs):
             with_hook = _install(runtime, CHART)
-            entry = runtime.key()
-            assert entry
-            saved = runtime.cluster.get(secret_path(runtime.name, store.NAME)) or {}
+            key = runtime.key()
+            assert key
+            saved = runtime.cluster.get(path_of(runtime.name, "secrets", KEY_SECRET)) or {}
             runtime.helm("uninstall", "r", "--no-hooks", "--wait")
-            runtime.cluster.delete(secret_path(runtime.name, store.NAME))
+            runtime.cluster.delete(path_of(runtime.name, "secrets", KEY_SECRET))
             saved["metadata"] = {k: saved["metadata"][k] for k in ("name", "labels", "annotations")}
-            runtime.cluster.create(secret_path(runtime.name), saved)
+            runtime.cluster.create(path_of(runtime.name, "secrets"), saved)
             times.append((with_hook, _install(runtime, str(without))))
             runtime.helm("uninstall", "r", "--no-hooks", "--wait")
-            runtime.cluster.delete(secret_path(runtime.name, store.NAME))
-            runtime.argocd.delete_key(runtime.name, entry.key_id(), runtime.session)
+            runtime.cluster.delete(path_of(runtime.name, "secrets", KEY_SECRET))
+            runtime.revoke(key)
     ours, yardstick = median(o for o, _ in times), median(y for _, y in times)
     added = median(o - y for o, y in times)
     return Row("helm install --wait", f"{ours:.2f} s", f"{yardstick:.2f} s (hook does nothing)", f"{added:+.2f} s")
@@ -156,11 +159,13 @@ def _without_hook() -> Iterator[Path]:
     """The same chart, whose hook only says its version."""
     with tempfile.TemporaryDirectory() as folder:
         chart = Path(shutil.copytree(CHART, Path(folder) / "chart"))
-        job = chart / "templates" / "_hook.tpl"
-        text = job.read_text()
-        changed = text.replace("args: [{{ .command }}]", "args: [--version]")
-        assert changed != text
-        job.write_text(changed)
+        changed = 0
+        for template in (chart / "templates").rglob("*"):
+            if template.is_file():
+                text, count = _HOOKS_ARGUMENTS.subn("args: [--version]", template.read_text())
+                template.write_text(text)
+                changed += count
+        assert changed, "no hook was found in the chart"
         yield chart
 
 

@@ -70,6 +70,13 @@ SERVERS = (
     Tool("coredns", "coredns", "github.com/coredns/coredns"),
 )
 
+NEIGHBOURS = (
+    Tool("helm-controller", "flux", "github.com/fluxcd/helm-controller"),
+    Tool("argocd-operator", "argocd-operator", "github.com/argoproj-labs/argocd-operator/cmd"),
+    Tool("external-secrets", "external-secrets", "github.com/external-secrets/external-secrets"),
+)
+"""Programs that people run beside Argo CD: built only for the tests that need them (``dev.sandbox.neighbours``)."""
+
 CURRENT = CACHE / "bin" / "current"
 """Links to the programs of this checkout's recipes: the folder for PATH."""
 

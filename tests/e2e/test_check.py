@@ -3,81 +3,48 @@
 The way in is check's own port-forward, or ``E2E_ARGOCD_URL`` where pods can't be forwarded to.
 """
 
-import base64
 import json
-import os
 import secrets
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from dev.accounts import set_password
-from dev.sandbox.paths import KUBECONFIG
-from gitops_runtime_auth.argocd.client import ArgoCD
-from gitops_runtime_auth.config.settings import Server
-from gitops_runtime_auth.preflight.access import Given, Laptop
-from gitops_runtime_auth.retry import Deadline
+from dev.cluster import decoded
+from dev.site import CONFIG, OUTSIDE, Site
 
-CONFIG = os.environ.get("E2E_KUBECONFIG") or str(KUBECONFIG)
-OUTSIDE = os.environ.get("E2E_ARGOCD_URL", "")
 NAMESPACE = f"e2e-check-{secrets.token_hex(3)}"
 SECRETS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
-CM = "/api/v1/namespaces/argocd/configmaps/argocd-cm"
 
 
-@dataclass
-class Place:
-    """The cluster, Argo CD as its admin, and what was made there."""
+class Place(Site):
+    """The cluster and its Argo CD, with one namespace for all tests, in which ``check`` reads the credentials."""
 
-    laptop: Laptop
-    argocd: ArgoCD
-    session: str
-    made: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        super().__init__()
+        self.namespace(NAMESPACE)
+        self.secret("argocd-ca", **{"ca.crt": decoded(self.cluster, "argocd", "argocd-secret")["tls.crt"]})
 
-    def account(self, name: str, capabilities: str, *, enabled: bool = True, password: str = "") -> None:
-        """Make an account, with a password and a Secret ``NAME`` that holds it."""
-        keys = {f"accounts.{name}": capabilities, f"accounts.{name}.enabled": str(enabled).lower()}
-        self.laptop.kubernetes().patch(CM, {"data": keys})
-        self.made += keys
-        password = password or f"password-of-{name}"
-        set_password(self.argocd, self.session, admin_password(self.laptop), name, password)
-        self.secret(name, password=password)
+    def account(self, name: str, password: str = "", capabilities: str = "apiKey, login") -> None:
+        """Make an account and a Secret ``NAME`` with its password."""
+        super().account(name, password, capabilities)
+        self.secret(name, password=password or f"password-of-{name}")
 
     def secret(self, name: str, **data: str) -> None:
-        self.laptop.kubernetes().delete(f"{SECRETS}/{name}")
-        self.laptop.kubernetes().create(SECRETS, {"metadata": {"name": name}, "stringData": data})
-
-
-def admin_password(laptop: Laptop) -> str:
-    secret = laptop.kubernetes().get("/api/v1/namespaces/argocd/secrets/argocd-initial-admin-secret") or {}
-    return base64.b64decode(secret["data"]["password"]).decode()
+        self.cluster.delete(f"{SECRETS}/{name}")
+        self.cluster.create(SECRETS, {"metadata": {"name": name}, "stringData": data})
 
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[Place]:
-    with ExitStack() as stack:
-        deadline = Deadline(300)
-        laptop = Laptop(Given(kubeconfig=CONFIG, server=OUTSIDE, timeout=300), deadline, stack, "argocd")
-        url = OUTSIDE or "https://argocd-server"
-        laptop.open_way(url, outside=False)
-        argocd = laptop.connect(Server(url, insecure_skip_verify=True), None)
-        cluster = laptop.kubernetes()
-        cluster.create("/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
-        found = Place(laptop, argocd, argocd.login("admin", admin_password(laptop)))
-        source = cluster.get("/api/v1/namespaces/argocd/secrets/argocd-secret") or {}
-        found.secret("argocd-ca", **{"ca.crt": base64.b64decode(source["data"]["tls.crt"]).decode()})
-        try:
-            yield found
-        finally:
-            argocd.logout(found.session)
-            cluster.patch(CM, {"data": dict.fromkeys(found.made)})
-            cluster.delete(f"/api/v1/namespaces/{NAMESPACE}")
+    made = Place()
+    try:
+        yield made
+    finally:
+        made.close()
 
 
 def check(
@@ -121,12 +88,12 @@ def only_failure(rows: dict[str, dict[str, str]]) -> dict[str, str]:
 
 
 def test_a_good_account_is_ready_and_nothing_was_changed(place: Place) -> None:
-    place.account("check-good", "apiKey, login")
+    place.account("check-good")
     code, rows = check(auth=account("check-good"))
     assert code == 0
     assert {name for name, row in rows.items() if row["state"] != "ok"} == {"RBAC role"}
     assert place.argocd.account("check-good", place.session).keys == ()
-    assert place.laptop.kubernetes().get(f"{SECRETS}/argocd-token") is None
+    assert place.cluster.get(f"{SECRETS}/argocd-token") is None
 
 
 @pytest.mark.parametrize(
@@ -140,7 +107,8 @@ def test_a_good_account_is_ready_and_nothing_was_changed(place: Place) -> None:
 def test_what_an_account_lacks_is_one_row(
     place: Place, name: str, capabilities: str, enabled: bool, row: str, remedy: str
 ) -> None:
-    place.account(name, capabilities, enabled=enabled)
+    place.account(name, capabilities=capabilities)
+    place.enable(name, enabled=enabled)
     code, rows = check(auth=account(name))
     failed = only_failure(rows)
     assert (code, failed["name"]) == (77, row)
@@ -148,8 +116,8 @@ def test_what_an_account_lacks_is_one_row(
 
 
 def test_a_good_account_with_a_role_has_no_row_that_is_not_ok(place: Place) -> None:
-    place.account("check-role", "apiKey, login")
-    cluster, path = place.laptop.kubernetes(), "/api/v1/namespaces/argocd/configmaps/argocd-rbac-cm"
+    place.account("check-role")
+    cluster, path = place.cluster, "/api/v1/namespaces/argocd/configmaps/argocd-rbac-cm"
     before = ((cluster.get(path) or {}).get("data") or {}).get("policy.csv")
     cluster.patch(path, {"data": {"policy.csv": f"{before or ''}\ng, check-role, role:admin"}})
     try:
@@ -165,7 +133,7 @@ def test_a_good_account_with_a_role_has_no_row_that_is_not_ok(place: Place) -> N
 
 
 def test_a_wrong_password_and_an_unknown_account_are_refused_logins(place: Place) -> None:
-    place.account("check-wrong", "apiKey, login")
+    place.account("check-wrong")
     place.secret("check-wrong", password="not-it")
     place.secret("check-nobody", password="whatever")
     for name in ("check-wrong", "check-nobody"):
@@ -189,7 +157,7 @@ def test_an_empty_key_is_missing(place: Place) -> None:
 
 
 def test_tokens_are_judged(place: Place) -> None:
-    place.account("check-token", "apiKey")
+    place.account("check-token", capabilities="apiKey")
     token = place.argocd.create_key("check-token", "check-e2e", place.session)
     ref = {"type": "token", "tokenSecretKeyRef__name": "check-key", "tokenSecretKeyRef__key": "token"}
     place.secret("check-key", token=token)
@@ -199,10 +167,7 @@ def test_tokens_are_judged(place: Place) -> None:
     assert (code, only_failure(rows)["name"]) == (77, "Token")
     assert "check-key" in only_failure(rows)["remedy"]
     key_id = f"expiring-{secrets.token_hex(3)}"
-    body = {"name": "check-token", "id": key_id, "expiresIn": 3600}
-    path = "/api/v1/account/check-token/token"
-    expiring = place.argocd.send("POST", path, bearer=place.session, body=body, timeout=10).json["token"]
-    place.secret("check-key", token=expiring)
+    place.secret("check-key", token=place.argocd.create_key("check-token", key_id, place.session, seconds=3600))
     code, rows = check(auth=ref)
     assert (code, only_failure(rows)["name"]) == (78, "Credential")
     assert "expires" in only_failure(rows)["found"]
@@ -213,24 +178,24 @@ def test_tokens_are_judged(place: Place) -> None:
 
 
 def test_a_foreign_secret_is_a_failure_of_its_own(place: Place) -> None:
-    place.account("check-foreign", "apiKey, login")
+    place.account("check-foreign")
     place.secret("argocd-token", token="x")
     try:
         code, rows = check(auth=account("check-foreign"))
         assert (code, only_failure(rows)["name"]) == (78, "API key Secret")
         assert rows["apiKey"]["state"] == "ok"
     finally:
-        place.laptop.kubernetes().delete(f"{SECRETS}/argocd-token")
+        place.cluster.delete(f"{SECRETS}/argocd-token")
 
 
 def test_an_unverified_certificate_stops_the_password(place: Place) -> None:
-    place.account("check-tls", "apiKey, login")
+    place.account("check-tls")
     code, rows = check("global.external-arg-cd.server.caSecretKeyRef.name=absent", auth=account("check-tls"))
     assert (code, only_failure(rows)["name"]) == (78, "Certificate")
     assert rows["Login"]["state"] == "skipped"
 
 
 def test_an_unreachable_argocd_is_69(place: Place) -> None:
-    place.account("check-away", "apiKey, login")
+    place.account("check-away")
     code, rows = check(outside="https://127.0.0.1:9", seconds=3, auth=account("check-away"))
     assert (code, only_failure(rows)["name"]) == (69, "Argo CD")

@@ -82,8 +82,8 @@ def test_upgrades_keep_the_key_and_replace_a_revoked_one(fresh: Runtime) -> None
         fresh.install(*sets)
         assert fresh.key() == first
     assert first is not None
-    fresh.argocd.delete_key(first.account, first.key_id(), fresh.session)
+    fresh.revoke(first)
     fresh.install(*sets)
     second = fresh.key()
     assert second is not None
-    assert fresh.keys() == [second.key_id()] != [first.key_id()]
+    assert fresh.keys() == [second.id] != [first.id]

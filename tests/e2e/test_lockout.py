@@ -18,7 +18,7 @@ def test_ten_upgrades_with_a_wrong_password_are_ten_failed_logins() -> None:
         release.install(*sets)
         stored = release.key()
         assert stored is not None
-        release.argocd.delete_key(release.name, stored.key_id(), release.session)
+        release.revoke(stored)
         release.secret(release.name, password="not-the-password")
         pods: set[str] = set()
         before = release.login_failures()
@@ -47,7 +47,7 @@ def test_ten_installs_at_once_as_one_account() -> None:
             said = list(pool.map(install, releases))
         assert all("STATUS: deployed" in one for one in said), said
         stored = [release.key() for release in releases]
-        assert sorted(releases[0].keys(shared)) == sorted(key.key_id() for key in stored if key)
+        assert sorted(releases[0].keys(shared)) == sorted(key.id for key in stored if key)
         assert len(releases[0].keys(shared)) == MANY
         assert all(release.works() for release in releases)
         assert releases[0].login_failures() == before

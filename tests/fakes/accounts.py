@@ -62,8 +62,7 @@ class Account:
             shown["capabilities"] = list(self.capabilities)
         newest_first = sorted(self.kept.keys, key=lambda key: -key.issued_at)
         tokens = [
-            {"id": key.id, "issuedAt": str(key.issued_at)}
-            | ({"expiresAt": str(key.expires_at)} if key.expires_at else {})
+            {"id": key.id, "issuedAt": key.issued_at} | ({"expiresAt": key.expires_at} if key.expires_at else {})
             for key in newest_first
             if key.is_seen()
         ]

@@ -34,7 +34,9 @@ def read(token: str, now: float) -> Claims:
     try:
         issuer = jwt.decode(token, options={"verify_signature": False, "verify_exp": False}).get("iss")
     except (jwt.PyJWTError, ValueError):
-        raise UntrustedError("token is malformed: could not base64 decode header") from None
+        raise UntrustedError(
+            "token is malformed: could not base64 decode header: illegal base64 data at input byte 0"
+        ) from None
     if issuer != "argocd":
         raise UntrustedError("SSO is not configured")
     try:

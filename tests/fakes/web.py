@@ -85,7 +85,7 @@ class Fault:
     """The request takes effect; somebody else answers."""
     trickle: float = 0.0
     """Wait this long between two bytes of the answer, its head included."""
-    does: Callable[[], None] | None = None
+    does: Callable[[], object] | None = None
     """Called before the request takes effect: what happens elsewhere meanwhile."""
     met: int = 0
 

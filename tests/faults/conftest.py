@@ -21,8 +21,8 @@ def release(site: Site, tmp_path: Path) -> Callable[[], Release]:
     """Make a release with an account and a namespace of its own."""
 
     def make() -> Release:
-        account, password = site.account()
-        namespace = site.namespace()
+        account, password = site.new_account()
+        namespace = site.new_namespace()
         return Release(site, tmp_path / namespace, account, password, namespace, identity(site.cluster, namespace))
 
     return make

@@ -2,26 +2,25 @@
 
 from collections.abc import Callable
 
-from gitops_runtime_auth.kube import secret as store
-from gitops_runtime_auth.kube.api import RealCluster
-from gitops_runtime_auth.kube.cluster import secret_path
+from dev.cluster import Cluster, path_of
+from dev.keys import KEY_SECRET
 from tests.faults.roles import RBAC
 
-Try = Callable[[RealCluster, str], object]
-SECRET = {"metadata": {"name": store.NAME}}
+Try = Callable[[Cluster, str], object]
+SECRET = {"metadata": {"name": KEY_SECRET}}
 APPS, JOBS = "/apis/apps/v1/namespaces/{}/deployments", "/apis/batch/v1/namespaces/{}/jobs"
-_ITS_OWN = f"fieldSelector=metadata.name={store.NAME}"
+_ITS_OWN = f"fieldSelector=metadata.name={KEY_SECRET}"
 PODS = "/api/v1/namespaces/{}/pods"
 EVERYBODY: dict[str, Try] = {
-    "get another Secret": lambda c, n: c.get(secret_path(n, "somebody-elses")),
-    "list Secrets": lambda c, n: c.get(secret_path(n)),
+    "get another Secret": lambda c, n: c.get(path_of(n, "secrets", "somebody-elses")),
+    "list Secrets": lambda c, n: c.get(path_of(n, "secrets")),
     "list Secrets of all namespaces": lambda c, n: c.get("/api/v1/secrets"),
-    "watch Secrets": lambda c, n: c.get(f"{secret_path(n)}?watch=true&timeoutSeconds=1"),
-    "deletecollection of Secrets": lambda c, n: c.delete(secret_path(n)),
-    "update another Secret": lambda c, n: c.replace(secret_path(n, "x"), {"metadata": {"name": "x"}}),
-    "patch another Secret": lambda c, n: c.patch(secret_path(n, "x"), {"data": {}}),
-    "delete another Secret": lambda c, n: c.delete(secret_path(n, "x")),
-    "get Argo CD's own Secret": lambda c, n: c.get(secret_path("argocd", "argocd-secret")),
+    "watch Secrets": lambda c, n: c.get(f"{path_of(n, 'secrets')}?watch=true&timeoutSeconds=1"),
+    "deletecollection of Secrets": lambda c, n: c.delete(path_of(n, "secrets")),
+    "update another Secret": lambda c, n: c.replace(path_of(n, "secrets", "x"), {"metadata": {"name": "x"}}),
+    "patch another Secret": lambda c, n: c.patch(path_of(n, "secrets", "x"), {"data": {}}),
+    "delete another Secret": lambda c, n: c.delete(path_of(n, "secrets", "x")),
+    "get Argo CD's own Secret": lambda c, n: c.get(path_of("argocd", "secrets", "argocd-secret")),
     "get argocd-rbac-cm": lambda c, n: c.get("/api/v1/namespaces/argocd/configmaps/argocd-rbac-cm"),
     "list Pods": lambda c, n: c.get(PODS.format(n)),
     "create a Pod": lambda c, n: c.create(PODS.format(n), {"metadata": {"name": "x"}}),
@@ -39,8 +38,8 @@ EVERYBODY: dict[str, Try] = {
 """What no command may."""
 SOME: dict[str, dict[str, Try]] = {
     "ensure": {
-        "watch its Secret": lambda c, n: c.get(f"{secret_path(n)}?{_ITS_OWN}&watch=true&timeoutSeconds=1"),
-        "list its Secret": lambda c, n: c.get(f"{secret_path(n)}?{_ITS_OWN}"),
+        "watch its Secret": lambda c, n: c.get(f"{path_of(n, 'secrets')}?{_ITS_OWN}&watch=true&timeoutSeconds=1"),
+        "list its Secret": lambda c, n: c.get(f"{path_of(n, 'secrets')}?{_ITS_OWN}"),
         "get a Deployment": lambda c, n: c.get(f"{APPS.format(n)}/runtime-event-reporter"),
         "get argocd-cm unasked": lambda c, n: c.get("/api/v1/namespaces/argocd/configmaps/argocd-cm"),
     },
@@ -49,9 +48,9 @@ SOME: dict[str, dict[str, Try]] = {
         "delete the hook's Job": lambda c, n: c.delete(f"{JOBS.format(n)}/runtime-auth-ensure"),
     },
     "cleanup": {
-        "create a Secret": lambda c, n: c.create(secret_path(n), SECRET),
-        "update its Secret": lambda c, n: c.replace(secret_path(n, store.NAME), SECRET),
-        "patch its Secret": lambda c, n: c.patch(secret_path(n, store.NAME), {"data": {}}),
+        "create a Secret": lambda c, n: c.create(path_of(n, "secrets"), SECRET),
+        "update its Secret": lambda c, n: c.replace(path_of(n, "secrets", KEY_SECRET), SECRET),
+        "patch its Secret": lambda c, n: c.patch(path_of(n, "secrets", KEY_SECRET), {"data": {}}),
         "delete another Job": lambda c, n: c.delete(f"{JOBS.format(n)}/x"),
         "delete another Pod": lambda c, n: c.delete(f"{PODS.format(n)}/x"),
     },
@@ -61,8 +60,8 @@ SOME: dict[str, dict[str, Try]] = {
         "delete the hook's Job": lambda c, n: c.delete(f"{JOBS.format(n)}/runtime-auth-ensure"),
     },
     "keep-token": {
-        "get the Secret": lambda c, n: c.get(secret_path(n, store.NAME)),
-        "create a Secret": lambda c, n: c.create(secret_path(n), SECRET),
+        "get the Secret": lambda c, n: c.get(path_of(n, "secrets", KEY_SECRET)),
+        "create a Secret": lambda c, n: c.create(path_of(n, "secrets"), SECRET),
         "patch a Deployment": lambda c, n: c.patch(f"{APPS.format(n)}/runtime-event-reporter", {"spec": {}}),
     },
 }

@@ -12,12 +12,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import trustme
-
 from gitops_runtime_auth.config.values import chart_defaults, merge
-from gitops_runtime_auth.errors import ConflictError
-from gitops_runtime_auth.kube import cluster
+
+from dev.cluster import path_of
+from dev.keys import KEY_SECRET, StoredKey, stored
 from gitops_runtime_auth.kube import secret as store
-from gitops_runtime_auth.release import Owner, fingerprint
 from tests.faults.place import Site
 from tests.faults.proxy import FaultProxy
 from tests.faults.roles import CONSUMER, ENSURE_JOB, TEST_POD, identity
@@ -74,9 +73,9 @@ class Release:
         self.accounts: dict[str, str] = {}
         self.use(self.account, self.password)
 
-    @property
-    def owner(self) -> Owner:
-        return Owner(fingerprint(self._ca), self.namespace, self.name)
+    def owns(self, key_id: str) -> bool:
+        """Tell by its id whether a key was made for this release."""
+        return key_id.startswith("gra.") and f".{self.namespace}.{self.name}." in key_id
 
     def use(self, account: str, credential: str) -> None:
         """Have another account, or for ``type: token`` its API key, in the values and the mounted Secret."""
@@ -86,13 +85,13 @@ class Release:
 
     @property
     def path(self) -> str:
-        return cluster.secret_path(self.namespace, store.NAME)
+        return path_of(self.namespace, "secrets", KEY_SECRET)
 
     def secret(self) -> dict[str, Any] | None:
         return self.site.cluster.get(self.path)
 
-    def entry(self) -> store.Entry | None:
-        return store.content(self.secret(), self.name).current
+    def entry(self) -> StoredKey | None:
+        return stored(self.site.cluster, self.namespace)
 
     def holds_a_good_key(self) -> bool:
         """Tell whether Argo CD accepts the key in the Secret."""
@@ -101,14 +100,14 @@ class Release:
 
     def live(self) -> list[str]:
         """Return the release's keys as Argo CD lists them."""
-        shown = [self.site.argocd.account(name, self.site._session) for name in self.accounts]
-        return [key.id for account in shown for key in account.keys if self.owner.owns(key.id)]
+        shown = [self.site.argocd.account(name, self.site.session) for name in self.accounts]
+        return [key.id for account in shown for key in account.keys if self.owns(key.id)]
 
     def revoke_all(self) -> None:
         for name in self.accounts:
-            for key in self.site.argocd.account(name, self.site._session).keys:
-                if self.owner.owns(key.id):
-                    self.site.argocd.delete_key(name, key.id, self.site._session)
+            for key in self.site.argocd.account(name, self.site.session).keys:
+                if self.owns(key.id):
+                    self.site.argocd.delete_key(name, key.id, self.site.session)
 
     def live_sessions(self) -> list[str]:
         """Return the sessions of this release's runs that Argo CD still accepts."""
@@ -116,10 +115,7 @@ class Release:
 
     def forget(self, name: str) -> None:
         """Become another release: no Secret, no memory, the first account."""
-        try:
-            self.site.cluster.delete(self.path)
-        except ConflictError:
-            self.site.cluster.delete(self.path)
+        self.site.cluster.delete(self.path)
         self.revoke_all()
         self.name, self.sessions, self.keys, self.said = name, [], [], ""
         self.host, self.values = "127.0.0.1", {}

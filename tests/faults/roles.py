@@ -3,18 +3,18 @@
 ``test_privileges`` compares it with what the chart renders for a release named ``runtime``.
 """
 
-from typing import Any
+from dev.cluster import Cluster
+from dev.identity import RBAC, Rule, grant
+from dev.identity import identity as make_identity
+from dev.keys import KEY_SECRET
 
-from gitops_runtime_auth.kube import secret as store
-from gitops_runtime_auth.kube.cluster import Cluster
+__all__ = ["RBAC", "RULES", "Rule", "grant", "identity"]
 
-RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces"
 CONSUMERS = ("runtime-event-reporter", "runtime-gitops-operator", "runtime-sources-server")
 CONSUMER = CONSUMERS[0]
 """The one that is there when commands are run here: what is done to it is done to each."""
 APP_PROXY = "runtime-app-proxy"
 ENSURE_JOB, TEST_POD = "runtime-auth-ensure", "runtime-auth-verify"
-Rule = dict[str, Any]
 
 
 def _rule(group: str, resource: str, names: tuple[str, ...], *verbs: str) -> Rule:
@@ -23,7 +23,7 @@ def _rule(group: str, resource: str, names: tuple[str, ...], *verbs: str) -> Rul
 
 
 def _secret(*verbs: str) -> Rule:
-    return _rule("", "secrets", (store.NAME,), *verbs)
+    return _rule("", "secrets", (KEY_SECRET,), *verbs)
 
 
 _CREATE = _rule("", "secrets", (), "create")
@@ -57,24 +57,6 @@ IN_ARGOCD = [_rule("", "configmaps", ("argocd-cm",), "get", "patch")]
 """With ``hook.enableApiKey``, in Argo CD's namespace."""
 
 
-def grant(cluster: Cluster, namespace: str, name: str, rules: list[Rule], subject: tuple[str, str]) -> None:
-    """Make a Role and bind it to a ServiceAccount: (namespace, name)."""
-    cluster.create(f"{RBAC}/{namespace}/roles", {"metadata": {"name": name}, "rules": rules})
-    cluster.create(
-        f"{RBAC}/{namespace}/rolebindings",
-        {
-            "metadata": {"name": name},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
-            "subjects": [{"kind": "ServiceAccount", "namespace": subject[0], "name": subject[1]}],
-        },
-    )
-
-
 def identity(cluster: Cluster, namespace: str, command: str = "ensure") -> str:
     """Make a ServiceAccount named after ``command``, with that command's Role; return a token of it."""
-    accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
-    cluster.create(accounts, {"metadata": {"name": command}})
-    grant(cluster, namespace, command, RULES[command], (namespace, command))
-    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-    token: str = cluster.create(f"{accounts}/{command}/token", request)["status"]["token"]
-    return token
+    return make_identity(cluster, namespace, command, RULES[command])

@@ -68,7 +68,7 @@ def _another_account(release: Release) -> None:
     """The upgrade's settings are there, its hook has not run."""
     done(release)
     if "another" not in release.spare:
-        release.spare["another"] = release.site.account()
+        release.spare["another"] = release.site.new_account()
     release.use(*release.spare["another"])
 
 
@@ -88,7 +88,7 @@ def _moved_to_a_token(release: Release) -> None:
     done(release)
     account, argocd = release.account, release.site.argocd
     if "token" not in release.spare:
-        key = argocd.create_key(account, f"users-own-{secrets.token_hex(4)}", release.site._session)
+        key = argocd.create_key(account, f"users-own-{secrets.token_hex(4)}", release.site.session)
         release.spare["token"] = (account, key)
     auth = {"type": "token", "tokenSecretKeyRef": {"name": "mine", "key": "token"}}
     release.values = _auth(auth)
@@ -103,7 +103,7 @@ def _auth(given: dict[str, Any]) -> dict[str, Any]:
 def _without_api_key(release: Release) -> None:
     """An account that may only log in, and a hook that may change that."""
     if "robot" not in release.spare:
-        release.spare["robot"] = release.site.account("login")
+        release.spare["robot"] = release.site.new_account("login")
         release.site.let_into_argocds_namespace(release.namespace)
     release.use(*release.spare["robot"])
     release.site.give(release.account, "login")

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from dev.cluster import path_of
+from dev.keys import KEY_SECRET, understood
 from dev.sandbox.tools import CURRENT
-from gitops_runtime_auth.argocd import token as tokens
-from gitops_runtime_auth.kube import secret as store
-from gitops_runtime_auth.kube.cluster import secret_path
 from tests.faults.place import Site, identity
 from tests.faults.proxy import FaultProxy
 from tests.faults.release import Release
@@ -27,10 +26,10 @@ def finish(processes: "list[subprocess.Popen[str]]") -> list[tuple[int, str]]:
 
 def test_many_releases_at_once(site: Site, tmp_path: Path) -> None:
     """None fails, none is locked out, each has exactly one key; the argocd CLI beside it, as it is used today."""
-    account, password = site.account()
+    account, password = site.new_account()
 
     def make(_: int) -> Release:
-        namespace = site.namespace()
+        namespace = site.new_namespace()
         folder = tmp_path / namespace
         return Release(site, folder, account, password, namespace, identity(site.cluster, namespace), timeout=300)
 
@@ -49,12 +48,12 @@ def test_many_releases_at_once(site: Site, tmp_path: Path) -> None:
     for one in releases:
         entry = one.entry()
         assert entry is not None
-        assert one.live() == [entry.key_id()]
+        assert one.live() == [entry.id]
     _compare_with_the_cli(site, tmp_path)
 
 
 def _compare_with_the_cli(site: Site, folder: Path) -> None:
-    account, password = site.account()
+    account, password = site.new_account()
 
     def login(number: int) -> int:
         where = f"{site.argocd_at[0]}:{site.argocd_at[1]}"
@@ -82,12 +81,12 @@ def test_the_same_release_thrice_at_once(site: Site, release: Callable[[], Relea
         argocd.close()
         kubernetes.close()
     assert [said for code, said in ended if code] == []
-    made = {claims.key_id for key in argocd.keys if (claims := tokens.read(key))}
+    made = {understood(key).id for key in argocd.keys}
     assert len(made) >= 2, "they did not overlap"
     entry = one.entry()
     assert entry is not None
-    assert entry.key_id() in made
-    assert one.live() == [entry.key_id()], "the losers' keys are revoked"
+    assert entry.id in made
+    assert one.live() == [entry.id], "the losers' keys are revoked"
 
 
 def test_the_same_names_in_another_cluster_are_another_release(site: Site, release: Callable[[], Release]) -> None:
@@ -96,13 +95,13 @@ def test_the_same_names_in_another_cluster_are_another_release(site: Site, relea
     there = Release(
         site, here.folder.parent / "there", here.account, here.password, here.namespace, here.token, cluster="second"
     )
-    secret = secret_path(here.namespace, store.NAME)
+    secret = path_of(here.namespace, "secrets", KEY_SECRET)
     kept: dict[str, dict[str, object]] = {}
 
     def run(one: Release, name: str) -> str:
         """Run with the cluster as this release left it: the Secret is its own, or not there."""
         if name in kept:
-            site.cluster.create(secret_path(here.namespace), kept[name])
+            site.cluster.create(path_of(here.namespace, "secrets"), kept[name])
         done = one.run()
         assert done.code == 0, done.said
         found = site.cluster.get(secret)
@@ -112,14 +111,13 @@ def test_the_same_names_in_another_cluster_are_another_release(site: Site, relea
         found["metadata"] = {k: found["metadata"][k] for k in ("name", "labels", "annotations")}
         kept[name] = found
         site.cluster.delete(secret)
-        assert one.live() == [entry.key_id()]
-        return entry.key_id()
+        assert one.live() == [entry.id]
+        return entry.id
 
     first, second = run(here, "here"), run(there, "there")
-    assert here.owner != there.owner
-    site.argocd.delete_key(here.account, first, site._session)
+    site.argocd.delete_key(here.account, first, site.session)
     third = run(here, "here")
     assert third != first
     assert run(there, "there") == second
-    keys = {key.id for key in site.argocd.account(here.account, site._session).keys}
+    keys = {key.id for key in site.argocd.account(here.account, site.session).keys}
     assert keys == {second, third}

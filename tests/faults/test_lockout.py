@@ -7,10 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from gitops_runtime_auth.argocd.http import Transport
+from dev.argocd import ArgoCD, ArgoCDError
 from gitops_runtime_auth.argocd.login import FASTEST_VERDICT
-from gitops_runtime_auth.config.settings import Server
-from gitops_runtime_auth.errors import KeyRefusedError
 from tests.faults.place import Site
 from tests.faults.release import Release
 
@@ -21,12 +19,12 @@ IN_FLIGHT = 70
 
 def test_no_verdict_on_a_password_is_faster_than_the_limit(site: Site) -> None:
     """Wrong, unknown and locked: a refusal under 0.5 s can be none of them, and so may be tried again."""
-    name, password = site.account()
+    name, password = site.new_account()
     took = []
     for user, word in [*[(name, "wrong")] * 6, (name, password), ("nobody-of-that-name", "x")]:
         began = time.monotonic()
-        with pytest.raises(KeyRefusedError, match="locked account"):
-            site.argocd.send("POST", "/api/v1/session", body={"username": user, "password": word}, timeout=60)
+        with pytest.raises(ArgoCDError, match="Invalid username or password"):
+            site.argocd.login(user, word)
         took.append(time.monotonic() - began)
     assert min(took) >= FASTEST_VERDICT, took
 
@@ -47,21 +45,19 @@ def test_each_run_sends_a_refused_password_once(release: Callable[[], Release]) 
 
 def test_what_is_refused_faster_than_the_limit_was_never_looked_at(site: Site) -> None:
     """More right passwords at once than Argo CD takes: every refusal is a fast one and none counts as a failure."""
-    accounts = [site.account(), site.account()]  # two, for the logins of one are taken in turn
+    accounts = [site.new_account(), site.new_account()]  # two, for the logins of one are taken in turn
 
     def log_in(number: int) -> tuple[bool, float]:
-        transport = Transport(Server(site.argocd.url, insecure_skip_verify=True))
-        name, password = accounts[number % 2]
-        body, began = {"username": name, "password": password}, 0.0
+        argocd, began = ArgoCD(site.way), 0.0
         try:
-            transport.send("GET", "/api/version", timeout=60)  # the handshake is not what is timed
+            argocd.send("GET", "/api/version")  # the handshake is not what is timed
             together.wait(60)
             began = time.monotonic()
-            transport.send("POST", "/api/v1/session", body=body, timeout=90)
-        except KeyRefusedError:
+            argocd.login(*accounts[number % 2])
+        except ArgoCDError:
             return False, time.monotonic() - began
         finally:
-            transport.close()
+            argocd.close()
         return True, time.monotonic() - began
 
     together = threading.Barrier(IN_FLIGHT)

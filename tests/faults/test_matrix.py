@@ -99,8 +99,8 @@ def _of_the_end(release: Release, empty: bool) -> Iterator[str]:
     entry, live = release.entry(), release.live()
     for place in leaks(release):
         yield f"a credential shows in {place}"
-    if live != ([] if empty else [entry and entry.key_id()]):
-        yield f"keys {live}, in the Secret {entry and entry.key_id()}"
+    if live != ([] if empty else [entry and entry.id]):
+        yield f"keys {live}, in the Secret {entry and entry.id}"
     if empty and release.secret() is not None:
         yield "the Secret is still there"
 

@@ -11,6 +11,7 @@ from gitops_runtime_auth.errors import AuthError
 from gitops_runtime_auth.kube.api import Cluster, namespace_path
 
 _COMPONENT = "gitops-runtime-auth"
+Kind = Literal["Normal", "Warning"]
 _LONGEST = 1024
 """Characters of an Event's message, as ``events.k8s.io/v1`` allows for its note."""
 
@@ -23,9 +24,7 @@ class Pod:
     uid: str
 
 
-def emit(
-    cluster: Cluster, pod: Pod, namespace: str, kind: Literal["Normal", "Warning"], reason: str, message: str
-) -> None:
+def emit(cluster: Cluster, pod: Pod, namespace: str, kind: Kind, reason: str, message: str) -> None:
     """Write an Event about ``pod``, which runs in ``namespace``.
 
     That it can't be written is logged at debug level and never fails a run, nor holds it up for long.

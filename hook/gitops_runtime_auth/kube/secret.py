@@ -2,11 +2,12 @@
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from gitops_runtime_auth.argocd import token as tokens
+from gitops_runtime_auth.config.settings import KeySecretSpec
 from gitops_runtime_auth.errors import ConflictError, ForeignSecretError
 from gitops_runtime_auth.kube import owned
 from gitops_runtime_auth.kube.api import Cluster, Object, secret_path
@@ -14,27 +15,12 @@ from gitops_runtime_auth.kube.stored import STATE, StoredKey, StoredKeys, decode
 from gitops_runtime_auth.release import Release
 from gitops_runtime_auth.retry import Deadline
 
-__all__ = ["KeySecret", "KeySecretSpec", "StoredKey", "StoredKeys", "mounted"]
+__all__ = ["KeySecret", "StoredKey", "StoredKeys", "mounted"]
 
 _ATTEMPTS = 5
 """Tries to delete a Secret that others write meanwhile."""
 _VOLATILE = {"helm.sh/chart", f"{owned.PREFIX}/created-at"}
 """Labels and annotations for which alone the Secret is not written again."""
-
-
-@dataclass(frozen=True)
-class KeySecretSpec:
-    """How the values want the key Secret: ``keySecret`` of the chart."""
-
-    name: str = "argocd-token"
-    data: Mapping[str, str] = field(default_factory=lambda: {"token": "token"})
-    """Data key -> ``token``, ``url``, ``server`` (host:port and path) or ``account``."""
-    labels: Mapping[str, str] = field(default_factory=dict)
-    annotations: Mapping[str, str] = field(default_factory=dict)
-    former_names: tuple[str, ...] = ()
-    """Names that it had before: the key is taken from there while there is no Secret of the present name."""
-    adopt: bool = False
-    """Take over a Secret of that name in which nothing names an owner."""
 
 
 class KeySecret:

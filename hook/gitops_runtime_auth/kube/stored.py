@@ -40,7 +40,7 @@ class StoredKey:
     def from_token(cls, token: str, account: str, url: str, ca: str = "", insecure: bool = False) -> "StoredKey":
         """Return the key with what its token says of itself. Nothing is verified: only Argo CD can do that."""
         claims = tokens.read(token)
-        if claims is None or (claims.capability, claims.account) != ("apiKey", account):
+        if claims is None or claims.kind is not tokens.Kind.API_KEY or claims.account != account:
             return cls(token, account, url, ca, insecure)
         return cls(token, account, url, ca, insecure, claims.key_id, claims.expires_at)
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from gitops_runtime_auth.config.settings import KeySecretSpec
 from gitops_runtime_auth.errors import ConflictError, ForeignSecretError
 from gitops_runtime_auth.kube.api import Cluster
-from gitops_runtime_auth.kube.secret import KeySecret, KeySecretSpec, StoredKey, StoredKeys, mounted
+from gitops_runtime_auth.kube.secret import KeySecret, StoredKey, StoredKeys, mounted
 from gitops_runtime_auth.kube.stored import encode
 from gitops_runtime_auth.release import Release
 from gitops_runtime_auth.retry import Deadline
