@@ -57,43 +57,18 @@ def test_ensure_knows_whether_a_rollback_follows(monkeypatch: pytest.MonkeyPatch
 
 
 def test_agent_by_default_and_with_every_flag(monkeypatch: pytest.MonkeyPatch) -> None:
-    from gitops_runtime_auth.mounted import Mounted
-
-    monkeypatch.delenv("GITOPS_RUNTIME_AUTH_FILES", raising=False)
-    mounted = Path("/var/run/gitops-runtime-auth")
-    assert called(monkeypatch, ["agent"]) == ((Mounted(mounted), 8080, TIMING), {})
-    monkeypatch.setenv("GITOPS_RUNTIME_AUTH_FILES", "/files")
+    assert called(monkeypatch, ["agent"]) == ((None, False, 8080, TIMING), {})
     argv = ["agent", "--ca-file=/ca", "--insecure-skip-verify", "--port", "99"]
-    assert called(monkeypatch, argv) == ((Mounted(Path("/files"), Path("/ca"), True), 99, TIMING), {})
+    assert called(monkeypatch, argv) == ((Path("/ca"), True, 99, TIMING), {})
 
 
-def test_verify_by_default_and_with_every_flag(monkeypatch: pytest.MonkeyPatch) -> None:
-    from gitops_runtime_auth.commands import verify
-    from gitops_runtime_auth.commands.verify import Options
-    from gitops_runtime_auth.mounted import Mounted
-
-    monkeypatch.setenv("GITOPS_RUNTIME_AUTH_FILES", "/files")
-    got: list[Options] = []
-
-    def run(_: object, options: Options, timing: Timing) -> int:
-        got.append(options)
-        return int(timing is not TIMING)
-
-    monkeypatch.setattr(verify, "run", run)
-    assert cli.run(["verify"], TIMING) == 0
-    argv = ["verify", "--deployments=app-proxy,,x", "--consumers=deployment/a,statefulset/b", "--key-secret=s"]
-    cli.run([*argv, "--token-keys=t,u", "--timeout=9", "--ca-file=/ca", "--insecure-skip-verify"], TIMING)
-    assert got == [
-        Options(Mounted(Path("/files"))),
-        Options(
-            Mounted(Path("/files"), Path("/ca"), True),
-            ("app-proxy", "x"),
-            ("deployment/a", "statefulset/b"),
-            "s",
-            ("t", "u"),
-            9.0,
-        ),
-    ]
+@pytest.mark.parametrize(
+    ("flags", "deployments"), [([], ()), (["--deployments="], ()), (["--deployments=app-proxy,x"], ("app-proxy", "x"))]
+)
+def test_verify_is_told_the_deployments(
+    monkeypatch: pytest.MonkeyPatch, flags: list[str], deployments: tuple[str, ...]
+) -> None:
+    assert called(monkeypatch, ["verify", *flags]) == ((deployments, TIMING), {})
 
 
 def test_what_check_does_not_know_goes_to_helm(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +109,7 @@ def test_the_version_is_the_charts(capsys: pytest.CaptureFixture[str]) -> None:
 def test_completion_knows_the_flags_of_every_command(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["completion", shell], TIMING) == 0
     script = capsys.readouterr().out
-    for word in ("ensure", "before-rollback", "token-keys", "kubeconfig"):
+    for word in ("ensure", "before-rollback", "insecure-skip-verify", "kubeconfig"):
         assert word in script
 
 
