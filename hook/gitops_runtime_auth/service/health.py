@@ -4,7 +4,6 @@ Any Pod that reaches the port may ask, so ``/readyz`` says only whether the proc
 the full reason, which names the server and the account, goes to the log and into an Event.
 """
 
-import math
 import socket
 import threading
 import time
@@ -101,7 +100,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self, port: int, handler: type[BaseHTTPRequestHandler], longest_request: float) -> None:
         self._longest_request = longest_request
         self._open: dict[Any, float] = {}
-        """Each connection that is served and the (monotonic) time at which it ends; infinite once it was ended."""
+        """Each connection that is served, and the (monotonic) time at which it is ended."""
         self._changed = threading.Condition()
         super().__init__(("", port), handler)
 
@@ -136,7 +135,6 @@ class Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def _end(self, connection: Any) -> None:
-        self._open[connection] = math.inf
         with suppress(OSError):  # the client has closed it already
             connection.shutdown(socket.SHUT_RDWR)  # wakes the thread that reads or writes it, which then ends
 

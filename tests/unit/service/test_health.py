@@ -75,12 +75,25 @@ def until(holds: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def test_readyz_tells_the_category_and_never_the_reason(health: Health, url: str) -> None:
-    for status in Status:
-        health.report(status, SECRET_REASON)
-        answer = httpx.get(f"{url}/readyz")
-        assert answer.text == f"{status.value}\n"
-        assert answer.status_code == (200 if status is Status.READY else 503)
+@pytest.mark.parametrize(
+    ("status", "code", "text"),
+    [
+        (Status.READY, 200, "ready"),
+        (Status.NOT_CHECKED, 503, "not ready: not checked yet"),
+        (Status.REFUSED, 503, "not ready: refused"),
+        (Status.UNREACHABLE, 503, "not ready: unreachable"),
+        (Status.MISCONFIGURED, 503, "not ready: configuration"),
+        (Status.STANDING_BY, 503, "not ready: standing by"),
+        (Status.FAILED, 503, "not ready: failed"),
+    ],
+)
+def test_readyz_tells_the_category_and_never_the_reason(
+    health: Health, url: str, status: Status, code: int, text: str
+) -> None:
+    health.report(status, SECRET_REASON)
+    answer = httpx.get(f"{url}/readyz")
+    assert (answer.status_code, answer.text) == (code, f"{text}\n")
+    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
 
 
 def test_not_ready_before_the_first_check(url: str) -> None:
@@ -143,6 +156,7 @@ def test_idle_connections_beyond_the_bound_end_the_oldest_and_probes_are_answere
         idle = [stack.enter_context(connect(patient)) for _ in range(3 * probes.MOST_CONNECTIONS)]
         assert httpx.get(f"http://127.0.0.1:{patient.server_port}/healthz", timeout=2).status_code == 200
         assert served() <= probes.MOST_CONNECTIONS
+        assert all(t.daemon for t in threading.enumerate() if "process_request" in t.name), "none holds the process up"
         assert idle[0].recv(1) == b"", "the oldest is ended"
         idle[-1].settimeout(0.05)
         with pytest.raises(TimeoutError):
@@ -221,3 +235,7 @@ def test_clients_that_go_away_leave_no_word_in_the_log(
 )
 def test_the_status_of_an_error(error: AuthError, status: Status) -> None:
     assert probes.status_of(error) is status
+
+
+def test_the_port_is_the_charts() -> None:
+    assert probes.PORT == 8080
