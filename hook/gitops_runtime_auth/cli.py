@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from gitops_runtime_auth import log
 from gitops_runtime_auth.errors import UsageError
+from gitops_runtime_auth.mounted import Mounted
 from gitops_runtime_auth.preflight import options as check_options
 from gitops_runtime_auth.timing import Timing
 
@@ -42,10 +43,18 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("cleanup", help="revoke the release's keys, delete its Secret (post-delete hook)")
     commands.add_parser("keep", help="keep the API key working (app-proxy's default)")
     verify = commands.add_parser("verify", help="show that Argo CD accepts each consumer's credential (helm test)")
+    _add_connection(verify)
     verify.add_argument("--deployments", type=_names, default=(), metavar="NAME,NAME", help="the enabled ones")
+    verify.add_argument(
+        "--consumers", type=_names, default=(), metavar="KIND/NAME,...", help="further workloads that take the API key"
+    )
+    verify.add_argument("--key-secret", default="", metavar="NAME", help="the Secret that holds the API key")
+    verify.add_argument(
+        "--token-keys", type=_names, default=("token",), metavar="KEY,KEY", help="the Secret's keys that hold a token"
+    )
+    verify.add_argument("--timeout", type=float, default=120.0, metavar="SECONDS", help="for all of it (default 120)")
     agent = commands.add_parser("agent", help="be ready only while Argo CD accepts the injected key")
-    agent.add_argument("--ca-file", type=Path, metavar="FILE", help="default: the mounted one")
-    agent.add_argument("--insecure-skip-verify", action="store_true")
+    _add_connection(agent)
     agent.add_argument("--port", type=int, default=8080)
     check_options.add_arguments(
         commands.add_parser("check", help="look before you install: what the account has and lacks")
@@ -53,6 +62,16 @@ def parser() -> argparse.ArgumentParser:
     completion = commands.add_parser("completion", help="print the shell completion script")
     completion.add_argument("shell", choices=["bash", "zsh", "tcsh"])
     return top
+
+
+def _add_connection(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--ca-file", type=Path, metavar="FILE", help="default: the mounted one")
+    command.add_argument("--insecure-skip-verify", action="store_true")
+
+
+def _mounted(options: argparse.Namespace) -> Mounted:
+    folder = os.environ.get("GITOPS_RUNTIME_AUTH_FILES", "/var/run/gitops-runtime-auth")
+    return Mounted(Path(folder), options.ca_file, options.insecure_skip_verify)
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -85,11 +104,12 @@ def run(argv: Sequence[str], timing: Timing) -> int:
         case "verify":
             from gitops_runtime_auth.commands import verify
 
-            return verify.run(os.environ, options.deployments, timing)
+            what = {name: getattr(options, name) for name in ("deployments", "consumers", "key_secret", "token_keys")}
+            return verify.run(os.environ, verify.Options(_mounted(options), timeout=options.timeout, **what), timing)
         case "agent":
             from gitops_runtime_auth.commands import agent
 
-            return agent.run(os.environ, options.ca_file, options.insecure_skip_verify, options.port, timing)
+            return agent.run(os.environ, _mounted(options), options.port, timing)
         case "check":
             from gitops_runtime_auth.commands import check
 

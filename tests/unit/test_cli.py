@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from gitops_runtime_auth import cli, commands
+from gitops_runtime_auth.commands import verify
 from gitops_runtime_auth.errors import UsageError
+from gitops_runtime_auth.mounted import Mounted
 from gitops_runtime_auth.timing import Timing
 
 TIMING = Timing(look=0.5)
@@ -57,18 +59,37 @@ def test_ensure_knows_whether_a_rollback_follows(monkeypatch: pytest.MonkeyPatch
 
 
 def test_agent_by_default_and_with_every_flag(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert called(monkeypatch, ["agent"]) == ((None, False, 8080, TIMING), {})
+    monkeypatch.delenv("GITOPS_RUNTIME_AUTH_FILES", raising=False)
+    mounted = Path("/var/run/gitops-runtime-auth")
+    assert called(monkeypatch, ["agent"]) == ((Mounted(mounted), 8080, TIMING), {})
+    monkeypatch.setenv("GITOPS_RUNTIME_AUTH_FILES", "/files")
     argv = ["agent", "--ca-file=/ca", "--insecure-skip-verify", "--port", "99"]
-    assert called(monkeypatch, argv) == ((Path("/ca"), True, 99, TIMING), {})
+    assert called(monkeypatch, argv) == ((Mounted(Path("/files"), Path("/ca"), True), 99, TIMING), {})
 
 
-@pytest.mark.parametrize(
-    ("flags", "deployments"), [([], ()), (["--deployments="], ()), (["--deployments=app-proxy,x"], ("app-proxy", "x"))]
-)
-def test_verify_is_told_the_deployments(
-    monkeypatch: pytest.MonkeyPatch, flags: list[str], deployments: tuple[str, ...]
-) -> None:
-    assert called(monkeypatch, ["verify", *flags]) == ((deployments, TIMING), {})
+def test_verify_by_default_and_with_every_flag(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITOPS_RUNTIME_AUTH_FILES", "/files")
+    got: list[verify.Options] = []
+
+    def run(_: object, options: verify.Options, timing: Timing) -> int:
+        got.append(options)
+        return int(timing is not TIMING)
+
+    monkeypatch.setattr(verify, "run", run)
+    assert cli.run(["verify"], TIMING) == 0
+    argv = ["verify", "--deployments=app-proxy,,x", "--consumers=deployment/a,statefulset/b", "--key-secret=s"]
+    cli.run([*argv, "--token-keys=t,u", "--timeout=9", "--ca-file=/ca", "--insecure-skip-verify"], TIMING)
+    assert got == [
+        verify.Options(Mounted(Path("/files")), timeout=120.0),
+        verify.Options(
+            Mounted(Path("/files"), Path("/ca"), True),
+            ("app-proxy", "x"),
+            ("deployment/a", "statefulset/b"),
+            "s",
+            ("t", "u"),
+            9.0,
+        ),
+    ]
 
 
 def test_what_check_does_not_know_goes_to_helm(monkeypatch: pytest.MonkeyPatch) -> None:

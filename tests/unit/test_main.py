@@ -180,7 +180,7 @@ def test_the_timing_reaches_the_command() -> None:
 
 COMMANDS = ["ensure", "retire", "cleanup", "keep", "verify", "agent", "completion", "bash", "nothing"]
 """All but check, which asks helm."""
-FLAGS = ["--before-rollback", "--timeout", "--port", "--deployments", "--ca-file", "-o", "--version="]
+FLAGS = ["--before-rollback", "--timeout", "--port", "--deployments", "--consumers", "--ca-file", "-o", "--version="]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -209,8 +209,7 @@ def test_any_command_line_outside_a_pod(argv: list[str]) -> None:
 
 def test_sigterm_ends_the_program_while_it_waits_for_argocd(world: World) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        world.derived["url"] = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        process = world.start("verify")
+        process = world.start("verify", ARGO_CD_URL=f"http://127.0.0.1:{silent.getsockname()[1]}")
         connection, _ = silent.accept()
         with connection:
             process.send_signal(signal.SIGTERM)

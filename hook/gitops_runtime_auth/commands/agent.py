@@ -10,7 +10,6 @@ from pathlib import Path
 from gitops_runtime_auth import log, termination
 from gitops_runtime_auth.argocd import token as tokens
 from gitops_runtime_auth.argocd.client import ArgoCD
-from gitops_runtime_auth.context import FILES
 from gitops_runtime_auth.errors import AuthError, KeyRefusedError, UsageError
 from gitops_runtime_auth.mounted import Mounted
 from gitops_runtime_auth.retry import Deadline
@@ -120,13 +119,9 @@ class Agent:
                 health.beat()
 
 
-def run(environ: Mapping[str, str], ca_file: Path | None, insecure: bool, port: int, timing: Timing) -> int:
-    """Check the key until SIGTERM, serving /healthz, /readyz and /metrics at ``port``. Raises UsageError.
-
-    ``ca_file`` replaces the mounted CA certificate; ``insecure`` accepts any certificate.
-    """
-    folder = Path(environ.get("GITOPS_RUNTIME_AUTH_FILES") or FILES)
-    agent = Agent(injected(environ), Mounted(folder, ca_file, insecure), timing)
+def run(environ: Mapping[str, str], mounted: Mounted, port: int, timing: Timing) -> int:
+    """Check the key until SIGTERM, serving /healthz, /readyz and /metrics at ``port``. Raises UsageError."""
+    agent = Agent(injected(environ), mounted, timing)
     log.setup(as_json=True)
     if name := environ.get("ARGO_CD_TOKEN_SECRET_NAME"):
         metrics.KEY.info({"secret": name, "key": environ.get("ARGO_CD_TOKEN_SECRET_KEY", "")})

@@ -90,8 +90,6 @@ class Settings:
     """Where consumers find the API key: the key Secret, or the user's own Secret for ``type: token``."""
     consumers: tuple[str, ...] = ()
     """Workloads that take the key by environment, such as ``deployment/r-event-reporter``: restarted for a new key."""
-    other_consumers: tuple[str, ...] = ()
-    """Those of them that are not the Runtime's own: ``keeper.consumers`` in the values."""
     wait_for: tuple[str, ...] = ()
     """Further workloads of the release whose rollout must have finished before a replaced key is revoked."""
     refused_record: str = ""
@@ -183,7 +181,6 @@ def _settings(values: Mapping[str, Any], derived: Mapping[str, Any]) -> Settings
         key_secret=_key_secret(values["keySecret"]),
         key=SecretRef(derived["key"]["name"], derived["key"]["key"]),
         consumers=tuple(derived["consumers"]),
-        other_consumers=tuple(n if "/" in n else f"deployment/{n}" for n in keeper.get("consumers") or ()),
         wait_for=tuple(derived["waitFor"]),
         refused_record=derived["refused"],
         leftover_jobs=tuple(leftovers["jobs"]),

@@ -8,23 +8,26 @@ from typing import Any
 
 import pytest
 
-from gitops_runtime_auth.timing import Timing
 from tests.fakes.kubernetes import Rule
 from tests.fakes.logins import Verdict
 from tests.fakes.web import Request, Server, as_json, as_text
-from tests.fakes.world import ACCOUNT, FAST, NAMESPACE, ONCE, PASSWORD, Run, World
+from tests.fakes.world import ACCOUNT, NAMESPACE, PASSWORD, Run, World
 
 FOUR = "--deployments=app-proxy,sources-server,event-reporter,gitops-operator"
 WRONG = "canary-wrong-password"
 
 
-def run(world: World, *argv: str, timing: Timing = FAST, **environ: str) -> Run:
+def run(world: World, *argv: str, **environ: Any) -> Run:
     """Run the test Pod of a release whose Runtime has the newest key of Argo CD."""
     key = world.argocd.made[-1] if world.argocd.made else world.argocd.make_key(ACCOUNT, "mine")
     world.mount("argocd", token=key)
-    login = {"ARGO_CD_USERNAME": ACCOUNT, "ARGO_CD_PASSWORD": PASSWORD}
-    injected = {"ARGO_CD_TOKEN": key, "ARGO_CD_TOKEN_FILE": str(world.files / "argocd" / "token"), **login}
-    return world.run("verify", *argv, timing=timing, **{**injected, **environ})
+    login = {"ARGO_CD_URL": world.url, "ARGO_CD_USERNAME": ACCOUNT, "ARGO_CD_PASSWORD": PASSWORD}
+    injected: dict[str, Any] = {
+        "ARGO_CD_TOKEN": key,
+        "ARGO_CD_TOKEN_FILE": str(world.files / "argocd" / "token"),
+        **login,
+    }
+    return world.run("verify", *argv, **{**injected, **environ})
 
 
 def table(done: Run) -> list[list[str]]:
@@ -50,8 +53,7 @@ def test_every_credential_of_the_runtime_is_accepted(world: World) -> None:
 
 def test_with_a_token_app_proxy_takes_it_from_its_environment(world: World) -> None:
     key = world.argocd.make_key(ACCOUNT, "mine")
-    world.use_token(key)
-    done = run(world, "--deployments=app-proxy", ARGO_CD_TOKEN=f" {key}\n")
+    done = run(world, "--deployments=app-proxy", ARGO_CD_TOKEN=f" {key}\n", ARGO_CD_USERNAME="")
     assert done.code == 0
     assert table(done) == [["app-proxy", "ARGO_CD_TOKEN", ACCOUNT, "accepted"]]
     assert world.argocd.logins.verdicts() == []
@@ -93,8 +95,7 @@ def test_nothing_is_sent_to_what_has_not_shown_to_be_argocd(world: World) -> Non
         return as_text(404, "not here") if request.path == "/api/version" else as_json(200, {"token": "x"})
 
     impostor = Server(answer)
-    world.derived["url"] = impostor.url
-    done = run(world, FOUR)
+    done = run(world, FOUR, ARGO_CD_URL=impostor.url)
     impostor.close()
     assert done.code == 78
     assert received == [("GET /api/version", None, b"")]
@@ -103,9 +104,10 @@ def test_nothing_is_sent_to_what_has_not_shown_to_be_argocd(world: World) -> Non
 def test_an_argocd_that_is_down_fails_before_any_credential(world: World) -> None:
     with socket.socket() as reserved:  # nobody listens, and nobody else gets the port
         reserved.bind(("127.0.0.1", 0))
-        world.derived["url"] = f"http://127.0.0.1:{reserved.getsockname()[1]}"
-        done = run(world, FOUR, timing=ONCE)
+        url = f"http://127.0.0.1:{reserved.getsockname()[1]}"
+        done = run(world, FOUR, "--timeout=0.2", ARGO_CD_URL=url)
     assert (done.code, done.out) == (69, "")
+    assert done.seconds < 2
 
 
 def refused_before(world: World, password: str, age: float) -> str:
@@ -142,8 +144,8 @@ def test_a_session_that_can_not_be_ended_is_a_warning(world: World) -> None:
 
 
 def test_outside_helm_test_it_says_so(world: World) -> None:
-    assert run(world, FOUR, RELEASE_NAME="").code == 64
-    assert run(world, FOUR, SETTINGS_SHA256="another").code == 78
+    done = run(world, FOUR, ARGO_CD_URL="")
+    assert (done.code, done.problem) == (64, "The environment lacks ARGO_CD_URL.")
 
 
 # keeper.consumers
@@ -158,18 +160,18 @@ def variable(name: str, key: str, secret: str = "argocd-token") -> dict[str, Any
     return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
 
 
-def consume(world: World, *names: str, **mounted: str) -> None:
-    """Have consumers in the values, and a key Secret with these further keys."""
-    world.values["keeper"]["consumers"] = list(names)
-    world.mount("key", token=world.argocd.make_key(ACCOUNT, "mine"), **mounted)
+def consume(world: World, *names: str, keys: str = "token", secret: str = "argocd-token", **mounted: str) -> Run:
+    """Run the test Pod for these consumers, with the key Secret mounted."""
+    key = world.argocd.make_key(ACCOUNT, "mine")
+    world.mount("key", **({keys.split(",")[0]: key} | mounted))
+    return run(world, f"--consumers={','.join(names)}", f"--key-secret={secret}", f"--token-keys={keys}")
 
 
 def test_each_consumers_credential_is_found_and_proven(world: World) -> None:
-    consume(world, "a", "statefulset/b", "deployment/c")
     world.put(world.path_of("deployment/a"), deployment(variable("ARGO_TOKEN", "token"), variable("ARGO_URL", "url")))
     mounted = {"name": "key", "secret": {"secretName": "argocd-token"}}
     world.put(world.path_of("statefulset/b"), deployment(volumes=[mounted]))
-    done = run(world)
+    done = consume(world, "deployment/a", "statefulset/b", "deployment/c")
     assert done.code == 0
     assert table(done) == [
         ["deployment/a", "variable ARGO_TOKEN, key token", ACCOUNT, "accepted"],
@@ -179,53 +181,40 @@ def test_each_consumers_credential_is_found_and_proven(world: World) -> None:
 
 
 def test_a_secret_may_hold_the_token_under_other_keys(world: World) -> None:
-    data = {"argocd.token": "token", "URL": "url", "ARGO_TOKEN": "token", "none": "token"}
-    world.values["keySecret"] = {"name": "other", "data": data}
-    consume(world, "a", ARGO_TOKEN="not a token")
-    (world.files / "key" / "token").rename(world.files / "key" / "argocd.token")
     world.put(world.path_of("deployment/a"), deployment({"name": "SECRET", "value": "other"}))
-    done = run(world)
+    keys = "argocd.token,ARGO_TOKEN,none"
+    done = consume(world, "deployment/a", keys=keys, secret="other", ARGO_TOKEN="not a token")
     assert done.code == 78
     found = {row[1]: row[3] for row in table(done)}
-    assert list(found) == [f"name in variable SECRET, key {key}" for key in ("argocd.token", "ARGO_TOKEN", "none")]
+    assert list(found) == [f"name in variable SECRET, key {key}" for key in keys.split(",")]
     assert [result.partition(".")[0] for result in found.values()][:2] == ["accepted", "It is not an Argo CD token"]
     assert "key/none can't be read" in list(found.values())[2]
 
 
-def test_with_a_token_consumers_are_proven_by_the_users_own_secret(world: World) -> None:
-    consume(world, "a")
-    world.auth = {"type": "token", "tokenSecretKeyRef": {"name": "mine", "key": "t"}}
-    (world.files / "key" / "token").rename(world.files / "key" / "t")
-    world.put(world.path_of("deployment/a"), deployment(variable("T", "t", "mine"), variable("U", "token")))
-    done = run(world)
-    assert table(done) == [["deployment/a", "variable T, key t", ACCOUNT, "accepted"]]
-    assert done.code == 0
-
-
 def test_a_consumer_whose_template_does_not_show_the_secret_is_told_and_fails_nothing(world: World) -> None:
-    consume(world, "a")
     world.put(world.path_of("deployment/a"), deployment(variable("T", "token", "another"), variable("U", "url")))
-    done = run(world)
+    done = consume(world, "deployment/a")
     assert done.code == 0
     (row,) = table(done)
     assert row[1:] == ["-", "-", "not proven: no variable and no volume takes a token from Secret argocd-token"]
 
 
-def test_a_revoked_key_fails_consumers_too(world: World) -> None:
-    consume(world, "a")
+def test_a_key_that_argocd_refuses_fails_consumers_too(world: World) -> None:
     world.put(world.path_of("deployment/a"), deployment(variable("T", "token")))
-    world.argocd.revoke(ACCOUNT)
-    assert run(world).code == 77
+    world.argocd.accounts.enable(ACCOUNT, False)
+    done = consume(world, "deployment/a")
+    assert done.code == 77
+    assert "the account is disabled" in table(done)[0][3]
 
 
-def test_without_the_right_to_read_a_consumer_the_others_are_proven_and_it_is_77(world: World) -> None:
-    consume(world, "a", "c")
+def test_what_can_not_be_looked_at_fails_the_test_and_the_others_are_proven(world: World) -> None:
     for name in ("a", "c"):
         world.put(world.path_of(f"deployment/{name}"), deployment(variable("T", "token")))
     world.kubernetes.allowed = {Rule("get", "apps", "deployments", "c", NAMESPACE)}
-    done = run(world)
-    assert done.code == 77
+    done = consume(world, "job/d", "deployment/a", "deployment/c")
+    assert done.code == 77, "a refusal is told rather than another error"
     rows = table(done)
-    assert [row[0] for row in rows] == ["deployment/a", "deployment/c"]
-    assert "deployments" in rows[0][3]
-    assert rows[1][3] == "accepted"
+    assert [row[0] for row in rows] == ["job/d", "deployment/a", "deployment/c"]
+    assert rows[0][3].startswith("'job/d' is neither deployment/NAME nor statefulset/NAME.")
+    assert "deployments" in rows[1][3]
+    assert rows[2][3] == "accepted"
