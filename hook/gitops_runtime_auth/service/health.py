@@ -111,11 +111,14 @@ class Server(ThreadingHTTPServer):
         super().server_bind()
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002 (as the base class calls it)
-        """Take a new connection, or return False, which closes it, if the oldest one does not end within a second."""
+        """Take a new connection, or return False, which closes it, if there are too many and the oldest does not end.
+
+        It ends at once unless its answer is still being put together; that is waited for a fifth of its time.
+        """
         with self._changed:
             if len(self._open) >= MOST_CONNECTIONS:
                 self._end(min(self._open, key=self._open.__getitem__))
-            if not self._changed.wait_for(lambda: len(self._open) < MOST_CONNECTIONS, timeout=1.0):
+            if not self._changed.wait_for(lambda: len(self._open) < MOST_CONNECTIONS, self._longest_request / 5):
                 return False
             self._open[request] = time.monotonic() + self._longest_request
             return True

@@ -4,12 +4,12 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import httpx
 import pytest
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry, Gauge, Metric
 
 from gitops_runtime_auth import errors, log
 from gitops_runtime_auth.errors import AuthError
@@ -161,6 +161,32 @@ def test_idle_connections_beyond_the_bound_end_the_oldest_and_probes_are_answere
         idle[-1].settimeout(0.05)
         with pytest.raises(TimeoutError):
             idle[-1].recv(1)
+
+
+class Stuck:
+    """Metrics that take until ``release`` to be collected."""
+
+    def __init__(self) -> None:
+        self.release = threading.Event()
+
+    def collect(self) -> Iterable[Metric]:
+        self.release.wait(5)
+        return []
+
+
+def test_when_no_connection_can_be_ended_a_further_one_is_closed(health: Health) -> None:
+    registry, stuck = CollectorRegistry(), Stuck()
+    registry.register(stuck)
+    with serving(health, registry, LONGEST) as server, ExitStack() as stack:
+        for _ in range(probes.MOST_CONNECTIONS):
+            stack.enter_context(connect(server)).sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        until(lambda: served() == probes.MOST_CONNECTIONS)
+        with connect(server) as further:
+            assert further.recv(1) == b""
+        assert served() == probes.MOST_CONNECTIONS
+        stuck.release.set()
+        until(lambda: served() == 0)
+        assert httpx.get(f"http://127.0.0.1:{server.server_port}/healthz").status_code == 200
 
 
 def test_as_many_as_the_bound_live_side_by_side(patient: probes.Server) -> None:
