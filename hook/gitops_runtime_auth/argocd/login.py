@@ -44,6 +44,8 @@ class Logins:
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
         self._timing = calls.timing
+        self._verdict_seconds = 2 * calls.timing.fastest_verdict
+        """How long a verdict takes at an idle Argo CD, at most (``verificationDelayNoiseMax``): less is no use."""
         self._sends: Counter[str] = Counter()
         """By user name: how often Argo CD may have looked at a password since the last login that succeeded."""
         self._crowded = False
@@ -64,8 +66,10 @@ class Logins:
         """
         _require_possible(username)
         most = 2 if again_in_doubt else 1
+        deadline = self._calls.deadline
+        last = deadline.at_most(max(0.0, deadline.left() - self._verdict_seconds))
         try:
-            return retry(self._calls.deadline, "Login", lambda: self._attempt(username, password, most), self._timing)
+            return retry(last, "Login", lambda: self._attempt(username, password, most), self._timing)
         except (LoginRefusedError, LoginUnansweredError, KeyRefusedError):
             raise
         except AuthError as e:
@@ -96,7 +100,7 @@ class Logins:
         calls = self._calls
         calls.is_argocd = False
         left = calls.deadline.left()
-        if left < 2 * self._timing.fastest_verdict:
+        if left < self._verdict_seconds:
             # Argo CD would look at the password, and nobody would hear what it says.
             raise TemporaryError("There is no time left for a login.", "Run the command again.", sent=False)
         try:
@@ -158,7 +162,7 @@ class Logins:
     def _pause(self) -> bool:
         """Wait until an overload may have passed; tell whether there is time for that and a login."""
         seconds = self._timing.overload_passes * random.uniform(1.0, 1.3)  # noqa: S311 (jitter, not a secret)
-        if self._calls.deadline.left() < seconds + 2 * self._timing.fastest_verdict:
+        if self._calls.deadline.left() < seconds + self._verdict_seconds:
             return False
         log.progress(f"Login: Argo CD is busy and may not have looked at the password; once more in {seconds:.0f} s.")
         time.sleep(seconds)

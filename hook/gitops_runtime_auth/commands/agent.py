@@ -10,13 +10,14 @@ from pathlib import Path
 from gitops_runtime_auth import log, termination
 from gitops_runtime_auth.argocd import token as tokens
 from gitops_runtime_auth.argocd.client import ArgoCD
+from gitops_runtime_auth.connections import Connections
 from gitops_runtime_auth.errors import AuthError, KeyRefusedError, UsageError
 from gitops_runtime_auth.mounted import Mounted
 from gitops_runtime_auth.retry import Deadline
 from gitops_runtime_auth.service import health as probes
 from gitops_runtime_auth.service import metrics
-from gitops_runtime_auth.service.connections import Connections
 from gitops_runtime_auth.service.health import Health, Status
+from gitops_runtime_auth.service.metrics import MeasuredTransport
 from gitops_runtime_auth.timing import Timing
 
 
@@ -95,12 +96,12 @@ class Agent:
         self._given = given
         self._mounted = mounted
         self._timing = timing
-        self._connections = Connections(timing)
+        self._connections = Connections(timing, MeasuredTransport)
 
     def check(self) -> tuple[Status, str]:
         """Check once; return the verdict, and a sentence that says why."""
         endpoint, deadline = self._mounted.endpoint(self._given.url), Deadline(self._timing.agent_patience)
-        return check(self._connections.argocd(endpoint, deadline, self._timing), self._given.keys())
+        return check(self._connections.argocd(endpoint, deadline), self._given.keys())
 
     def close(self) -> None:
         """Close the connections to Argo CD."""

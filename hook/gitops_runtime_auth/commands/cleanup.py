@@ -25,7 +25,8 @@ BY_HAND = "Keys of this release, if any, are named gra.*: argocd account get and
 def run(environ: Mapping[str, str], timing: Timing) -> int:
     """Run the hook in a pod of the chart; 0 whatever happens, because a failed hook blocks ``helm uninstall``."""
     try:
-        cleanup(context.from_environment(environ, timing))
+        with context.from_environment(environ, timing) as this:
+            cleanup(this)
     except Exception as e:
         # The text of an unforeseen error may hold a credential.
         log.warning(f"The clean-up ended early ({type(e).__name__}). {BY_HAND}")

@@ -31,14 +31,14 @@ def run(environ: Mapping[str, str], timing: Timing, *, before_rollback: bool = F
     Before a rollback what can't be mended is a warning: helm would leave the release in ``pending-rollback``, which
     blocks every later upgrade.
     """
-    this = context.from_environment(environ, timing)
-    try:
-        log.info(ensure(this))
-    except AuthError as e:
-        _emit(this, "Warning", "AuthenticationFailed", f"{e.problem} {e.remedy}")
-        if not before_rollback:
-            raise
-        log.warning(f"{e.problem} The rollback goes on all the same. {e.remedy}")
+    with context.from_environment(environ, timing) as this:
+        try:
+            log.info(ensure(this))
+        except AuthError as e:
+            _emit(this, "Warning", "AuthenticationFailed", f"{e.problem} {e.remedy}")
+            if not before_rollback:
+                raise
+            log.warning(f"{e.problem} The rollback goes on all the same. {e.remedy}")
     return 0
 
 

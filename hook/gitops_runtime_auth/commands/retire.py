@@ -20,7 +20,8 @@ _LATELY = 3600.0
 
 def run(environ: Mapping[str, str], timing: Timing) -> int:
     """Run the hook in a pod of the chart."""
-    log.info(retire(context.from_environment(environ, timing)))
+    with context.from_environment(environ, timing) as this:
+        log.info(retire(this))
     return 0
 
 

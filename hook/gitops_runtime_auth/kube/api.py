@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gitops_runtime_auth import log
 from gitops_runtime_auth.errors import AnswerError, AuthError, ConfigurationError, ConflictError, UnreachableError
 from gitops_runtime_auth.kube import denied, official
+from gitops_runtime_auth.kube.rbac import Action
 from gitops_runtime_auth.retry import Deadline, retry
 from gitops_runtime_auth.timing import Timing
 
@@ -108,7 +109,7 @@ class Cluster:
     @staticmethod
     def _expect(path: str, found: Object | None) -> Object:
         if found is None:
-            raise ConflictError(path)
+            raise ConflictError(Action.of("GET", path).object)
         return found
 
     def _call(self, method: str, path: str, body: Object | None = None) -> Object | None:

@@ -77,8 +77,6 @@ def _defer(package: str) -> None:
     module, loader = importlib.util.module_from_spec(spec), spec.loader
 
     def run_init(name: str) -> object:
-        if name.startswith("__"):  # the import system looks for these, and an absent one must stay absent
-            raise AttributeError(name)
         del module.__dict__["__getattr__"]
         loader.exec_module(module)
         return getattr(module, name)

@@ -4,7 +4,6 @@
 keeper remembers and what it sees.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
@@ -138,8 +137,8 @@ def _with_losses(memory: Memory, seen: Seen, timing: Timing) -> Memory:
 class Keeper:
     """Keeps one release's key working. Any number of keepers may run, because writes are optimistic (see ``keys``)."""
 
-    def __init__(self, fresh: Callable[[], Context]) -> None:
-        self._fresh = fresh
+    def __init__(self, base: Context) -> None:
+        self._base = base
         self._memory = Memory()
 
     def check(self) -> Verdict:
@@ -151,7 +150,7 @@ class Keeper:
             return self._check()
 
     def _check(self) -> Verdict:
-        run = self._fresh()
+        run = self._base.again(self._base.timing.check)
         try:
             stored = run.key_secret.read()
             if namespace.is_going(run.cluster, run.release.namespace):
@@ -312,7 +311,7 @@ def _measure(run: Context, working: WorkingKey) -> None:
     now = run.argocd.now()
     metrics.KEY_VALID.set(1)
     metrics.KEY_AGE.set(max(0.0, now - (working.account.issued_at(working.key.key_id) or now)))
-    metrics.set_expiry(working.key.expires_at)
+    metrics.expires(working.key.expires_at)
 
 
 def _tell_of_new_key(run: Context, working: WorkingKey) -> None:

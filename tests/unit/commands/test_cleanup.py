@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.fakes.logins import Verdict
 from tests.fakes.kubestatus import RefusedError
+from tests.fakes.logins import Verdict
 from tests.fakes.web import as_text
 from tests.fakes.world import ACCOUNT, ONCE, PASSWORD, REFUSED, World, ids_in
 

@@ -107,7 +107,7 @@ def test_keys_that_are_reset_again_and_again_storm_nothing(world: World) -> None
     world.consumers = [CONSUMER]
     world.workload(CONSUMER)
     world.install()
-    world.roll_out(later=5)
+    world.roll_out()
     keeper, restarts, verdict = world.keeper(), set(), None
     losses = metric("key_losses_total") or 0
     for wipe in range(24):
@@ -115,7 +115,7 @@ def test_keys_that_are_reset_again_and_again_storm_nothing(world: World) -> None
         world.argocd.revoke(ACCOUNT)
         verdict = keeper.check()
         restarts.add(world.restarted(CONSUMER))
-        world.roll_out(later=wipe * 5 + 5)
+        world.roll_out(later=wipe * 5 + 1)
     assert verdict
     assert not verdict.ready
     assert len(world.argocd.logins.seen) <= 12

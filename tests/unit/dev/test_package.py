@@ -58,7 +58,8 @@ def test_the_installed_command_says_its_version(wheel: Path, tmp_path: Path) -> 
     done = subprocess.run([command, "--version"], cwd=tmp_path, env=environ, capture_output=True, text=True, check=True)
     assert done.stdout == f"gitops-runtime-auth {VERSION}\n"
     # And it renders the chart that it carries: what fails then is that there is no cluster.
-    line = [str(command), *"check -o json -n ns --kube-version 1.34.0 --kubeconfig".split(), str(tmp_path / "none")]
+    flags = ["-o", "json", "-n", "ns", "--kube-version", "1.34.0", "--kubeconfig", str(tmp_path / "none")]
+    line = [str(command), "check", *flags]
     environ["PATH"] = str(tools.CURRENT)
     done = subprocess.run(line, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
     rows = {row["name"]: row["state"] for row in json.loads(done.stdout)["checks"]}
