@@ -119,15 +119,17 @@ def up(name: str) -> None:
 
 
 def down(name: str) -> None:
-    """Stop a neighbour and delete its definitions, and with them every object of their kinds."""
+    """Delete a neighbour's definitions, and with them every object of their kinds, then stop it.
+
+    In this order because it may have to clear its objects away first. Raises SandboxError when it does not.
+    """
+    if processes.running("kube-apiserver"):
+        for definitions in _neighbour(name).definitions:
+            for file in definitions.files():
+                kubectl("delete", "--ignore-not-found", f"--timeout={_READY_SECONDS}s", "-f", file)
     processes.stop(name)
     if name == "flux":
         processes.stop("artifacts")
-    if not processes.running("kube-apiserver"):
-        return
-    for definitions in _neighbour(name).definitions:
-        for file in definitions.files():
-            kubectl("delete", "--ignore-not-found", "--wait=false", "-f", file)
 
 
 def answers(url: str) -> bool:
