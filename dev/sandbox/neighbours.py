@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from dev.sandbox import pki, processes, tools
@@ -108,6 +109,7 @@ def up(name: str) -> None:
         for definitions in found.definitions:
             for file in definitions.files():
                 kubectl("apply", "--server-side", "--force-conflicts", "-f", file)
+                wait_for(file.name, _READY_SECONDS, partial(_established, file))
         if name == "flux":
             ARTIFACTS.mkdir(exist_ok=True)
             port = ARTIFACTS_URL.rpartition(":")[2]
@@ -130,6 +132,12 @@ def down(name: str) -> None:
     processes.stop(name)
     if name == "flux":
         processes.stop("artifacts")
+
+
+def _established(file: Path) -> bool:
+    """Tell whether the API server serves the resource that a file defines."""
+    condition = "jsonpath={.status.conditions[?(@.type=='Established')].status}"
+    return kubectl("get", "-f", file, "-o", condition, check=False) == "True"
 
 
 def answers(url: str) -> bool:
