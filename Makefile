@@ -64,9 +64,10 @@ package: venv tools ## What a release publishes beside the image: wheel and sdis
 	@$(PY) -m hatchling build -d $(abspath $(DIST))/python
 	@$$($(SANDBOX) tools)/helm package chart -d $(DIST)/chart
 
-lock: ## Write both lock files anew (needs uv: pipx install uv)
+lock: ## Write the lock files anew (needs uv: pipx install uv)
 	@$(LOCK) --output-file=requirements.lock pyproject.toml
 	@$(LOCK) --group=dev --output-file=requirements-dev.lock pyproject.toml
+	@$(LOCK) --group=build --output-file=requirements-build.lock
 
 audit: ## Known vulnerabilities of what the image holds, as the package index tells them (needs pipx)
 	@pipx run pip-audit==2.10.1 --strict --disable-pip --require-hashes -r requirements.lock

@@ -119,7 +119,14 @@ class AnswerError(AuthError):
 
 
 class LoginUnansweredError(AnswerError):
-    """Argo CD may have refused logins without anybody hearing of it: more of them could lock the account."""
+    """Argo CD may have refused logins without anybody hearing of it: more of them could lock the account.
+
+    ``sends`` counts the logins that Argo CD may have looked at.
+    """
+
+    def __init__(self, problem: str, remedy: str, *, sends: int) -> None:
+        super().__init__(problem, remedy, status=0)
+        self.sends = sends
 
 
 class RefusedError(AuthError):
@@ -129,7 +136,14 @@ class RefusedError(AuthError):
 
 
 class LoginRefusedError(RefusedError):
-    """Argo CD refused the user name and password. Never sent again: five refusals lock an account."""
+    """Argo CD refused the user name and password. Never sent again: five refusals lock an account.
+
+    ``sends`` counts the logins that Argo CD may have looked at, 0 when it certainly compared no password.
+    """
+
+    def __init__(self, problem: str, remedy: str, *, sends: int) -> None:
+        super().__init__(problem, remedy)
+        self.sends = sends
 
 
 class KeyRefusedError(RefusedError):

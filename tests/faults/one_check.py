@@ -6,13 +6,14 @@ Ends with 0 when the key works and nothing is under way any more.
 import sys
 import time
 
+from gitops_runtime_auth.service.lockout import Refusals
+
 from gitops_runtime_auth import context, log
 from gitops_runtime_auth.commands import keep
 from gitops_runtime_auth.context import Context
 from gitops_runtime_auth.service import connections
 from gitops_runtime_auth.service import health as probes
 from gitops_runtime_auth.service.keeper import Keeper
-from gitops_runtime_auth.service.lockout import Refusals
 
 CHECKS = 10
 """More than a rollout without pods takes."""

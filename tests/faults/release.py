@@ -12,10 +12,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import trustme
+from gitops_runtime_auth.config.values import chart_defaults, merge
 
 from dev.cluster import path_of
 from dev.keys import KEY_SECRET, StoredKey, stored
-from gitops_runtime_auth.config.values import chart_defaults, merge
 from gitops_runtime_auth.kube import secret as store
 from tests.faults.place import Site
 from tests.faults.proxy import FaultProxy

@@ -1,5 +1,6 @@
 """What the package index would get: built here, looked into, installed, and run."""
 
+import json
 import os
 import subprocess
 import sys
@@ -37,11 +38,16 @@ def wheel(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return build(source, "wheel", folder / "wheel")
 
 
-def test_the_wheel_holds_the_code_the_chart_files_it_reads_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_holds_the_code_the_chart_as_helm_packages_it_and_nothing_else(wheel: Path, tmp_path: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     code = {str(path.relative_to(ROOT / "hook")) for path in (ROOT / "hook").rglob("*.py")}
-    chart = {f"gitops_runtime_auth/chart/{name}" for name in ("Chart.yaml", "values.yaml", "values.schema.json")}
-    assert {name for name in names if ".dist-info/" not in name} == code | chart
+    subprocess.run([tools.CURRENT / "helm", "package", ROOT / "chart", "-d", tmp_path], check=True, capture_output=True)
+    (packed,) = tmp_path.glob("*.tgz")
+    with tarfile.open(packed) as archive:
+        chart = {name.partition("/")[2] for name in archive.getnames()}
+    assert {name for name in names if ".dist-info/" not in name} == code | {
+        f"gitops_runtime_auth/chart/{name}" for name in chart
+    }
 
 
 def test_the_installed_command_says_its_version(wheel: Path, tmp_path: Path) -> None:
@@ -51,6 +57,13 @@ def test_the_installed_command_says_its_version(wheel: Path, tmp_path: Path) -> 
     environ = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run([command, "--version"], cwd=tmp_path, env=environ, capture_output=True, text=True, check=True)
     assert done.stdout == f"gitops-runtime-auth {VERSION}\n"
+    # And it renders the chart that it carries: what fails then is that there is no cluster.
+    flags = ["-o", "json", "-n", "ns", "--kube-version", "1.34.0", "--kubeconfig", str(tmp_path / "none")]
+    line = [str(command), "check", *flags]
+    environ["PATH"] = str(tools.CURRENT)
+    done = subprocess.run(line, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
+    rows = {row["name"]: row["state"] for row in json.loads(done.stdout)["checks"]}
+    assert (rows["Values"], rows["Credential"]) == ("ok", "failed")
 
 
 def test_the_version_needs_no_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,7 +85,7 @@ def test_make_package_makes_what_the_release_workflow_publishes(tmp_path: Path) 
     }
     with tarfile.open(tmp_path / f"chart/gitops-runtime-auth-{VERSION}.tgz") as chart:
         names = {name.removeprefix("gitops-runtime-auth/") for name in chart.getnames()}
-    assert {"Chart.yaml", "values.schema.json", "templates/hook/job.yaml"} <= names
+    assert {"Chart.yaml", "values.schema.json", "templates/hooks/ensure/job.yaml"} <= names
     assert not any(name.startswith(("tests/", "ci/")) for name in names)
     workflow = yaml.safe_load((ROOT / ".github/workflows/release.yaml").read_text(encoding="utf-8"))
     steps = {job: yaml.safe_dump(spec["steps"]) for job, spec in workflow["jobs"].items()}
@@ -86,6 +99,6 @@ def test_the_locks_are_made_by_make_lock_as_their_headers_tell_renovate() -> Non
     ).stdout
     heads = [
         (ROOT / name).read_text(encoding="utf-8").splitlines()[1]
-        for name in ("requirements.lock", "requirements-dev.lock")
+        for name in ("requirements.lock", "requirements-dev.lock", "requirements-build.lock")
     ]
     assert [head.removeprefix("#    ") for head in heads] == dry.replace(" -q", "").splitlines()

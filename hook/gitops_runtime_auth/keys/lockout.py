@@ -1,0 +1,209 @@
+"""The record of a refused password: it is not sent again, by whomever, before Argo CD has forgotten the failure.
+
+Argo CD locks an account for five minutes after five failed logins, whether or not the password is right. The hook,
+two keepers, uninstall and ``check`` therefore share one record, a ConfigMap of the release. Not a Secret, because
+whoever may create Secrets and read them may obtain the token of any ServiceAccount.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from gitops_runtime_auth import log
+from gitops_runtime_auth.context import Context
+from gitops_runtime_auth.errors import AuthError, ConflictError, LoginRefusedError, LoginUnansweredError
+from gitops_runtime_auth.kube import configmap
+from gitops_runtime_auth.timing import Timing
+
+KEY = "record"
+"""Key of the ConfigMap's data that holds the record."""
+_SALT = 16
+_TRIES = 5
+
+Verdict = Literal["refused", "unclear"]
+
+
+@dataclass(frozen=True)
+class Login:
+    """What is sent to log in. Two logins that differ in any of it are two logins."""
+
+    url: str
+    account: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"Login(url={self.url!r}, account={self.account!r})"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One login that was refused, or whose outcome is unclear. The password is in it as a salted slow hash only."""
+
+    salt: str
+    hash: str
+    at: float
+    """Unix time of the last send, by Argo CD's clock."""
+    sends: int
+    """How many times Argo CD may have looked at the password since the record began."""
+    verdict: Verdict
+    refusals: int = 1
+    """How many times in a row the same login was refused."""
+
+    def is_of(self, login: Login) -> bool:
+        """Tell whether this is a record of ``login``. Takes 0.05 s on purpose."""
+        return hmac.compare_digest(self.hash, _hash(login, base64.b64decode(self.salt)))
+
+
+@dataclass(frozen=True)
+class Block:
+    """Why a password is not to be sent now, and for how many more seconds."""
+
+    verdict: Verdict
+    seconds: float
+
+
+def parse(text: str | None) -> Record | None:
+    """Read a record; whatever is not one counts as none."""
+    try:
+        fields = json.loads(text or "")
+        record = Record(**fields)
+        base64.b64decode(record.salt, validate=True)
+    except (ValueError, TypeError):
+        return None
+    numbers = isinstance(record.at, int | float) and isinstance(record.sends, int) and isinstance(record.refusals, int)
+    known = record.verdict in ("refused", "unclear") and isinstance(record.hash, str)
+    return record if numbers and known else None
+
+
+def mounted(files: Path) -> Record | None:
+    """Read the record as it was mounted when this pod started."""
+    try:
+        return parse((files / "refused" / KEY).read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return None
+
+
+def block(record: Record | None, login: Login, now: float, timing: Timing, *, hook: bool) -> Block | None:
+    """Return why ``login`` must not be sent at ``now``, or None when it may be.
+
+    A refused password waits for ``timing.lockout`` seconds; in the keeper, which nobody watches, for twice as long
+    after each further refusal. A login whose outcome is unclear may be sent once more by the hook, and by nobody
+    else.
+    """
+    if record is None or not record.is_of(login):
+        return None
+    wait = timing.lockout
+    if not hook:
+        wait = min(timing.longest_lockout, timing.lockout * 2.0 ** min(record.refusals - 1, 10))
+    left = record.at + wait - now
+    if left <= 0 or (record.verdict == "unclear" and hook and record.sends < 2):
+        return None
+    return Block(record.verdict, min(left, wait))
+
+
+def require_unrecorded(files: Path, login: Login, now: float, timing: Timing, *, hook: bool) -> None:
+    """Raise LoginRefusedError or LoginUnansweredError if the mounted record says that ``login`` must not be sent."""
+    why = block(mounted(files), login, now, timing, hook=hook)
+    if why:
+        raise refused(login, why)
+
+
+def refused(login: Login, why: Block) -> AuthError:
+    """Return the error for a login that is not sent because of the record."""
+    wait = f"It is not sent again for {why.seconds:.0f} s"
+    if why.verdict == "unclear":
+        return LoginUnansweredError(
+            f"A login of account {login.account} at Argo CD {login.url} is under way, or was not answered. {wait}.",
+            "Make sure that Argo CD is ready; more attempts could lock the account.",
+            sends=0,
+        )
+    return LoginRefusedError(
+        f"Argo CD at {login.url} refused the password of account {login.account} a moment ago. {wait},"
+        " because five refusals lock the account.",
+        "Put the right password into its Secret or the values and try again at once: another password is sent. If this"
+        f" one is right and the account was locked, wait {why.seconds:.0f} s.",
+        sends=0,
+    )
+
+
+class LockoutRecord:
+    """The record as the Kubernetes API holds it, of one run's login."""
+
+    def __init__(self, run: Context, login: Login) -> None:
+        self._run = run
+        self._login = login
+        self._salt = os.urandom(_SALT)
+
+    def claim(self, *, hook: bool) -> None:
+        """Record that the password is about to be sent, and that its outcome is unclear until somebody says more.
+
+        Raises LoginRefusedError or LoginUnansweredError if it must not be sent, ConflictError if somebody else was
+        faster: of two keepers one sends.
+        """
+        record, version = self._read()
+        now = self._run.argocd.now()
+        why = block(record, self._login, now, self._run.timing, hook=hook)
+        if why:
+            raise refused(self._login, why)
+        same = record is not None and record.is_of(self._login)
+        before = record if same and record is not None else None
+        recent = before is not None and now - before.at < self._run.timing.lockout
+        sends = (before.sends if before is not None and recent else 0) + 1
+        self._write(self._record("unclear", now, sends, before.refusals if before else 0), version)
+
+    def note(self, verdict: Verdict, sends: int) -> None:
+        """Record what became of the login. That it can't be recorded is a warning: the run has failed anyway."""
+
+        def noted(before: Record | None) -> Record:
+            refusals = before.refusals if before is not None and before.is_of(self._login) else 0
+            return self._record(verdict, self._run.argocd.now(), sends, refusals + (verdict == "refused"))
+
+        try:
+            self._update(noted)
+        except AuthError as e:
+            log.warning(f"The refused login could not be recorded ({e}) Do not send the same password again soon.")
+
+    def clear(self) -> None:
+        """Empty the record after a login that Argo CD accepted, or that it never looked at."""
+        try:
+            self._update(lambda _: None)
+        except AuthError as e:
+            log.warning(f"The record of refused logins could not be emptied ({e})")
+
+    def _update(self, change: Callable[[Record | None], Record | None]) -> None:
+        for attempt in range(_TRIES):
+            before, version = self._read()
+            after = change(before)
+            if after is None and before is None:
+                return
+            try:
+                self._write(after, version)
+            except ConflictError:
+                if attempt == _TRIES - 1:
+                    raise
+            else:
+                return
+
+    def _record(self, verdict: Verdict, now: float, sends: int, refusals: int) -> Record:
+        salt = base64.b64encode(self._salt).decode()
+        return Record(salt, _hash(self._login, self._salt), now, sends, verdict, refusals)
+
+    def _read(self) -> tuple[Record | None, str]:
+        found = configmap.read(self._run.cluster, self._run.release.namespace, self._run.settings.refused_record)
+        return (parse(found[0].get(KEY)), found[1]) if found else (None, "")
+
+    def _write(self, record: Record | None, version: str) -> None:
+        data = {KEY: json.dumps(asdict(record))} if record else {}
+        spec = configmap.Spec(self._run.settings.refused_record, "refused-password")
+        configmap.write(self._run.cluster, self._run.release, self._run.chart, spec, data, version)
+
+
+def _hash(login: Login, salt: bytes) -> str:
+    text = json.dumps([login.url, login.account, login.password]).encode()
+    return base64.b64encode(hashlib.scrypt(text, salt=salt, n=2**14, r=8, p=1)).decode()

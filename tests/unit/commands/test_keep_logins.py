@@ -1,0 +1,167 @@
+"""The keeper's logins, which nobody watches: a refused password is not sent again, and keys that others reset storm nothing."""
+
+import pytest
+
+from tests.fakes.keeper import metric
+from tests.fakes.logins import LOCKS_AFTER, Verdict
+from tests.fakes.world import ACCOUNT, NO_RIGHT, PASSWORD, World
+
+LOGIN = "POST .*/api/v1/session$"
+CONSUMER = "deployment/runtime-sources-server"
+
+
+@pytest.fixture
+def lost(world: World) -> World:
+    """The key is revoked, and the password in the user's Secret is wrong by now."""
+    world.install()
+    world.argocd.revoke(ACCOUNT)
+    world.give("wrong")
+    return world
+
+
+def failures(world: World) -> int:
+    return world.argocd.logins.failures_in_a_window(ACCOUNT)
+
+
+def test_a_refused_password_is_sent_once_whoever_looks_and_however_often(lost: World) -> None:
+    """Two keepers, a restarted one, and an installer that retries."""
+    one, other = lost.keeper(), lost.keeper()
+    for keeper in (one, other, one, other, lost.keeper()):
+        assert not keeper.check().ready
+    for _ in range(3):
+        assert lost.upgrade().code == 77
+    assert lost.argocd.logins.verdicts() == [Verdict.OK, Verdict.WRONG]
+
+
+def test_the_keeper_waits_twice_as_long_after_each_further_refusal(lost: World) -> None:
+    keeper, sent = lost.keeper(), []
+    for minute in range(0, 240):
+        lost.argocd.ahead = minute * 60
+        before = len(lost.argocd.logins.seen)
+        keeper.check()
+        if len(lost.argocd.logins.seen) > before:
+            sent.append(minute)
+    assert failures(lost) == 1
+    pauses = [b - a for a, b in zip(sent, sent[1:], strict=False)]
+    assert pauses == sorted(pauses)
+    assert pauses[0] >= 5.5
+    assert max(pauses) in (60, 61), "an hour at most"
+
+
+def test_the_right_password_is_noticed_at_once(lost: World) -> None:
+    keeper = lost.keeper()
+    keeper.check()
+    keeper.give(PASSWORD)
+    assert keeper.check().ready
+    assert lost.live() == [lost.key]
+    assert lost.record() == ""
+
+
+@pytest.mark.parametrize("hours", [1, 24])
+def test_answers_that_are_lost_never_lock_the_account(lost: World, hours: int) -> None:
+    """The verdict comes later than the keeper waits, or a gateway swallows it: without end."""
+    lost.argocd.server.fault(LOGIN, cut="after")
+    one, other = lost.keeper(), lost.keeper()
+    for minute in range(0, hours * 60, max(1, hours)):
+        lost.argocd.ahead = minute * 60
+        one.check()
+        other.check()
+        if minute % 7 == 0:
+            other = lost.keeper()
+    assert failures(lost) < LOCKS_AFTER
+    assert failures(lost) <= 2
+
+
+def test_a_record_that_cannot_be_written_stops_the_keeper_from_sending(lost: World) -> None:
+    """What is not recorded would be sent again at every check."""
+    lost.kubernetes.fault("(PUT|POST|PATCH) .*/configmaps", answer=NO_RIGHT)
+    keeper = lost.keeper()
+    for _ in range(5):
+        assert not keeper.check().ready
+    assert failures(lost) <= 1
+
+
+def test_of_two_keepers_at_once_one_sends(lost: World) -> None:
+    """The other one writes the record between this one's look and write."""
+    one, other = lost.keeper(), lost.keeper()
+    lost.kubernetes.fault("(PUT|POST|PATCH) .*/configmaps", times=1, does=other.check)
+    one.check()
+    one.check()
+    assert failures(lost) <= 1
+
+
+def test_too_many_logins_in_flight_pass(world: World) -> None:
+    world.install()
+    world.argocd.revoke(ACCOUNT)
+    world.argocd.logins.busy = 2
+    keeper = world.keeper()
+    assert keeper.check().ready
+    assert world.live() == [world.key]
+
+
+# Somebody else owns argocd-secret
+
+
+def test_keys_that_are_reset_again_and_again_storm_nothing(world: World) -> None:
+    """Git, External Secrets or Terraform writes argocd-secret: 24 wipes within two minutes."""
+    world.consumers = [CONSUMER]
+    world.workload(CONSUMER)
+    world.install()
+    world.roll_out()
+    keeper, restarts, verdict = world.keeper(), set(), None
+    losses = metric("key_losses_total") or 0
+    for wipe in range(24):
+        world.argocd.ahead = wipe * 5
+        world.argocd.revoke(ACCOUNT)
+        verdict = keeper.check()
+        restarts.add(world.restarted(CONSUMER))
+        world.roll_out(later=wipe * 5 + 1)
+    assert verdict
+    assert not verdict.ready
+    assert len(world.argocd.logins.seen) <= 12
+    assert len(restarts) <= 12
+    assert world.reasons().count("ApiKeysResetByOthers") == 1
+    assert "argocd-secret" in verdict.remedy
+    assert metric("keys_reset_by_others") == 1
+    assert (metric("key_losses_total") or 0) - losses >= 3
+
+
+def test_the_pause_grows_to_ten_minutes_and_no_further(world: World) -> None:
+    world.install()
+    keeper, sent = world.keeper(), []
+    for step in range(720):
+        world.argocd.ahead = step * 10
+        world.argocd.revoke(ACCOUNT)
+        before = len(world.argocd.logins.seen)
+        keeper.check()
+        if len(world.argocd.logins.seen) > before:
+            sent.append(step * 10)
+    pauses = [b - a for a, b in zip(sent, sent[1:], strict=False)]
+    assert 300 <= max(pauses) <= 620
+
+
+def test_it_heals_by_itself(world: World) -> None:
+    world.consumers = [CONSUMER]
+    world.workload(CONSUMER)
+    world.install()
+    keeper = world.keeper()
+    for wipe in range(6):
+        world.argocd.ahead = wipe * 5
+        world.argocd.revoke(ACCOUNT)
+        keeper.check()
+    for later in (100, 700, 1400):
+        world.argocd.ahead = later
+        verdict = keeper.check()
+    assert verdict.ready
+    assert world.argocd.accepts(world.token)
+    assert world.restarted(CONSUMER) == world.key, "consumers follow once it is over"
+    assert metric("keys_reset_by_others") == 0
+
+
+def test_two_losses_are_no_storm(world: World) -> None:
+    world.install()
+    keeper = world.keeper()
+    for _ in range(2):
+        world.argocd.revoke(ACCOUNT)
+        assert keeper.check().ready
+    assert "ApiKeysResetByOthers" not in world.reasons()
