@@ -154,7 +154,7 @@ class Keeper:
         try:
             stored = run.key_secret.read()
             if namespace.is_going(run.cluster, run.release.namespace):
-                return self.leave(run)
+                return self.leave(run, stored)
         except RetryableError:
             return self._without_kubernetes(run)
         seen = _look(run, stored)
@@ -181,9 +181,12 @@ class Keeper:
                 revoke.revoke_leftovers(run, stored.current, seen.account)
                 return self._hand_over(run, issue.tidy(run, WorkingKey(stored.current, seen.account, stored)))
 
-    def leave(self, run: Context) -> Verdict:
-        """Revoke the release's keys: the namespace is being deleted, and no key outlives it."""
-        known = self._memory.known
+    def leave(self, run: Context, stored: StoredKeys | None = None) -> Verdict:
+        """Revoke the release's keys: the namespace is being deleted, and no key outlives it.
+
+        ``stored`` is what the Secret still holds. Without it, or once it is gone, the keys of the last good check count.
+        """
+        known = stored if stored and stored.current else self._memory.known
         for key in (*known.previous, *([known.current] if known.current else [])):
             left = revoke.revoke_all(run, key)
             if left:
