@@ -221,7 +221,7 @@ class Keeper:
             with session(run, login, LockoutRecord(run, login)) as token:
                 stored = run.key_secret.read()
                 account = issue.account_of_session(run, login.account, token)
-                privileges.require(account, run.settings)
+                privileges.require(run, account)
                 return issue.issue_by_session(run, token, stored, account)
         except LoginRefusedError as e:
             if e.sends:
