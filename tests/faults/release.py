@@ -129,9 +129,7 @@ class Release:
     def age_record(self, seconds: float) -> None:
         """Let ``seconds`` pass since a password was refused, or its login not answered."""
         aged = {**self.record(), "at": self.record()["at"] - seconds}
-        self.site.cluster.patch(
-            path_of(self.namespace, "configmaps", REFUSED), {"data": {"record": json.dumps(aged)}}
-        )
+        self.site.cluster.patch(path_of(self.namespace, "configmaps", REFUSED), {"data": {"record": json.dumps(aged)}})
 
     def revoke_all(self) -> None:
         for name in self.accounts:
@@ -201,7 +199,9 @@ class Release:
         words += ["-f", str(self.folder / "values.yaml"), "--kubeconfig", str(self.folder / "kubeconfig")]
         words += ["--server", self.url, "--ca-file", str(self.folder / "ca" / "ca.crt"), "--timeout", str(self.timeout)]
         program = [sys.executable, "-m", "gitops_runtime_auth", "check"]
-        return subprocess.run([*program, *words], capture_output=True, text=True, check=False, timeout=self.timeout + 60)
+        return subprocess.run(
+            [*program, *words], capture_output=True, text=True, check=False, timeout=self.timeout + 60
+        )
 
     def token_of(self, command: str) -> str:
         if command not in self.tokens:

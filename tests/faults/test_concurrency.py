@@ -28,9 +28,7 @@ def finish(processes: "list[subprocess.Popen[str]]") -> list[tuple[int, str]]:
     return [(p.returncode, words[-600:]) for p, words in zip(processes, said, strict=True)]
 
 
-def test_many_releases_at_once(
-    site: Site, tmp_path: Path, record_property: Callable[[str, str], None]
-) -> None:
+def test_many_releases_at_once(site: Site, tmp_path: Path, record_property: Callable[[str, str], None]) -> None:
     """None fails, none is locked out, each has exactly one key; the argocd CLI beside it, as it is used today."""
     (account, password), between = site.new_account(), site.between()
 

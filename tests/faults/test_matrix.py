@@ -86,7 +86,11 @@ def check(release: Release, cell: Cell, tally: Tally) -> None:
         "leaks": len(leaks(release)),
     }
     problems += [
-        *(f"{command}, the next run, exits {r.code}: {r.said[-400:]}" for command, r in again if r.code != scenario.code),
+        *(
+            f"{command}, the next run, exits {r.code}: {r.said[-400:]}"
+            for command, r in again
+            if r.code != scenario.code
+        ),
         *_of_the_end(release, scenario),
         *(["the good key in the Secret is lost"] if lost else []),
     ]

@@ -73,7 +73,7 @@ def session(
     except KeyRefusedError as e:  # only who sends the right password is told that the account may not log in
         if _settled(preparing):
             record.clear()
-        raise privileges.explained(e, login.account, run.settings) from None
+        raise privileges.explained(run, e, login.account) from None
     except AuthError:  # of all others ``login`` promises that Argo CD has looked at no password
         if _settled(preparing):
             record.withdraw()

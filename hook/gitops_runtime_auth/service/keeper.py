@@ -17,7 +17,7 @@ from gitops_runtime_auth.keys.lockout import LockoutRecord, Login
 from gitops_runtime_auth.keys.session import session
 from gitops_runtime_auth.kube import events, namespace, rollout
 from gitops_runtime_auth.kube.rollout import Workload
-from gitops_runtime_auth.kube.secret import StoredKeys
+from gitops_runtime_auth.kube.secret import StoredKey, StoredKeys
 from gitops_runtime_auth.service import metrics
 from gitops_runtime_auth.service.health import Status
 from gitops_runtime_auth.timing import Timing
@@ -194,8 +194,8 @@ class Keeper:
         return Verdict(Status.FAILED, "The namespace is being deleted, so the API keys of this release were revoked.")
 
     def _without_kubernetes(self, run: Context) -> Verdict:
-        known = self._memory.known
-        account = _ask(run, known).account
+        # The key that worked last is this installation's: telling that anew would need the Kubernetes API.
+        account = _ask_about(run, self._memory.known.current).account
         if account is None:
             return Verdict(
                 Status.REFUSED, "No API key is known to work, and the Kubernetes API does not answer.", "", True
@@ -221,7 +221,7 @@ class Keeper:
             with session(run, login, LockoutRecord(run, login)) as token:
                 stored = run.key_secret.read()
                 account = issue.account_of_session(run, login.account, token)
-                privileges.require(account, run.settings)
+                privileges.require(run, account)
                 return issue.issue_by_session(run, token, stored, account)
         except LoginRefusedError as e:
             if e.sends:
@@ -300,8 +300,12 @@ def _ask(run: Context, stored: StoredKeys) -> issue.Answered:
     current = stored.current
     if current is not None and not run.installation.owns(current.key_id):
         return issue.Answered()
+    return _ask_about(run, current)
+
+
+def _ask_about(run: Context, key: StoredKey | None) -> issue.Answered:
     try:
-        answered = issue.ask(run, current)
+        answered = issue.ask(run, key)
     except PrivilegeError:
         metrics.answered(valid=False)
         raise
