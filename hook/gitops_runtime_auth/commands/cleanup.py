@@ -46,6 +46,8 @@ def cleanup(run: Context) -> None:
         _delete(run, f"/apis/batch/v1/namespaces/{namespace}/jobs/{job}", f"Job {job}")
     for pod in run.settings.leftover_pods:
         _delete(run, f"/api/v1/namespaces/{namespace}/pods/{pod}", f"Pod {pod}")
+    for name in run.settings.leftover_secrets:
+        _delete(run, f"/api/v1/namespaces/{namespace}/secrets/{name}", f"Secret {name}")
     record = run.settings.refused_record
     _delete(run, f"/api/v1/namespaces/{namespace}/configmaps/{record}", f"ConfigMap {record}")
 

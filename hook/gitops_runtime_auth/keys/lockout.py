@@ -158,9 +158,9 @@ class LockoutRecord:
         self._claimed = True
 
     def note(self, verdict: Verdict, sends: int) -> None:
-        """Record what became of this run's ``sends``. That it can't be recorded is a warning: the run has failed anyway.
+        """Record what became of this run's ``sends``; those of other runs stay counted, because Argo CD counts them too.
 
-        The sends of other runs stay counted, because Argo CD counts them too.
+        That it can't be recorded is a warning, because the run has failed anyway.
         """
 
         def noted(before: Record | None) -> Record:
