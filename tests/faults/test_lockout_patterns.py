@@ -16,7 +16,7 @@ from tests.faults.conftest import TABLE
 from tests.faults.place import Site
 from tests.faults.release import Release
 from tests.faults.running import start
-from tests.faults.settings import CREDENTIAL
+from tests.faults.settings import MINE
 from tests.faults.traffic import LOST, Traffic
 
 FULL = os.environ.get("FULL") == "1"
@@ -63,7 +63,7 @@ def follow(site: Site, folder: Path, pattern: Pattern) -> tuple[Pattern, Traffic
     one = Release(site, folder / "hook", account, password, namespace, between, timeout=120)
     for command in ("ensure", "keep"):
         one.token_of(command)
-    site.secret(namespace, CREDENTIAL, password=WRONG)
+    site.secret(namespace, MINE, password=WRONG)
     one.values = {"keeper": {"interval": 2}}
     others = [replace(one, folder=folder / f"keeper-{n}") for n in (1, 2)]
     for release in (one, *others):
