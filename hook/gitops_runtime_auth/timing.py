@@ -27,6 +27,8 @@ class Timing:
     lockout: float = 330.0
     """A refused password is not sent again before this has passed: Argo CD forgets failed logins after 300 s
     (``ARGOCD_SESSION_FAILURE_WINDOW_SECONDS``)."""
+    recording: float = 5.0
+    """A refusal waits this long for the thread that loads the Kubernetes client, in order to be recorded."""
     longest_lockout: float = 3600.0
     """The keeper, which nobody watches, waits twice as long after each further refusal, up to this."""
     fresh_shows: float = 10.0

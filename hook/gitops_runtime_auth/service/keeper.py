@@ -184,7 +184,7 @@ class Keeper:
     def leave(self, run: Context, stored: StoredKeys | None = None) -> Verdict:
         """Revoke the release's keys: the namespace is being deleted, and no key outlives it.
 
-        ``stored`` is what the Secret still holds. Without it, or once it is gone, the keys of the last good check count.
+        ``stored`` is what the Secret still holds. Without it, the keys of the last good check count.
         """
         known = stored if stored and stored.current else self._memory.known
         for key in (*known.previous, *([known.current] if known.current else [])):
