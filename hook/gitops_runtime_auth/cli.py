@@ -4,15 +4,13 @@ import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from gitops_runtime_auth import log
 from gitops_runtime_auth.errors import UsageError
+from gitops_runtime_auth.mounted import Mounted
 from gitops_runtime_auth.preflight import options as check_options
 from gitops_runtime_auth.timing import Timing
-
-if TYPE_CHECKING:
-    from gitops_runtime_auth.mounted import Mounted
 
 
 class _Parser(argparse.ArgumentParser):
@@ -71,9 +69,7 @@ def _add_connection(command: argparse.ArgumentParser) -> None:
     command.add_argument("--insecure-skip-verify", action="store_true")
 
 
-def _mounted(options: argparse.Namespace) -> "Mounted":
-    from gitops_runtime_auth.mounted import Mounted
-
+def _mounted(options: argparse.Namespace) -> Mounted:
     folder = os.environ.get("GITOPS_RUNTIME_AUTH_FILES", "/var/run/gitops-runtime-auth")
     return Mounted(Path(folder), options.ca_file, options.insecure_skip_verify)
 
