@@ -43,7 +43,7 @@ FAST = Timing(
     first_retry=0.002,
     longest_retry=0.02,
     request=5.0,
-    fastest_verdict=0.15,
+    fastest_verdict=0.1,
     overload_passes=0.01,
     fresh_shows=1.0,
     capability_shows=0.5,
@@ -89,6 +89,21 @@ class Run:
     def remedy(self) -> str:
         """The second."""
         return self.termination.splitlines()[1] if self.termination else ""
+
+
+_SLOW = hashlib.scrypt
+
+
+@contextlib.contextmanager
+def cheap_scrypt() -> Iterator[None]:
+    """Within this block a slow hash is a quick one, after a look at how slow it was to be: 0.05 s for each login."""
+
+    def quick(password: bytes, *, salt: bytes, n: int, r: int, p: int) -> bytes:
+        assert n * r * p >= 2**17, "a hash this quick can be tried out"
+        return _SLOW(password, salt=salt, n=2, r=1, p=1)
+
+    with mock.patch.object(hashlib, "scrypt", quick):
+        yield
 
 
 class ConfigMapData(MutableMapping[str, str]):
@@ -152,6 +167,7 @@ class World:
         self.argocd_namespace = "argocd"
         self.insecure = False
         for argocd in (self.argocd, self.other):
+            argocd.logins.refusal_takes = 0.11
             argocd.account(ACCOUNT, password=PASSWORD if argocd is self.argocd else f"other-{PASSWORD}")
         self.give(PASSWORD)
         self.trust(self.argocd)
@@ -277,6 +293,7 @@ class World:
         with (
             mock.patch.dict(os.environ, self.environment() | environ),
             mock.patch.object(program, "TERMINATION_LOG", termination),
+            cheap_scrypt(),
             contextlib.redirect_stderr(log),
             contextlib.redirect_stdout(out),
         ):
@@ -404,7 +421,7 @@ class World:
     def secret(self, name: str = "argocd-token") -> dict[str, str]:
         """Return a Secret's data, decoded; nothing when there is no such Secret."""
         found = self.find(self.path(name)) or {}
-        return {k: base64.b64decode(v).decode() for k, v in (found.get("data") or {}).items()}
+        return {k: base64.b64decode(v).decode("utf-8", "replace") for k, v in (found.get("data") or {}).items()}
 
     def path(self, name: str = "argocd-token") -> str:
         """Return the API path of a Secret."""

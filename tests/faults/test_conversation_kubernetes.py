@@ -54,8 +54,13 @@ class Talk:
         try:
             found = response.json()
         except ValueError:
-            return (response.status_code, response.headers["Content-Type"].partition(";")[0], response.text)
-        return (response.status_code, *self.shown(found))
+            return (
+                response.status_code,
+                response.headers["Content-Type"],
+                response.text,
+                "Audit-Id" in response.headers,
+            )
+        return (response.status_code, *self.shown(found), "Audit-Id" in response.headers)
 
     def shown(self, found: dict[str, Any]) -> Seen:
         """What of an object the product goes by, without what differs from cluster to cluster."""
@@ -142,6 +147,8 @@ def objects(talk: Talk) -> None:
     note("event elsewhere", "POST", "/api/v1/namespaces/NS/events", elsewhere)
     note("post to an object", "POST", f"{SECRETS}/x", named("x"))
     note("no such resource", "GET", "/api/v1/namespaces/NS/wishes/x")
+    note("no such version", "GET", "/apis/apps/v9/namespaces/NS/deployments/x")
+    note("no such group", "GET", "/apis/nothing.example/v1/namespaces/NS/things/x")
     note("no such path", "GET", "/nothing")
 
 

@@ -74,7 +74,7 @@ def session(
     except KeyRefusedError as e:  # only who sends the right password is told that the account may not log in
         if _settled(preparing):
             record.clear()
-        raise privileges.explained(e, login.account, run.settings) from None
+        raise privileges.explained(run, e, login.account) from None
     except RetryableError as e:
         if not e.sent and _settled(preparing):
             record.clear()

@@ -67,6 +67,11 @@ def owner(found: Object) -> str:
     return ""
 
 
+def version(found: Object) -> str:
+    """Return the resourceVersion of an object, empty when it tells none."""
+    return str(mapping(found.get("metadata")).get("resourceVersion", ""))
+
+
 def mapping(value: Any) -> dict[str, Any]:
     """Return ``value`` if it is a JSON object, else an empty one: what others wrote may be anything."""
     return value if isinstance(value, dict) else {}

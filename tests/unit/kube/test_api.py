@@ -54,6 +54,11 @@ def test_an_object_is_read_and_an_absent_one_is_none(kubernetes: FakeKubernetes,
     assert cluster.get(f"{X}-absent") is None
 
 
+def test_an_object_of_a_kind_that_the_cluster_does_not_know_is_absent(cluster: Cluster) -> None:
+    assert cluster.get("/apis/argoproj.io/v1beta1/namespaces/ns/argocds/x") is None
+    assert cluster.get("/api/v1/namespaces/ns/wishes/x") is None
+
+
 def test_what_is_sent(kubernetes: FakeKubernetes, cluster: Cluster) -> None:
     kubernetes.put(X, {})
     cluster.get(X)

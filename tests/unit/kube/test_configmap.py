@@ -29,23 +29,30 @@ def test_created_read_and_replaced(kubernetes: FakeKubernetes, cluster: Cluster)
 
 def test_what_is_written(kubernetes: FakeKubernetes, cluster: Cluster) -> None:
     configmap.write(cluster, RELEASE, "c-1", SPEC, {"record": "{}"})
-    found = kubernetes.objects[PATH]
-    assert found["kind"] == "ConfigMap"
-    assert found["data"] == {"record": "{}"}
-    assert found["metadata"]["namespace"] == "ns"
-    assert found["metadata"]["labels"] == {
-        "team": "a",
-        "app.kubernetes.io/name": "gitops-runtime-auth",
-        "app.kubernetes.io/managed-by": "gitops-runtime-auth",
-        "app.kubernetes.io/instance": "r",
-        "app.kubernetes.io/component": "refused-password",
-        "helm.sh/chart": "c-1",
+    version = configmap.write(
+        cluster, RELEASE, "c-1", SPEC, {}, kubernetes.objects[PATH]["metadata"]["resourceVersion"]
+    )
+    metadata = {
+        "name": "r-auth-refused",
+        "namespace": "ns",
+        "labels": {
+            "team": "a",
+            "app.kubernetes.io/name": "gitops-runtime-auth",
+            "app.kubernetes.io/managed-by": "gitops-runtime-auth",
+            "app.kubernetes.io/instance": "r",
+            "app.kubernetes.io/component": "refused-password",
+            "helm.sh/chart": "c-1",
+        },
+        "annotations": {
+            "note": "b",
+            "argocd.argoproj.io/compare-options": "IgnoreExtraneous",
+            "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
+        },
     }
-    assert found["metadata"]["annotations"] == {
-        "note": "b",
-        "argocd.argoproj.io/compare-options": "IgnoreExtraneous",
-        "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
-    }
+    created, replaced = [request.object() for request in kubernetes.server.asked("POST|PUT")]
+    assert created == {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"record": "{}"}}
+    assert replaced["metadata"].pop("resourceVersion") < version
+    assert replaced == {**created, "data": {}}
 
 
 def test_what_others_wrote(kubernetes: FakeKubernetes, cluster: Cluster) -> None:

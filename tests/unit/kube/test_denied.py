@@ -96,7 +96,7 @@ def test_a_webhook(code: int) -> None:
 def test_a_webhook_that_is_down_may_come_back() -> None:
     error = create(kubestatus.webhook_down("down.example.com"), "7")
     assert told(error) == (TemporaryError, 'The admission webhook "down.example.com" can\'t be reached (HTTP 500).')
-    assert "Whoever runs it has to mend it" in error.remedy
+    assert error.remedy == "Whoever runs it has to mend it: until then the API server accepts no such change."
     assert isinstance(error, TemporaryError)
     assert error.retry_after == 7
 
@@ -108,7 +108,9 @@ def test_pod_security() -> None:
         AdmissionError,
         'The namespace\'s Pod Security level "restricted:latest" refuses to create pods in namespace ns (HTTP 403).',
     )
-    assert error.remedy.startswith("kubectl get namespace ns -o yaml shows the level")
+    assert error.remedy == (
+        "kubectl get namespace ns -o yaml shows the level: install into a namespace with another one."
+    )
 
 
 @pytest.mark.parametrize(
@@ -195,7 +197,8 @@ def test_a_conflict() -> None:
         "secrets/x was changed by somebody else in the meantime."
     )
     odd = denied.error(409, "POST", SECRETS, status(409, details={"name": "\x1b[2J"}))
-    assert odd.problem == "secrets was changed by somebody else in the meantime."
+    nameless = denied.error(409, "POST", SECRETS, status(409, details={}))
+    assert odd.problem == nameless.problem == "secrets was changed by somebody else in the meantime."
 
 
 def test_a_quota_that_many_count_at_once() -> None:
@@ -214,13 +217,15 @@ def test_an_invalid_object(kubernetes: FakeKubernetes, cluster: Cluster) -> None
     with pytest.raises(ConfigurationError) as raised:
         cluster.create(SECRETS, {"metadata": {"name": "x", "labels": {"a": "s3cret canary"}}})
     assert raised.value.problem == "Kubernetes finds secrets invalid: metadata.labels (HTTP 422)."
-    assert raised.value.remedy.startswith("Correct the values that it is made from")
+    assert raised.value.remedy == (
+        "Correct the values that it is made from: names, labels and annotations have to be such as Kubernetes allows."
+    )
     assert "canary" not in str(vars(raised.value))
 
 
 def test_invalid_fields_are_told_once_and_in_order_and_only_as_names() -> None:
     fields = ["spec.b", "data[a.b]", "\x1b[2J", "spec.b", "x" * 201, "has blank"]
-    body = status(422, details={"causes": [{"field": field} for field in fields]})
+    body = status(422, details={"causes": [{"reason": "Odd"}, *({"field": field} for field in fields)]})
     error = denied.error(422, "PUT", X, body)
     assert error.problem == "Kubernetes finds secrets/x invalid: data[a.b], spec.b (HTTP 422)."
     assert denied.error(422, "PUT", X, status(422)).problem == "Kubernetes finds secrets/x invalid (HTTP 422)."

@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -25,10 +26,21 @@ def written(kubernetes: FakeKubernetes) -> list[dict[str, Any]]:
     return [found for path, found in kubernetes.objects.items() if path.startswith(EVENTS)]
 
 
+@pytest.fixture
+def far_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose time is not UTC."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("far_east")
 def test_what_is_written(kubernetes: FakeKubernetes, cluster: Cluster) -> None:
     began = time.time()
     events.emit(cluster, POD, "ns", "Warning", "Refused", "words")
-    (found,) = written(kubernetes)
+    (found,) = [request.object() for request in kubernetes.server.asked("POST")]
     metadata, at = found.pop("metadata"), found["firstTimestamp"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", at)
     assert int(began) <= datetime.fromisoformat(at).timestamp() <= time.time()
@@ -53,7 +65,8 @@ def test_what_is_written(kubernetes: FakeKubernetes, cluster: Cluster) -> None:
         "count": 1,
     }
     assert re.fullmatch(r"r-auth-ensure-abcde\.[0-9a-f]{16}", metadata["name"])
-    assert metadata["namespace"] == "ns"
+    assert metadata == {"name": metadata["name"], "namespace": "ns"}
+    assert len(written(kubernetes)) == 1
 
 
 def test_each_event_has_a_name_of_its_own(kubernetes: FakeKubernetes, cluster: Cluster) -> None:

@@ -27,63 +27,81 @@ from tests.unit.kube.conftest import QUICK
 
 def python(code: str) -> Any:
     """Run ``code`` in a process of its own; return what it prints as JSON."""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environ)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
-def test_only_what_is_needed_is_loaded_and_the_rest_when_it_is_used() -> None:
-    loaded, later, again = python(
-        """
-import json, sys
-from gitops_runtime_auth.kube import official
-official.load()
-loaded = sorted({name.split(".")[0] for name in sys.modules} & {"pydantic", "requests", "oauthlib", "websocket"})
-import kubernetes
-from kubernetes import client, config
-later = [callable(config.load_kube_config), callable(kubernetes.utils.parse_quantity), kubernetes.__version__ > "3"]
-import kubernetes.watch
-again = [client.CoreV1Api.__name__, hasattr(kubernetes, "wishes"), hasattr(config, "wishes")]
-print(json.dumps([loaded, later, again]))
-"""
-    )
-    assert loaded == []
-    assert later == [True, True, True]
-    assert again == ["CoreV1Api", False, False]
+PARTS = ("pydantic", "requests", "oauthlib", "websocket")
 
 
-def test_a_package_that_is_loaded_already_stays() -> None:
-    assert python(
-        """
-import json, sys, kubernetes
-before = [id(sys.modules[name]) for name in ("kubernetes", "kubernetes.config", "kubernetes.utils")]
-from gitops_runtime_auth.kube import official
-official.load()
-after = [id(sys.modules[name]) for name in ("kubernetes", "kubernetes.config", "kubernetes.utils")]
-print(json.dumps(before == after))
-"""
-    )
-
-
-def test_a_package_that_is_not_installed() -> None:
+def test_only_what_is_needed_is_loaded() -> None:
     assert (
         python(
-            """
+            f"""
 import json, sys
-class Absent:
-    def find_spec(self, name, path=None, target=None):
-        if name == "kubernetes":
-            raise ModuleNotFoundError(name, name=name)
-sys.meta_path.insert(0, Absent())
 from gitops_runtime_auth.kube import official
-try:
-    official.load()
-except ModuleNotFoundError as e:
-    print(json.dumps(e.name))
+official.prepare()
+import kubernetes.client.configuration, kubernetes.client.rest, kubernetes.config.incluster_config
+print(json.dumps([name for name in {PARTS} if name in sys.modules]))
 """
         )
-        == "kubernetes"
+        == []
     )
+
+
+@pytest.fixture
+def unloaded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No part of the official client is loaded; afterwards the present ones are back."""
+    before = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "kubernetes"}
+    for name in before:
+        del sys.modules[name]
+    yield
+    for name in [name for name in sys.modules if name.split(".")[0] == "kubernetes"]:
+        del sys.modules[name]
+    sys.modules.update(before)
+
+
+@pytest.mark.usefixtures("unloaded")
+def test_the_rest_is_loaded_when_it_is_used() -> None:
+    official.prepare()
+    import kubernetes.client.rest
+
+    assert "kubernetes.config.kube_config" not in sys.modules
+    assert "kubernetes.client.api_client" not in sys.modules
+    import kubernetes.config
+    import kubernetes.utils
+
+    assert sys.modules["kubernetes.config"] is kubernetes.config
+    assert callable(kubernetes.config.load_kube_config)
+    assert callable(kubernetes.utils.parse_quantity)
+    assert "kubernetes.watch" not in sys.modules
+    assert kubernetes.__version__ > "3"
+    assert "kubernetes.watch" in sys.modules
+    assert callable(kubernetes.watch.Watch)
+    for package in (kubernetes, kubernetes.config, kubernetes.utils):
+        with pytest.raises(AttributeError, match="wishes"):
+            package.wishes  # noqa: B018 (that is the test)
+
+
+@pytest.mark.usefixtures("unloaded")
+def test_a_package_that_is_loaded_already_stays() -> None:
+    import kubernetes.config
+    import kubernetes.utils
+
+    loaded = (kubernetes, kubernetes.config, kubernetes.utils)
+    official.prepare()
+    assert tuple(sys.modules[name] for name in ("kubernetes", "kubernetes.config", "kubernetes.utils")) == loaded
+
+
+@pytest.mark.usefixtures("unloaded")
+def test_a_package_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match=r"^kubernetes$") as raised:
+        official.prepare()
+    assert raised.value.name == "kubernetes"
+    assert "kubernetes" not in sys.modules
 
 
 def test_a_pod_uses_its_service_account(kubernetes: FakeKubernetes, in_pod: Path) -> None:

@@ -88,6 +88,11 @@ def test_somebody_elses(found: dict[str, Any], owner: str) -> None:
     assert owned.owner(found) == owner
 
 
+def test_the_version_of_an_object() -> None:
+    assert owned.version({"metadata": {"resourceVersion": "7"}}) == "7"
+    assert owned.version({"metadata": {}}) == owned.version({}) == ""
+
+
 @pytest.mark.parametrize(
     "found",
     [

@@ -92,5 +92,8 @@ def test_a_request_is_told_without_its_query() -> None:
 def test_a_credential_that_is_not_accepted_is_no_missing_rule() -> None:
     error = credential_refused()
     assert error.problem == "Kubernetes does not accept the credential that this runs with (HTTP 401)."
-    assert "see that the ServiceAccount exists" in error.remedy
+    assert error.remedy == (
+        "In a pod it is the ServiceAccount's token: see that the ServiceAccount exists, then delete the pod or"
+        " run helm upgrade again. With a kubeconfig, log in again: kubectl auth whoami."
+    )
     assert error.exit_code == 77

@@ -29,7 +29,9 @@ def make(kubernetes: FakeKubernetes, workload: Workload, **spec: Any) -> None:
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     lines: list[str] = []
     for level in ("info", "warning"):
-        monkeypatch.setattr(log, level, lambda message, level=level, **fields: lines.append(f"{level}: {message}"))
+        monkeypatch.setattr(
+            log, level, lambda message, level=level, **fields: lines.append(f"{level}: {message}{fields}")
+        )
     return lines
 
 
@@ -67,7 +69,7 @@ def test_what_names_no_workload(text: str) -> None:
 
 def test_a_name_has_an_end() -> None:
     assert Workload.parse(f"deployment/{'d' * 253}")
-    with pytest.raises(ConfigurationError, match=r"^.{1,110} is neither"):
+    with pytest.raises(ConfigurationError, match=r"^'deployment/d{89}' is neither"):
         Workload.parse(f"deployment/{'d' * 254}")
 
 
@@ -81,8 +83,8 @@ def test_each_is_restarted_once_for_a_key(kubernetes: FakeKubernetes, cluster: C
     assert restart(cluster, "ns", [S], "gra.two") == [S]
     assert [annotation(kubernetes, w) for w in BOTH] == ["gra.one", "gra.two"]
     assert told == [
-        f"info: Restarting {name}, which takes the API key by environment."
-        for name in ("Deployment d", "StatefulSet s", "StatefulSet s")
+        f"info: Restarting {name}, which takes the API key by environment.{{'key': 'gra.{key}'}}"
+        for name, key in (("Deployment d", "one"), ("StatefulSet s", "one"), ("StatefulSet s", "two"))
     ]
 
 
@@ -110,7 +112,8 @@ def test_one_that_goes_meanwhile_is_left_out(kubernetes: FakeKubernetes, cluster
         make(kubernetes, workload)
     kubernetes.fault("PATCH", times=1, does=lambda: kubernetes.remove(path(D)))
     assert restart(cluster, "ns", BOTH, "gra.one") == [S]
-    assert told == ["info: Restarting StatefulSet s, which takes the API key by environment."]
+    assert len(told) == 1
+    assert told[0].startswith("info: Restarting StatefulSet s, which takes")
 
 
 def test_a_refusal_keeps_no_other_from_its_restart(kubernetes: FakeKubernetes, cluster: Cluster) -> None:
@@ -156,12 +159,23 @@ def test_one_that_is_about_to_be_rolled_out_is_left_alone(kubernetes: FakeKubern
 
 
 @pytest.mark.parametrize("workload", BOTH)
+def test_one_that_its_controller_has_never_seen_is_left_alone(
+    kubernetes: FakeKubernetes, cluster: Cluster, workload: Workload
+) -> None:
+    kubernetes.rollouts.mode = "held"
+    make(kubernetes, workload)
+    assert restart(cluster, "ns", [workload], "gra.one", since=math.inf) == []
+
+
+@pytest.mark.parametrize("workload", BOTH)
 def test_one_that_tells_no_rollout_counts_from_its_creation(
     kubernetes: FakeKubernetes, cluster: Cluster, workload: Workload
 ) -> None:
     make(kubernetes, workload)
     kubernetes.rollouts.status(path(workload), conditions=[])
     made = at(kubernetes.objects[path(workload)]["metadata"]["creationTimestamp"])
+    if workload is D:
+        kubernetes.rollouts.status(path(D), conditions=[{"type": "Progressing", "lastUpdateTime": "soon"}])
     assert restart(cluster, "ns", [workload], "gra.one", since=made) == []
     assert restart(cluster, "ns", [workload], "gra.one", since=made + 1) == [workload]
 
@@ -197,7 +211,7 @@ def test_what_kubernetes_does_not_renew_by_itself_is_told(
 ) -> None:
     make(kubernetes, workload, **spec)
     assert restart(cluster, "ns", [workload], "gra.one") == [workload]
-    assert told[1:] == [f"warning: {why}: until its Pods are new, the former API key stays alive."]
+    assert told[1:] == [f"warning: {why}: until its Pods are new, the former API key stays alive.{{}}"]
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,10 @@ def test_what_is_written(kubernetes: FakeKubernetes, cluster: Cluster) -> None:
         "gitops-runtime-auth/server": URL,
         "gitops-runtime-auth/created-at": "2023-11-14T22:13:20+00:00",
     }
+    (sent,) = [request.object() for request in kubernetes.server.asked("POST")]
+    metadata = {"name": "argocd-token", "namespace": "ns"}
+    metadata |= {part: found["metadata"][part] for part in ("labels", "annotations")}
+    assert sent == {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata, "data": found["data"]}
     data = {name: base64.b64decode(value).decode() for name, value in found["data"].items()}
     assert data == encode(StoredKeys(key(), since=NOW), {"token": "token"})
     assert secret(cluster, labels={"team": "a"}).read() == written
@@ -349,10 +353,10 @@ def test_no_mounted_secret(tmp_path: Path) -> None:
 
 
 def test_a_mounted_file_that_can_not_be_read(tmp_path: Path) -> None:
-    folder = mount(tmp_path / "key", {"state": "{}"})
-    (folder / "token").symlink_to("..data/token")
-    (folder / "folder").mkdir()
-    assert mounted(folder, KeySecretSpec()) == StoredKeys()
+    keys = StoredKeys(key())
+    folder = mount(tmp_path / "key", encode(keys, {"token": "token"}))
+    (folder / "a-file-that-goes").symlink_to("..data/gone")
+    assert mounted(folder, KeySecretSpec()) == keys
 
 
 def test_a_mounted_token_that_is_no_text(tmp_path: Path) -> None:
