@@ -12,7 +12,6 @@ from gitops_runtime_auth.errors import (
     LoginRefusedError,
     LoginUnansweredError,
     Refusal,
-    RetryableError,
 )
 from gitops_runtime_auth.keys import privileges
 from gitops_runtime_auth.keys.lockout import LockoutRecord, Login
@@ -72,9 +71,9 @@ def session(
         if _settled(run, preparing):
             record.clear()
         raise privileges.explained(run, e, login.account) from None
-    except RetryableError as e:
-        if not e.sent and _settled(run, preparing):
-            record.clear()
+    except AuthError:  # of all others ``login`` promises that Argo CD has looked at no password
+        if _settled(run, preparing):
+            record.withdraw()
         raise
     try:
         if preparing is not None:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.fakes.keeper import metric
 from tests.fakes.logins import LOCKS_AFTER, Verdict
+from tests.fakes.web import as_text
 from tests.fakes.world import ACCOUNT, NO_RIGHT, ONCE, PASSWORD, World
 
 LOGIN = "POST .*/api/v1/session$"
@@ -90,6 +91,28 @@ def test_of_two_keepers_at_once_one_sends(lost: World) -> None:
     one.check()
     one.check()
     assert failures(lost) <= 1
+
+
+def test_sends_of_hook_and_keeper_add_up(lost: World) -> None:
+    """An upgrade's hook runs while a keeper's login is on its way, nobody is answered, and the installer retries."""
+    lost.argocd.server.fault(LOGIN, times=1, does=lambda: lost.upgrade(), cut="after")
+    lost.argocd.server.fault(LOGIN, cut="after")
+    assert not lost.keeper().check().ready
+    assert failures(lost) == 3, "the hook may send it once more than once"
+    for _ in range(3):
+        assert lost.upgrade().code in (75, 77)
+    assert failures(lost) < LOCKS_AFTER
+
+
+def test_a_claim_is_taken_back_when_no_password_was_sent(lost: World) -> None:
+    """A login page stands in front of Argo CD for a moment: the password need not wait until it is forgotten."""
+    lost.give(PASSWORD)
+    lost.argocd.server.fault("GET .*/api/version$", answer=as_text(200, "<html>"))
+    keeper = lost.keeper()
+    assert not keeper.check().ready
+    assert lost.record() == ""
+    lost.argocd.server.heal()
+    assert keeper.check().ready
 
 
 def test_too_many_logins_in_flight_pass(world: World) -> None:
