@@ -115,15 +115,16 @@ class Context:
             )
         return value
 
-    def await_files(self) -> None:
+    def await_files(self, *, credential: bool) -> None:
         """Wait until the Secrets that the values name are mounted: somebody may be about to make them.
 
-        A Secret that comes late shows in a mount within about a minute (the kubelet's sync period). Raises
+        ``credential`` is False while a stored key may answer all questions: then the password is not needed. A Secret
+        that comes late shows in a mount within about a minute (the kubelet's sync period). Raises
         MissingSecretError after ``hook.waitForSecrets`` seconds.
         """
         patience = self.deadline.at_most(self.settings.wait_for_secrets)
         told = False
-        while (missing := self._missing()) is not None:
+        while (missing := self._missing(credential)) is not None:
             if not patience.left():
                 raise missing
             if not told:
@@ -147,10 +148,11 @@ class Context:
             time.sleep(min(self.timing.look, patience.left()))
         return False
 
-    def _missing(self) -> MissingSecretError | None:
+    def _missing(self, credential: bool) -> MissingSecretError | None:
         server, where = self.settings.server, self.release.namespace
         try:
-            self.credential()
+            if credential:
+                self.credential()
         except MissingSecretError as e:
             return e
         for name, folder in ((server.headers_secret, "headers"), (server.client_cert_secret, "client-cert")):

@@ -16,9 +16,10 @@ from gitops_runtime_auth.errors import (
     TemporaryError,
     WrongServerError,
 )
-from gitops_runtime_auth.keys import given, issue, lockout, privileges, revoke
+from gitops_runtime_auth.keys import given, issue, lockout, privileges, remedies, revoke
 from gitops_runtime_auth.keys.issue import WorkingKey
 from gitops_runtime_auth.keys.lockout import LockoutRecord, Login
+from gitops_runtime_auth.keys.managers import manager_of
 from gitops_runtime_auth.keys.session import Background, session
 from gitops_runtime_auth.kube import events, secret
 from gitops_runtime_auth.kube.secret import StoredKeys
@@ -45,7 +46,7 @@ def run(environ: Mapping[str, str], timing: Timing, *, before_rollback: bool = F
 def ensure(run: Context) -> str:
     """Make sure that the Runtime has a key that works, and return one sentence that says what was done."""
     _warn_of_open_ways(run)
-    run.await_files()
+    run.await_files(credential=run.settings.auth.type == "token")
     _reach(run)
     if run.settings.auth.type == "token":
         token = given.check(run)
@@ -87,6 +88,8 @@ def _reach(run: Context) -> None:
 def _keep(run: Context) -> WorkingKey | None:
     """Return a stored key that works, the one in use or one that an upgrade replaced: then nobody logs in."""
     stored = secret.mounted(run.files / "key", run.settings.key_secret)
+    if stored.current is None and run.settings.key_secret.former_names:
+        stored = run.key_secret.read()  # the Secret of a former name is not mounted
     found = issue.find_working(run, stored, of_installation=False)
     if found and not found.is_current:  # an upgrade is rolled back: pods may still use what it had stored
         found = issue.find_working(run, run.key_secret.read())
@@ -100,6 +103,7 @@ def _keep(run: Context) -> WorkingKey | None:
 
 
 def _log_in_and_issue(run: Context) -> WorkingKey:
+    run.await_files(credential=True)
     login = Login(run.settings.server.url, run.settings.auth.username, run.credential())
     lockout.require_unrecorded(run.files, login, run.argocd.now(), run.timing, hook=True)
     record = LockoutRecord(run, login)
@@ -135,13 +139,20 @@ def _enable_api_key(run: Context, account: Account, bearer: str) -> Account:
     namespace, key = run.settings.server.namespace, f"accounts.{account.name}"
     wanted = ",".join(c for c in privileges.CAPABILITIES if c in account.capabilities or c == "apiKey")
     path = f"/api/v1/namespaces/{namespace}/configmaps/argocd-cm"
-    try:
-        run.cluster.patch(path, {"data": {key: wanted}})
-    except ConflictError:
+    found = run.cluster.get(path)
+    if found is None:
         raise ConfigurationError(
             f"There is no ConfigMap argocd-cm in namespace {namespace}.",
             "Set hook.argocdNamespace to the namespace that Argo CD runs in.",
-        ) from None
+        )
+    manager = manager_of(found, namespace)
+    if manager.takes_changes_back:
+        raise PrivilegeError(
+            f"Argo CD account {account.name} lacks the apiKey capability, and hook.enableApiKey can't give it that,"
+            f" because {manager} would take the change of ConfigMap argocd-cm back.",
+            remedies.remedy(manager, account.name, ("apiKey",), account.capabilities),
+        )
+    run.cluster.patch(path, {"data": {key: wanted}})
     log.info(f"Added {key}: {wanted} to ConfigMap argocd-cm in namespace {namespace}.")
     _await_capability(run, account.name, bearer, key)
     time.sleep(run.timing.capability_lasts)

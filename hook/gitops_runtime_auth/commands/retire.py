@@ -64,7 +64,7 @@ def _revoke_replaced(run: Context) -> str:
     stored = run.key_secret.read()
     restarted = _restart_if_issued_lately(run, stored)
     if not stored.previous:
-        if not _await_rollout(run):
+        if run.settings.key_secret.former_names and not _await_rollout(run):
             run.key_secret.delete_former()
         return f"This upgrade replaced no API key{' that still lives' if restarted else ''}."
     waiting = _await_rollout(run)
@@ -72,6 +72,7 @@ def _revoke_replaced(run: Context) -> str:
     if waiting:
         return _told(waiting, stored)
     run.key_secret.delete_former()
+    run.argocd.version()  # an answer tells the time: how old a key is, is a matter of Argo CD's clock
     left_seconds = stored.since + run.settings.grace_period - run.argocd.now()
     if left_seconds > 0:
         return f"The keeper revokes the replaced API keys in {left_seconds:.0f} s (keeper.gracePeriod)."

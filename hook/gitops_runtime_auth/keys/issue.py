@@ -133,7 +133,7 @@ def issue_by_session(run: Context, session: str, stored: StoredKeys, before: Acc
         found = find_working(run, stored)
         if found and not found.is_current:
             found = adopt(run, found)
-        done = found or issue(run, before.name, session, stored)
+        done = tidy(run, found) if found else issue(run, before.name, session, stored)
         if done:
             revoke.revoke_listed(run, before, done.key)
             return done
