@@ -131,7 +131,7 @@ def _with_losses(memory: Memory, seen: Seen, timing: Timing) -> Memory:
     lost = (*lost, seen.now)
     further = len(lost) - _LOSSES_OF_A_STORM
     pause = min(timing.storm_longest_pause, timing.storm_first_pause * 2.0**further) if further >= 0 else 0.0
-    return replace(memory, lost=lost, lost_key=current.key_id, issue_not_before=seen.now + pause)
+    return replace(memory, lost=lost, lost_key=current.key_id, issue_not_before=seen.now + pause if pause else 0.0)
 
 
 class Keeper:
