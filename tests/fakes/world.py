@@ -47,7 +47,6 @@ FAST = Timing(
     jitter=10.0,
     recording=1.0,
     overload_passes=0.01,
-    recording=0.5,
     event=0.5,
     fresh_shows=1.0,
     capability_shows=0.5,
