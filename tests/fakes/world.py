@@ -43,8 +43,11 @@ FAST = Timing(
     first_retry=0.002,
     longest_retry=0.02,
     request=5.0,
-    fastest_verdict=0.1,
+    fastest_verdict=0.08,
+    jitter=10.0,
+    recording=1.0,
     overload_passes=0.01,
+    event=0.5,
     fresh_shows=1.0,
     capability_shows=0.5,
     capability_lasts=0.1,
@@ -167,7 +170,7 @@ class World:
         self.argocd_namespace = "argocd"
         self.insecure = False
         for argocd in (self.argocd, self.other):
-            argocd.logins.refusal_takes = 0.11
+            argocd.logins.refusal_takes = 0.2
             argocd.account(ACCOUNT, password=PASSWORD if argocd is self.argocd else f"other-{PASSWORD}")
         self.give(PASSWORD)
         self.trust(self.argocd)
@@ -177,12 +180,19 @@ class World:
         """Name of the Secret with further request headers."""
         self.runs: list[Run] = []
         self._keepers = 0
+        self._left: set[threading.Thread] = set()
+        """Threads that runs left behind, whose process would have ended."""
         self._timers: list[threading.Timer] = []
 
     def close(self) -> None:
         for timer in self._timers:
             timer.cancel()
             timer.join()
+        if any(thread.is_alive() for thread in self._left):
+            self.kubernetes.server.heal()
+            self.kubernetes.fault(".*", answer=NO_RIGHT)  # not worth another try
+        for thread in self._left:
+            thread.join(5)
         for fake in (self.argocd, self.other, self.kubernetes):
             fake.close()
 
@@ -293,6 +303,7 @@ class World:
         """Run a command in this process; ``environ`` is laid over a pod's environment."""
         log, out, termination = io.StringIO(), io.StringIO(), self.files / "termination-log"
         termination.write_text("")
+        before = set(threading.enumerate())
         began = time.monotonic()
         with (
             mock.patch.dict(os.environ, self.environment() | environ),
@@ -303,6 +314,9 @@ class World:
         ):
             code = program.main(argv, timing)
         taken = time.monotonic() - began
+        self._left |= {
+            t for t in threading.enumerate() if t not in before and not t.name.endswith(("_serve)", "_accept)"))
+        }
         self.runs.append(Run(code, log.getvalue(), out.getvalue(), termination.read_text(), taken))
         return self.runs[-1]
 

@@ -158,9 +158,9 @@ class LockoutRecord:
         self._claimed = True
 
     def note(self, verdict: Verdict, sends: int) -> None:
-        """Record what became of this run's ``sends``; those of other runs stay counted, because Argo CD counts them too.
+        """Record what became of this run's ``sends``. That it can't be recorded is a warning.
 
-        That it can't be recorded is a warning, because the run has failed anyway.
+        The sends of other runs stay counted, because Argo CD counts them too.
         """
 
         def noted(before: Record | None) -> Record:

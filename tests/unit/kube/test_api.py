@@ -169,10 +169,13 @@ def test_the_server_says_how_long_to_wait(kubernetes: FakeKubernetes, cluster: C
 def test_no_answer_until_the_deadline(kubernetes: FakeKubernetes, cluster: Cluster) -> None:
     kubernetes.server.close()
     began = time.monotonic()
-    with pytest.raises(UnreachableError, match=r"^The Kubernetes API does not answer \(\w+\)\.$") as raised:
+    with pytest.raises(
+        UnreachableError, match=r"^The Kubernetes API does not answer \(NewConnectionError\)\.$"
+    ) as raised:
         impatient(cluster, 0.15).get(X)
     assert 0.05 < time.monotonic() - began < 1
     assert raised.value.sent
+    assert raised.value.remedy == "Check the network policies and the API server's health, then try again."
 
 
 def test_the_last_try_has_a_second(kubernetes: FakeKubernetes, cluster: Cluster) -> None:
@@ -193,8 +196,11 @@ def test_a_request_has_its_own_bound(kubernetes: FakeKubernetes, in_pod: Path) -
 @pytest.mark.parametrize("content", [b"[1]", b"null", b"<html>", b"", b"[" * 5000])
 def test_something_that_is_no_object(kubernetes: FakeKubernetes, cluster: Cluster, content: bytes) -> None:
     kubernetes.fault("GET", answer=Answer(200, content))
-    with pytest.raises(AnswerError, match=f"answers GET {X} with something that is not an object") as raised:
+    with pytest.raises(
+        AnswerError, match=f"^The Kubernetes API answers GET {X} with something that is not an"
+    ) as raised:
         cluster.get(X)
+    assert raised.value.remedy == ("Check what stands between this pod and the API server (a proxy needs NO_PROXY).")
     assert raised.value.status == 200
 
 
@@ -310,7 +316,13 @@ def test_a_server_whose_certificate_another_ca_signed(kubernetes: FakeKubernetes
     (in_pod / "ca.crt").write_bytes(trustme.CA().cert_pem.bytes())
     cluster = api.connect(Deadline(20), QUICK)
     began = time.monotonic()
-    with pytest.raises(ConfigurationError, match=r"^The certificate of the Kubernetes API can't be verified \(.+\)\.$"):
+    with pytest.raises(
+        ConfigurationError, match=r"^The certificate of the Kubernetes API can't be verified \(.+\)\.$"
+    ) as raised:
         cluster.get(X)
+    assert raised.value.remedy == (
+        "In a pod: see that no proxy or mesh stands before the API server. With a kubeconfig: correct its"
+        " certificate-authority."
+    )
     assert time.monotonic() - began < 1, "waiting does not mend that"
     assert kubernetes.log == []

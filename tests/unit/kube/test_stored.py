@@ -102,6 +102,12 @@ def test_written_and_read_again() -> None:
     }
 
 
+def test_lines_of_a_ca_stay() -> None:
+    pem = "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n"
+    keys = StoredKeys(key(ca=pem), (key("gra.two", ca=f"{pem}{pem}"),))
+    assert decode(encode(keys, SHAPE), SHAPE) == keys
+
+
 def test_a_long_ca_that_all_keys_share_is_written_once() -> None:
     keys = StoredKeys(key(ca="C" * 250_000), tuple(key(f"gra.{n}", ca="C" * 250_000) for n in range(30)))
     data = encode(keys, SHAPE)
@@ -227,6 +233,7 @@ def test_previous_keys_of_another_shape(previous: object) -> None:
         (0.5, 0.5),
         (99999999999, 99999999999.0),
         (0, 0.0),
+        (-0.0, 0.0),
         (-1, 0.0),
         (1e11, 0.0),
         (10**400, 0.0),
