@@ -267,7 +267,7 @@ class World:
             "leftovers": {
                 "jobs": [f"{self.release}-auth-ensure"],
                 "pods": [f"{self.release}-auth-verify"],
-                "secrets": [f"{self.release}-auth-credential"],
+                "secrets": [],
             },
         }
         values = {"global": {"external-arg-cd": {"server": server, "auth": auth}}, **deepcopy(self.values)}

@@ -98,7 +98,7 @@ class Settings:
     """Jobs that Helm leaves after a failed install, for uninstall to delete."""
     leftover_pods: tuple[str, ...] = ()
     leftover_secrets: tuple[str, ...] = ()
-    """Secrets of hooks, such as the one with an inline password, which Helm leaves as it does Jobs."""
+    """Secrets with a plain-text credential that a failed install may leave."""
     timeout: float = 180.0
     """Seconds for a whole run of a Job."""
     wait_for_secrets: float = 120.0
