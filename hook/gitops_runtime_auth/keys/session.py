@@ -86,7 +86,10 @@ def session(
 
 def _settled(run: Context, preparing: Background[StoredKeys] | None) -> bool:
     """Tell whether the record may be written: a thread that hangs at the Kubernetes API must not hold a refusal up."""
-    return preparing is None or preparing.done(run.timing.recording)
+    settled = preparing is None or preparing.done(run.timing.recording)
+    if not settled:
+        log.warning("The Kubernetes API does not answer, so this login is not recorded. Do not send it again soon.")
+    return settled
 
 
 def _hinted(error: AuthError, run: Context, login: Login) -> AuthError:
