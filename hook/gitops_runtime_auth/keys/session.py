@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
+from gitops_runtime_auth import log
 from gitops_runtime_auth.context import Context
 from gitops_runtime_auth.errors import (
     AuthError,
