@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from dev.sandbox import pki, processes, tools
@@ -108,6 +109,7 @@ def up(name: str) -> None:
         for definitions in found.definitions:
             for file in definitions.files():
                 kubectl("apply", "--server-side", "--force-conflicts", "-f", file)
+                wait_for(file.name, _READY_SECONDS, partial(_established, file))
         if name == "flux":
             ARTIFACTS.mkdir(exist_ok=True)
             port = ARTIFACTS_URL.rpartition(":")[2]
@@ -119,15 +121,23 @@ def up(name: str) -> None:
 
 
 def down(name: str) -> None:
-    """Stop a neighbour and delete its definitions, and with them every object of their kinds."""
+    """Delete a neighbour's definitions, and with them every object of their kinds, then stop it.
+
+    In this order because it may have to clear its objects away first. Raises SandboxError when it does not.
+    """
+    if processes.running("kube-apiserver"):
+        for definitions in _neighbour(name).definitions:
+            for file in definitions.files():
+                kubectl("delete", "--ignore-not-found", f"--timeout={_READY_SECONDS}s", "-f", file)
     processes.stop(name)
     if name == "flux":
         processes.stop("artifacts")
-    if not processes.running("kube-apiserver"):
-        return
-    for definitions in _neighbour(name).definitions:
-        for file in definitions.files():
-            kubectl("delete", "--ignore-not-found", "--wait=false", "-f", file)
+
+
+def _established(file: Path) -> bool:
+    """Tell whether the API server serves the resource that a file defines."""
+    condition = "jsonpath={.status.conditions[?(@.type=='Established')].status}"
+    return kubectl("get", "-f", file, "-o", condition, check=False) == "True"
 
 
 def answers(url: str) -> bool:

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -115,19 +115,30 @@ class Context:
             )
         return value
 
-    def await_files(self) -> None:
-        """Wait until the Secrets that the values name are mounted: somebody may be about to make them.
+    def await_credential(self) -> None:
+        """Wait until the password or token is mounted, see ``_await``. Raises MissingSecretError."""
+        self._await(self._missing_credential)
 
-        A Secret that comes late shows in a mount within about a minute (the kubelet's sync period). Raises
-        MissingSecretError after ``hook.waitForSecrets`` seconds.
+    def await_connection(self) -> None:
+        """Wait until the request headers and the client certificate are mounted, see ``_await``.
+
+        Raises MissingSecretError.
+        """
+        self._await(self._missing_for_connection)
+
+    def _await(self, missing: Callable[[], MissingSecretError | None]) -> None:
+        """Wait for a Secret that the values name, because somebody may be about to make it.
+
+        A Secret that comes late shows in a mount within about a minute (the kubelet's sync period). Raises what
+        ``missing`` returns after ``hook.waitForSecrets`` seconds.
         """
         patience = self.deadline.at_most(self.settings.wait_for_secrets)
         told = False
-        while (missing := self._missing()) is not None:
+        while (error := missing()) is not None:
             if not patience.left():
-                raise missing
+                raise error
             if not told:
-                log.info(f"{missing.problem} Waiting up to {patience.left():.0f} s until it comes.")
+                log.info(f"{error.problem} Waiting up to {patience.left():.0f} s until it comes.")
                 told = True
             time.sleep(min(self.timing.look, patience.left()))
 
@@ -147,16 +158,19 @@ class Context:
             time.sleep(min(self.timing.look, patience.left()))
         return False
 
-    def _missing(self) -> MissingSecretError | None:
-        server, where = self.settings.server, self.release.namespace
+    def _missing_credential(self) -> MissingSecretError | None:
         try:
             self.credential()
         except MissingSecretError as e:
             return e
+        return None
+
+    def _missing_for_connection(self) -> MissingSecretError | None:
+        server = self.settings.server
         for name, folder in ((server.headers_secret, "headers"), (server.client_cert_secret, "client-cert")):
             if name and not any((self.files / folder).glob("[!.]*")):
                 return MissingSecretError(
-                    f'Secret "{name}" in namespace {where} does not exist or is empty.',
+                    f'Secret "{name}" in namespace {self.release.namespace} does not exist or is empty.',
                     "Create it, or correct the reference under server in your values.",
                 )
         return None

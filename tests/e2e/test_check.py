@@ -1,9 +1,11 @@
 """``check`` against a real cluster and a real Argo CD: green on a good account, one ✗ with its remedy per refusal.
 
-The way in is check's own port-forward, or ``E2E_ARGOCD_URL`` where pods can't be forwarded to.
+The way in is ``kubectl port-forward``, or ``E2E_ARGOCD_URL`` where pods can't be forwarded to. The printed remedies are
+pasted as they are.
 """
 
 import json
+import os
 import secrets
 import subprocess
 import sys
@@ -99,8 +101,8 @@ def test_a_good_account_is_ready_and_nothing_was_changed(place: Place) -> None:
 @pytest.mark.parametrize(
     ("name", "capabilities", "enabled", "row", "remedy"),
     [
-        ("check-nokey", "login", True, "apiKey", '"accounts.check-nokey": "apiKey, login"'),
-        ("check-nologin", "apiKey", True, "login", '"accounts.check-nologin": "apiKey, login"'),
+        ("check-nokey", "login", True, "apiKey", '"accounts.check-nokey": "apiKey,login"'),
+        ("check-nologin", "apiKey", True, "login", '"accounts.check-nologin": "apiKey,login"'),
         ("check-off", "apiKey, login", False, "Enabled", '"accounts.check-off.enabled": "true"'),
     ],
 )
@@ -149,6 +151,14 @@ def test_a_missing_secret_and_a_missing_key_are_named() -> None:
     assert (code, only_failure(rows)["name"]) == (78, "Credential")
 
 
+def test_a_secret_of_argocds_own_namespace_is_copied_by_the_printed_command(place: Place) -> None:
+    auth = account("argocd-initial-admin-secret") | {"username": "admin"}
+    code, rows = check(auth=auth)
+    assert (code, only_failure(rows)["name"]) == (78, "Credential")
+    paste(only_failure(rows)["remedy"].replace("or run: ", "Run: "))
+    assert check(auth=auth)[1]["Login"]["state"] == "ok"
+
+
 def test_an_empty_key_is_missing(place: Place) -> None:
     place.secret("check-empty", password="")
     code, rows = check(auth=account("check-empty"))
@@ -169,12 +179,13 @@ def test_tokens_are_judged(place: Place) -> None:
     key_id = f"expiring-{secrets.token_hex(3)}"
     place.secret("check-key", token=place.argocd.create_key("check-token", key_id, place.session, seconds=3600))
     code, rows = check(auth=ref)
-    assert (code, only_failure(rows)["name"]) == (78, "Credential")
+    assert (code, only_failure(rows)["name"]) == (78, "Token")
     assert "expires" in only_failure(rows)["found"]
+    assert check(auth=ref | {"acceptExpiring": "true"})[0] == 0
     place.argocd.delete_key("check-token", key_id, place.session)
     place.secret("check-key", token=place.session)
     code, rows = check(auth=ref)
-    assert (code, only_failure(rows)["name"]) == (78, "Credential")
+    assert (code, only_failure(rows)["name"]) == (78, "Token")
 
 
 def test_a_foreign_secret_is_a_failure_of_its_own(place: Place) -> None:
@@ -199,3 +210,52 @@ def test_an_unreachable_argocd_is_69(place: Place) -> None:
     place.account("check-away")
     code, rows = check(outside="https://127.0.0.1:9", seconds=3, auth=account("check-away"))
     assert (code, only_failure(rows)["name"]) == (69, "Argo CD")
+
+
+@pytest.mark.parametrize("lacking", ["capability", "switch"])
+def test_the_remedy_is_pasted_as_it_is_and_then_the_account_is_ready(place: Place, lacking: str) -> None:
+    name = f"check-{lacking[:6]}"
+    place.account(name, capabilities="login" if lacking == "capability" else "apiKey, login")
+    place.enable(name, enabled=lacking != "switch")
+    code, rows = check(auth=account(name))
+    assert code == 77
+    assert rows["Managed by"]["found"].startswith("nobody")
+    paste(only_failure(rows)["remedy"])
+    until = time.monotonic() + 10
+    while check(auth=account(name))[0] and time.monotonic() < until:
+        time.sleep(0.5)
+    assert check(auth=account(name))[0] == 0
+
+
+def test_the_rbac_remedy_adds_a_policy_beside_those_that_are_there(place: Place) -> None:
+    place.account("check-policy")
+    path = "/api/v1/namespaces/argocd/configmaps/argocd-rbac-cm"
+    before = (place.cluster.get(path) or {}).get("data") or {}
+    remedy = check(auth=account("check-policy"))[1]["RBAC role"]["remedy"]
+    paste(remedy)
+    try:
+        after = (place.cluster.get(path) or {})["data"]
+        [added] = set(after) - set(before)
+        assert {name: after[name] for name in before} == before
+        until = time.monotonic() + 10
+        while check(auth=account("check-policy"))[1]["RBAC role"]["state"] != "ok" and time.monotonic() < until:
+            time.sleep(0.5)
+        assert check(auth=account("check-policy"))[1]["RBAC role"]["state"] == "ok"
+    finally:
+        place.cluster.patch(path, {"data": {added: None}})
+
+
+@pytest.mark.usefixtures("place")
+def test_a_service_of_another_name_leads_to_the_one_that_is_there() -> None:
+    code, rows = check("global.external-arg-cd.server.svc=argo-cd-server", outside="", auth=account("argocd-ca"))
+    assert (code, only_failure(rows)["name"]) == (78, "Credential")  # the Secret has no such key
+    reference = {"username": "admin", "passwordSecretKeyRef__name": "argocd-ca", "passwordSecretKeyRef__key": "ca.crt"}
+    code, rows = check("global.external-arg-cd.server.svc=argo-cd-server", outside="", auth=reference)
+    assert (code, only_failure(rows)["name"]) == (78, "Argo CD")
+    assert "server.svc=argocd-server.argocd" in only_failure(rows)["remedy"]
+
+
+def paste(remedy: str) -> None:
+    """Run the command at the end of a remedy in a shell, with the cluster's kubeconfig."""
+    command = remedy.partition("Run: ")[2]
+    subprocess.run(["bash", "-c", command], env={**os.environ, "KUBECONFIG": CONFIG}, check=True, capture_output=True)

@@ -99,7 +99,7 @@ def test_what_was_refused_is_installed_once_the_password_is_right(
     released.apply(values(made))
     until(controller, 120, released.failed, "Flux gives up")
     made.secret(made.name, password=f"password-of-{made.name}")
-    released.apply({**values(made), "commonLabels": {"tried": "again"}}, retries=1)
+    released.apply({**values(made), "hook": {"timeout": 170}}, retries=1)
     until(controller, 180, released.ready, "Flux is done")
     within(60, made.settled)
     assert controller.panics() == []

@@ -50,7 +50,9 @@ class KeeperPod:
 
     @contextlib.contextmanager
     def _inside(self):  # type: ignore[no-untyped-def]
-        with mock.patch.dict(os.environ, self._environ), contextlib.redirect_stderr(self.log):
+        from tests.fakes.world import cheap_scrypt
+
+        with mock.patch.dict(os.environ, self._environ), contextlib.redirect_stderr(self.log), cheap_scrypt():
             yield
 
 

@@ -91,7 +91,9 @@ class Logins:
                 if self._sends[username] >= most or not self._is_doubtful(e.seconds) or not self._pause():
                     raise self._refused(username, _ALIKE) from None
             except RetryableError as e:
-                self._sends[username] += e.sent
+                if not e.sent:
+                    raise
+                self._sends[username] += 1
                 if self._sends[username] >= most:
                     raise self._unanswered(username, e) from None
                 raise
@@ -102,7 +104,8 @@ class Logins:
         left = calls.deadline.left()
         if left < self._verdict_seconds:
             # Argo CD would look at the password, and nobody would hear what it says.
-            raise TemporaryError("There is no time left for a login.", "Run the command again.", sent=False)
+            why = f": {self._too_many()}" if self._crowded else "."
+            raise TemporaryError(f"There is no time left for a login{why}", "Try again in a minute.", sent=False)
         try:
             body = {"username": username, "password": password}
             answer = calls.once("POST", "/api/v1/session", body=body, timeout=left)
@@ -139,8 +142,7 @@ class Logins:
             )
         if error.seconds < self._timing.fastest_verdict:
             self._crowded = True
-            problem = f"Argo CD at {url} has too many logins in flight."
-            raise TemporaryError(problem, "Try again in a minute.", sent=False)
+            raise TemporaryError(self._too_many(), "Try again in a minute.", sent=False)
         self._sends[username] += 1
 
     def _is_doubtful(self, seconds: float) -> bool:
@@ -167,6 +169,9 @@ class Logins:
         log.progress(f"Login: Argo CD is busy and may not have looked at the password; once more in {seconds:.0f} s.")
         time.sleep(seconds)
         return True
+
+    def _too_many(self) -> str:
+        return f"Argo CD at {self._calls.url} has too many logins in flight."
 
     def _refused(self, username: str, why: str) -> LoginRefusedError:
         return LoginRefusedError(

@@ -40,7 +40,7 @@ def check(run: Context) -> GivenToken:
         account = run.argocd.account(claims.account, token)
     except KeyRefusedError as e:
         raise _refused(run, claims, e) from None
-    privileges.require(account, run.settings)
+    privileges.require(run, account)
     return GivenToken(account, claims)
 
 
@@ -84,7 +84,7 @@ def read(settings: Settings, release: Release, token: str, now: float) -> Claims
 
 def _refused(run: Context, claims: Claims, error: KeyRefusedError) -> AuthError:
     """Return the error for a token that Argo CD does not accept, with the commands that replace it."""
-    explained = privileges.explained(error, claims.account, run.settings)
+    explained = privileges.explained(run, error, claims.account)
     if explained is not error:
         return explained
     auth, credential = run.settings.auth, run.settings.auth.credential

@@ -82,15 +82,25 @@ def credential(laptop: Laptop, plan: Plan) -> str:
         found = laptop.value("Secret", ref.name, ref.key)
     found = found.strip() if auth.type == "token" else found
     if not found:
-        where = laptop.namespace
-        gone = " Argo CD asks people to delete it after the first login." if ref.name == _INITIAL else ""
-        raise MissingSecretError(
-            f'Secret "{ref.name}" in namespace {where} does not exist, or its key "{ref.key}" is missing or'
-            f" empty.{gone}",
-            f"Create it (kubectl -n {where} create secret generic {ref.name} --from-literal={ref.key}=...), or correct"
-            f" {auth.path}.{auth.type}SecretKeyRef.",
-        )
+        raise _missing(laptop, plan)
     return found
+
+
+def _missing(laptop: Laptop, plan: Plan) -> MissingSecretError:
+    """Return the error for a credential that is not there; Argo CD's own namespace often holds it."""
+    auth, ref, where = plan.settings.auth, plan.settings.auth.credential, laptop.namespace
+    home, value, known = plan.settings.server.namespace, "...", ""
+    if home != where and laptop.object(secret_path(home, ref.name)):
+        known = f" Namespace {home} has one of that name."
+        path = ref.key.replace(".", "\\.")
+        value = f"\"$(kubectl -n {home} get secret {ref.name} -o jsonpath='{{.data.{path}}}' | base64 -d)\""
+    elif ref.name == _INITIAL:
+        known = " Argo CD asks people to delete it after the first login."
+    return MissingSecretError(
+        f'Secret "{ref.name}" in namespace {where} does not exist, or its key "{ref.key}" is missing or empty.{known}',
+        f"Correct {auth.path}.{auth.type}SecretKeyRef, or run: kubectl -n {where} create secret generic {ref.name}"
+        f" --from-literal={ref.key}={value}",
+    )
 
 
 def stored_keys(laptop: Laptop, plan: Plan) -> tuple[StoredKeys, str]:

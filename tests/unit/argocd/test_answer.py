@@ -36,7 +36,10 @@ def said(message: str, code: int = 16) -> dict[str, object]:
 
 
 def test_an_answer_is_returned() -> None:
-    assert judged(200, {"a": 1}) == Answer(200, {"a": 1}, 0.25, None, "https://a")
+    answer = judged(200, {"a": 1})
+    assert answer == Answer(200, {"a": 1}, 0.25, None, "https://a")
+    with pytest.raises(AttributeError):
+        answer.status = 1  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(
@@ -47,6 +50,7 @@ def test_an_answer_is_returned() -> None:
         ("yesterday", None),
         ("", None),
         ("Wed, 99 Nov 2026 18:00:00 GMT", None),
+        ("Wed, 25 Nov 2026 18:00:00 +99999999999999999", None),
     ],
 )
 def test_the_date_is_the_servers(header: str, date: float | None) -> None:
@@ -93,6 +97,12 @@ def test_other_refusals_of_argocd_are_final(status: int) -> None:
     assert refused.value.remedy == "Look into the log of argocd-server for the reason."
 
 
+def test_a_grpc_code_of_zero_is_one() -> None:
+    with pytest.raises(AnswerError) as refused:
+        judged(404, said("x", 0))
+    assert refused.value.code == 0
+
+
 @pytest.mark.parametrize(("status", "text"), [(500, "<html>"), (599, "x"), (500, '{"message": "x"}')])
 def test_a_failure_in_unknown_words_is_final_too(status: int, text: str) -> None:
     with pytest.raises(AnswerError) as failed:
@@ -108,9 +118,11 @@ def test_json_of_something_else_is_told(status: int, data: object) -> None:
 
 
 def test_a_refused_token_is_told_in_our_own_words() -> None:
+    words, date = "invalid session: account canary does not have token with id canary", "Wed, 25 Nov 2026 18:00:00 GMT"
     with pytest.raises(KeyRefusedError) as refused:
-        judged(401, said("invalid session: account canary does not have token with id canary"))
+        judged(401, said(words), Date=date)
     assert (refused.value.refusal, refused.value.seconds) == (Refusal.KEY_REVOKED, 0.25)
+    assert refused.value.date == 1795629600.0
     assert refused.value.problem == "Argo CD at https://a refuses the token: the key has been revoked."
     assert "argocd account generate-token" in refused.value.remedy
 
@@ -153,7 +165,10 @@ def test_a_gateways_refusal_is_no_verdict(status: int, text: str) -> None:
     assert wrong.value.problem.startswith(IN_FRONT.format(status))
     assert "says nothing about the password or key" in wrong.value.problem
     assert f"{PATH}.headersSecretRef" in wrong.value.remedy
-    assert f"set {PATH}.svc to Argo CD's own Service" in wrong.value.remedy
+    assert wrong.value.remedy == (
+        "Let requests from this namespace pass there (Istio: an AuthorizationPolicy), give what it asks for in"
+        f" {PATH}.headersSecretRef, or set {PATH}.svc to Argo CD's own Service."
+    )
     assert wrong.value.exit_code == 78
 
 
@@ -199,6 +214,7 @@ def test_what_is_not_argocd_is_named(status: int, text: str, what: str) -> None:
         ("/login\x1b[31m\x9b2J", "/login[31m2J"),
         ("https://other/" + "x" * 300, "https://other/" + "x" * 186),
         ("https://other/a@b", "https://other/a@b"),
+        ("https://other/x?a\nb=canary", "https://other/x"),
     ],
 )
 def test_a_redirects_target_is_cleaned_before_it_is_shown(location: str, shown: str) -> None:

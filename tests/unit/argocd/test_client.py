@@ -83,6 +83,15 @@ def test_now_is_by_argocds_clock() -> None:
         assert 1795633200 <= argocd.now() < 1795633205
 
 
+def test_a_refused_keys_answer_tells_the_time_too() -> None:
+    dated = refusal("token is revoked", headers={"Date": "Wed, 25 Nov 2026 18:00:00 GMT"})
+    with serving({ADMIN: [dated, refusal("token is revoked")]}) as served, client(served) as argocd:
+        for _ in range(2):
+            with pytest.raises(KeyRefusedError):
+                argocd.account("admin", "x")
+            assert 1795629600 <= argocd.now() < 1795629605
+
+
 def test_an_account_is_read() -> None:
     tokens = [
         {"id": "a", "issuedAt": "1700000000", "expiresAt": "1800000000"},
@@ -322,6 +331,13 @@ def test_a_logout_is_tried_for_ten_seconds_at_most(monkeypatch: pytest.MonkeyPat
 
 def sessions(out: Reply = OUT) -> dict[str, list[Reply] | Reply]:
     return {VERSION: ARGOCD, LOGIN: SESSION, "GET /auth/logout": out}
+
+
+def test_what_cannot_be_ended_is_no_error() -> None:
+    with serving({"GET /auth/logout": [OUT, Reply(json={})]}) as served, client(served) as argocd:
+        argocd.end("session")
+        argocd.end("session")
+        assert served.lines() == ["GET /auth/logout"] * 2
 
 
 def test_a_session_lasts_for_a_block() -> None:

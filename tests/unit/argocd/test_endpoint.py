@@ -23,6 +23,7 @@ def test_equal_endpoints_are_one_key_and_others_are_not() -> None:
         {"ca": "x"},
         {"headers": (("a", "b"),)},
         {"client_cert": Path("/c")},
+        {"dial": ("a", 1)},
     ]
     assert len({made(**how) for how in different for _ in range(2)}) == len(different)
 

@@ -1,5 +1,6 @@
 """How often a password is sent, to whom, and what each outcome says about it."""
 
+import logging
 import time
 
 import pytest
@@ -113,7 +114,7 @@ def test_a_crowd_that_stays_until_the_deadline_is_told() -> None:
     error, served = logged_in(FAST, seconds=0.4, again=False)
     assert isinstance(error, TemporaryError)
     assert not error.sent
-    assert error.problem == f"Argo CD at {served.url} has too many logins in flight."
+    assert error.problem.endswith(f"Argo CD at {served.url} has too many logins in flight.")
     assert sends(served) > 2
 
 
@@ -131,9 +132,12 @@ def test_in_a_crowd_without_leave_a_late_refusal_is_final() -> None:
     assert (error.sends, sends(served)) == (1, 2)
 
 
-def test_the_pause_in_doubt_lets_an_overload_pass() -> None:
+def test_the_pause_in_doubt_lets_an_overload_pass(caplog: pytest.LogCaptureFixture) -> None:
     timing = Timing(**{**QUICK.__dict__, "overload_passes": 0.3})
-    _, served = logged_in([FAST, LATE, GOOD], timing=timing)
+    with caplog.at_level(logging.INFO):
+        _, served = logged_in([FAST, LATE, GOOD], timing=timing)
+    words = "Login: Argo CD is busy and may not have looked at the password; once more in 0 s."
+    assert words in [record.getMessage() for record in caplog.records]
     first, second = [asked.at for asked in served.asked if asked.line == LOGIN][1:]
     assert 0.2 + 0.3 <= second - first < 0.2 + 0.3 * 1.3 + 0.5
 
@@ -220,6 +224,19 @@ def test_with_the_shipped_times(delay: float, sent: int) -> None:
     assert (result == "session") is (sent == 2)
 
 
+@pytest.mark.parametrize(("seconds", "counted"), [(0.49, 0), (0.5, 1), (0.51, 1)])
+def test_half_a_second_is_the_fastest_verdict(seconds: float, counted: int) -> None:
+    refused = KeyRefusedError("x.", "y.", refusal=Refusal.AMBIGUOUS_LOGIN, seconds=seconds)
+    with serving() as served, client(served, timing=Timing()) as argocd:
+        try:
+            argocd._logins._judge(refused, "admin")
+        except TemporaryError as e:
+            assert not e.sent  # noqa: PT017
+            assert e.remedy == "Try again in a minute."  # noqa: PT017
+        assert argocd._logins._sends["admin"] == counted
+        assert argocd._logins._crowded is (counted == 0)
+
+
 def test_the_shipped_jitter_and_pause() -> None:
     assert (Timing().fastest_verdict, Timing().jitter, Timing().overload_passes) == (0.5, 0.1, 15.0)
 
@@ -296,9 +313,19 @@ def test_no_password_is_sent_when_there_is_no_time_for_a_verdict() -> None:
     timing = Timing(**{**QUICK.__dict__, "fastest_verdict": 0.5})
     error, served = logged_in(GOOD, seconds=0.95, timing=timing)
     assert isinstance(error, TemporaryError)
-    assert error.problem == "There is no time left for a login."
+    assert (error.problem, error.remedy) == ("There is no time left for a login.", "Try again in a minute.")
     assert (error.sent, sends(served)) == (False, 0)
     assert logged_in(GOOD, seconds=1.4, timing=timing)[0] == "session"
+
+
+def test_that_there_is_no_time_left_hides_no_crowd() -> None:
+    with serving() as served, client(served, 0.05) as argocd:
+        argocd._logins._crowded = True
+        with pytest.raises(TemporaryError) as late:
+            argocd.login("admin", "pw", again_in_doubt=False)
+        assert sends(served) == 0
+    crowd = f"Argo CD at {served.url} has too many logins in flight."
+    assert late.value.problem == f"There is no time left for a login: {crowd}"
 
 
 def test_without_a_password_sent_no_error_says_so() -> None:
@@ -411,6 +438,15 @@ def test_what_was_unclear_about_one_login_counts_for_the_next() -> None:
         assert sends(served) == 4
 
 
+def test_what_was_certainly_not_taken_is_sent_again_after_an_unclear_login_too() -> None:
+    slow = Reply(429, text="slow")
+    with serving({VERSION: ARGOCD, LOGIN: [LOST, slow, GOOD]}) as served, client(served) as argocd:
+        with pytest.raises(LoginUnansweredError):
+            argocd.login("admin", "pw", again_in_doubt=False)
+        assert argocd.login("admin", "pw", again_in_doubt=False) == "session"
+        assert sends(served) == 3
+
+
 @pytest.mark.parametrize(
     ("name", "why"),
     [
@@ -428,7 +464,7 @@ def test_a_name_that_no_account_can_have_is_refused_before_anything_is_sent(name
     error, served = logged_in(GOOD, username=name)
     assert isinstance(error, ConfigurationError)
     assert error.problem.startswith(f'The user name "{name}" {why}')
-    assert "argocd account list" in error.remedy
+    assert error.remedy == "Set auth.username to a local account of Argo CD: argocd account list shows them."
     assert served.asked == []
 
 

@@ -89,6 +89,17 @@ def test_plain_http_is_forwarded(monkeypatch: pytest.MonkeyPatch) -> None:
         assert served.lines() == ["GET http://argocd.test/argocd/api/version"]
 
 
+def test_a_port_forward_is_dialled_in_place_of_the_urls_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    with serving(cert=CA.issue_cert("argocd.test")) as served:
+        dial = ("127.0.0.1", served.port)
+        with transport("https://argocd.test", ca=PEM, dial=dial) as sender:
+            assert sender.send("GET", "/api/version", timeout=5).status == 200
+        assert served.asked[0].headers["Host"] == "argocd.test"
+        with transport("https://other.test", ca=PEM, dial=dial) as sender, pytest.raises(WrongServerError):
+            sender.send("GET", "/api/version", timeout=5)
+
+
 def test_no_proxy_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("NO_PROXY", "fd00::/8,[::1],*.localhost")

@@ -54,6 +54,10 @@ def test_the_proxys_url_is_read(value: str, proxy: Proxy) -> None:
     assert proxy_for(URL, {"HTTPS_PROXY": value}) == proxy
 
 
+def test_equal_proxies_are_one() -> None:
+    assert len({Proxy(P, ("a", "b")), Proxy(P, ("a", "b")), Proxy(P)}) == 2
+
+
 def test_a_proxys_credentials_are_not_shown() -> None:
     assert "canary" not in repr(proxy_for(URL, {"HTTPS_PROXY": "http://me-canary:canary@proxy:1"}))
 
@@ -65,7 +69,9 @@ def test_a_proxy_that_cannot_be_used_is_refused(value: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         proxy_for(URL, {"HTTPS_PROXY": value})
     assert refused.value.problem == "The variable HTTPS_PROXY does not hold the URL of an HTTP proxy."
-    assert refused.value.remedy.startswith("Write it as http://proxy.example.com:3128")
+    assert refused.value.remedy == (
+        "Write it as http://proxy.example.com:3128 (in the chart: proxy.httpProxy, proxy.httpsProxy)."
+    )
 
 
 DIRECT = [
@@ -157,7 +163,10 @@ def test_an_entry_that_covers_nothing_is_refused_in_words(entry: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         proxy_for(URL, {"HTTPS_PROXY": P, "no_proxy": f"*,{entry}"})
     assert refused.value.problem == f'The variable no_proxy holds "{entry}", which is no host name, address or network.'
-    assert "10.0.0.0/8" in refused.value.remedy
+    assert refused.value.remedy == (
+        "Write hosts (example.com, .svc, *.svc), addresses (10.0.0.1, [::1]) and networks (10.0.0.0/8, fd00::/8) with"
+        " commas in between (in the chart: proxy.noProxy)."
+    )
 
 
 def test_a_refused_entry_shows_no_password() -> None:

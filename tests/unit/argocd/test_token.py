@@ -1,5 +1,6 @@
 """What a token says of itself."""
 
+import base64
 from typing import Any
 
 import jwt
@@ -62,7 +63,20 @@ def test_a_time_that_makes_no_sense_counts_as_set(value: object, seconds: int) -
     assert claims.expires_at == seconds
 
 
-@pytest.mark.parametrize("token", ["", "a", "a.b.c", "\0" * 9, "é.é.é", "[" * 9000])
+def part(text: bytes) -> str:
+    return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
+
+
+HEAD = b'{"alg": "HS256"}'
+DEEP, LONG = b"[" * 6000, b'{"exp": ' + b"9" * 5000 + b"}"
+
+
+@pytest.mark.parametrize(
+    "token",
+    ["", "a", "a.b.c", "\0" * 9, "é.é.é", "[" * 9000]
+    + [f"{part(DEEP)}.{part(b'{}')}.x", f"{part(HEAD)}.{part(DEEP)}.x", f"{part(HEAD)}.{part(LONG)}.x"]
+    + [f"{part(HEAD)}.{part(payload)}.x" for payload in (b"[]", b"null", b"\xff", b'"\\ud800"')],
+)
 def test_what_is_no_token_has_no_claims(token: str) -> None:
     assert read(token) is None
 
@@ -83,4 +97,15 @@ def test_any_text_is_read_or_is_no_token(text: str) -> None:
 
 
 def test_the_kinds_are_told_in_words() -> None:
-    assert Kind.PROJECT_ROLE.value == "a token of a project's role, which has no account"
+    assert {kind.name: kind.value for kind in Kind} == {
+        "API_KEY": "an API key of an account",
+        "SESSION": "a login session of an account",
+        "PROJECT_ROLE": "a token of a project's role, which has no account",
+        "OTHER": "not a token that Argo CD issues",
+    }
+
+
+def test_claims_do_not_change() -> None:
+    claims = made(iss="argocd", sub="a:apiKey")
+    assert hash(claims) == hash(made(iss="argocd", sub="a:apiKey"))
+    assert MAX_LENGTH == 16384

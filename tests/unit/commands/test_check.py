@@ -121,10 +121,15 @@ def test_a_missing_secret_is_named_with_the_command_that_makes_it(laptop: FakeLa
     found = laptop.check("--set", f"{AUTH}.passwordSecretKeyRef.name=mine")
     failed = found.only_failure()
     assert (found.code, failed["name"]) == (78, "Credential")
-    assert "kubectl -n ns create secret generic mine --from-literal=password=" in failed["remedy"]
+    assert "kubectl -n ns create secret generic mine --from-literal=password=..." in failed["remedy"]
     assert "Argo CD asks people to delete it" not in failed["found"]
     laptop.kubernetes.remove("/api/v1/namespaces/ns/secrets/argocd-initial-admin-secret")
     assert "Argo CD asks people to delete it" in laptop.check().only_failure()["found"]
+    laptop.put("secrets", "argocd-initial-admin-secret", {}, "argocd")
+    found = laptop.check()
+    assert "Namespace argocd has one of that name" in found.only_failure()["found"]
+    copied = "$(kubectl -n argocd get secret argocd-initial-admin-secret -o jsonpath='{.data.password}' | base64 -d)"
+    assert found.only_failure()["remedy"].endswith(f'--from-literal=password="{copied}"')
 
 
 def test_a_newline_at_the_end_of_the_password_is_a_remark(laptop: FakeLaptop) -> None:

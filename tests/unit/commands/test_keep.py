@@ -1,5 +1,7 @@
 """One check of the keeper: the key works, or another is issued without a gap, or everybody is told why not."""
 
+import time
+
 import pytest
 
 from tests.fakes.logins import Verdict
@@ -307,7 +309,7 @@ def test_an_old_keeper_stands_by_for_an_upgrade_and_is_not_ready(installed: Worl
     assert installed.keeper().check().ready, "the upgrade's own"
 
 
-def test_standing_by_ends(installed: World) -> None:
+def test_standing_by_ends(installed: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The upgrade's keeper never came: it was rolled back without hooks, to the settings of this one."""
     old = installed.keeper()
     old.check()
@@ -316,7 +318,8 @@ def test_standing_by_ends(installed: World) -> None:
     installed.use("second")
     installed.upgrade()
     old.check()
-    installed.argocd.ahead = 700
+    ten_minutes_later = time.time() + 700
+    monkeypatch.setattr(time, "time", lambda: ten_minutes_later)
     assert old.check().ready
     assert installed.key in installed.argocd.live_keys(ACCOUNT)
 

@@ -1,6 +1,7 @@
 """The way to a Service: the user's kubectl, which is ended with the run, and what is said when there is no way."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,7 @@ def test_what_kubectl_says_is_shown(laptop: FakeLaptop) -> None:
 
 
 def test_kubectl_is_ended_with_the_run_and_when_it_says_nothing(laptop: FakeLaptop) -> None:
-    pid = laptop.folder / "pid"
+    pid, began = laptop.folder / "pid", time.monotonic()
     laptop.program("kubectl", f"echo $$ > {pid}\nexec /bin/sleep 60")
     with pytest.raises(UnreachableError), PortForward(Service("a", "b", 1), [], Deadline(0.3)):
         pass
@@ -72,6 +73,7 @@ def test_kubectl_is_ended_with_the_run_and_when_it_says_nothing(laptop: FakeLapt
         assert port == 5
         os.kill(int(pid.read_text()), 0)
     assert not Path(f"/proc/{pid.read_text().strip()}").exists()
+    assert time.monotonic() - began < 5  # it was asked to end, not killed after a wait
 
 
 def test_a_service_that_is_not_there_leads_to_the_ones_that_are(laptop: FakeLaptop) -> None:

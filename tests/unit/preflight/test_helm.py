@@ -117,7 +117,11 @@ def test_what_helm_says_about_values_is_shown_and_nothing_is_asked(laptop: FakeL
 
 
 def test_helms_other_refusals_are_shown_too(laptop: FakeLaptop) -> None:
-    for arguments, part in ((("--bogus",), "unknown flag: --bogus"), (("-f", "absent.yaml"), "absent.yaml")):
+    for arguments, part in (
+        (("--bogus",), "unknown flag: --bogus"),
+        (("--releas", "x"), "unknown flag: --releas"),  # no short form of check's own --release
+        (("-f", "absent.yaml"), "absent.yaml"),
+    ):
         found = laptop.check(*arguments)
         assert (found.code, found.failed()) == (78, ["Values"])
         assert part in found.row("Values")["found"]

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from gitops_runtime_auth.__main__ import main
-from gitops_runtime_auth.errors import ConfigurationError
+from gitops_runtime_auth.errors import ConfigurationError, UsageError
 from gitops_runtime_auth.preflight.report import Report, StopError, printable, show, spinner
 
 
@@ -77,7 +77,9 @@ def test_a_remedy_of_several_lines_begins_on_a_line_of_its_own(monkeypatch: pyte
 
 
 def test_the_exit_code_is_the_first_failures() -> None:
-    assert made().exit_code == 78
+    found = made()
+    found.fail("Later", UsageError("No.", "Yes."))
+    assert found.exit_code == 78
     assert Report().exit_code == 0
 
 
@@ -128,7 +130,10 @@ def test_json_needs_no_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 
 
 def test_a_reader_that_goes_away_ends_it_quietly() -> None:
-    script = "from gitops_runtime_auth.preflight.report import *; r = Report(); r.ok('a', 'b' * 10**6); show(r, 'json')"
-    line = f'{sys.executable} -c "{script}" | head -c 1'
+    # More than any pipe holds.
+    script = (
+        "from gitops_runtime_auth.preflight.report import *; show(Report([Row('a', 'ok', 'b' * 5_000_000)]), 'json')"
+    )
+    line = f'{sys.executable} -c "{script}" | true'
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
-    assert (done.stdout, done.stderr) == ("{", "")
+    assert done.stderr == ""
