@@ -19,9 +19,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 @pytest.fixture
-def laptop(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[FakeLaptop]:
+def laptop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[FakeLaptop]:
     """A laptop, an Argo CD and a cluster in which the chart's defaults can be installed."""
     made = FakeLaptop(tmp_path, monkeypatch, capsys)
     yield made

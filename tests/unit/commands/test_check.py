@@ -16,14 +16,14 @@ AUTH = "global.external-arg-cd.auth"
 
 def store_key(laptop: FakeLaptop, token: str, *, account: str = "admin", url: str = "", release: str = "rel") -> None:
     """Have the key Secret of an earlier run of the hook."""
-    state = json.dumps({"account": account, "url": url or laptop.argocd.url, "token_in": "token"})
+    state = json.dumps({"account": account, "url": url or laptop.url, "token_in": "token"})
     labels = {**OURS, "app.kubernetes.io/instance": release}
     laptop.secret("argocd-token", labels=labels, token=token, state=state)
 
 
 def record(laptop: FakeLaptop, *, password: str = PASSWORD, age: float = 0.0, verdict: str = "refused") -> str:
     """Return a record of a refused login as the hook writes it, with a hash of the test's own making."""
-    login = lockout.Login(laptop.argocd.url, "admin", password)
+    login = lockout.Login(laptop.url, "admin", password)
     salt = b"0123456789abcdef"
     fields = {"salt": "MDEyMzQ1Njc4OWFiY2RlZg==", "hash": lockout._hash(login, salt), "at": time.time() - age}
     return json.dumps({**fields, "sends": 1, "verdict": verdict, "refusals": 1})
