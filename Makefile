@@ -32,7 +32,10 @@ test-chart: venv tools ## The values contract under helm 3, helm 4 and Python; h
 	@$(PY) -m pytest -q tests/e2e/test_chart_testing*.py
 
 test-e2e: up ## The end-to-end tests alone
-	@$(PY) -m pytest tests/e2e
+	@$(PY) -m pytest -m "not zoo" tests/e2e
+
+test-zoo: up ## Beside Flux, the argocd-operator and External Secrets, which are built for it (10 minutes, once)
+	@$(PY) -m pytest -m zoo tests/e2e
 
 test-faults: up ## Faults between hook and servers; FULL=1 for all of them
 	@$(if $(E2E_KUBECONFIG),$(if $(FAULTS_ARGOCD),,echo "The faults dial Argo CD from this machine: set FAULTS_ARGOCD=HOST:PORT" >&2; exit 1))

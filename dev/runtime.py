@@ -98,12 +98,19 @@ class Runtime(Site):
         """Return the ids of the account's keys, as Argo CD lists them to its admin."""
         return [key.id for key in self.argocd.account(account or self.name, self.session).keys]
 
+    def logins(self) -> int:
+        """Return how many logins Argo CD has seen, of all accounts, by its own count."""
+        return sum(self._logins_by_status().values())
+
     def login_failures(self) -> int:
         """Return how many logins Argo CD has refused, of all accounts, by its own count."""
+        return self._logins_by_status().get("failure", 0)
+
+    def _logins_by_status(self) -> dict[str, int]:
         text = self.cluster.text(f"{path_of('argocd', 'services', 'argocd-server-metrics:8083')}/proxy/metrics")
-        assert "argocd_login_request_total" in text, "Argo CD counts no logins: nothing can be concluded from that"
-        found = re.search(r'^argocd_login_request_total\{status="failure"\} (\d+)', text, re.MULTILINE)
-        return int(found[1]) if found else 0
+        found = re.findall(r'^argocd_login_request_total\{status="(\w+)"\} (\d+)', text, re.MULTILINE)
+        assert found, "Argo CD counts no logins: nothing can be concluded from that"
+        return {status: int(count) for status, count in found}
 
     def accepts(self, key: StoredKey | None) -> bool:
         """Tell whether Argo CD takes the key for its account."""

@@ -92,7 +92,7 @@ whole where they are not empty. own: it runs the project's image, whose user has
 {{- end -}}
 
 {{- /*
-(dict "root" . "connection" {..} "settings" "ConfigMap's name" "credential" {name, key} "key" true "refused" true): the files under
+(dict "root" . "connection" {..} "settings" "ConfigMap's name" "credential" {name, key} "key" "Secret's name" "refused" true): the files under
 /var/run/gitops-runtime-auth, each in a volume of its folder's name. What is the user's is optional, so that our program can say what is missing.
 */ -}}
 {{- define "gitops-runtime-auth.files.volumes" -}}
@@ -115,10 +115,10 @@ whole where they are not empty. own: it runs the project's image, whose user has
       - key: {{ quote .key }}
         path: value
 {{- end }}
-{{- if .key }}
+{{- with .key }}
 - name: key
   secret:
-    secretName: {{ quote .root.Values.keySecret.name }}
+    secretName: {{ quote . }}
     optional: true
     defaultMode: 0440
 {{- end }}

@@ -64,7 +64,7 @@ def floor_row(warm: Pairs) -> Row:
     over = median(ours.wall - server_time(ours) for ours, _ in warm)
     wall, floor = median(o.wall for o, _ in warm), median(server_time(o) for o, _ in warm)
     said = f"{floor:.2f} s (Argo CD's own time in it)"
-    return Row("first install over the floor", f"{wall:.2f} s", said, f"+{over:.2f} s", "≤ +0.15 s", over <= 0.15)
+    return Row("first install over the floor", f"{wall:.2f} s", said, f"+{over:.2f} s", "≤ +0.17 s", over <= 0.17)
 
 
 def server_time(ours: Timing) -> float:
@@ -76,16 +76,15 @@ def upgrade_row(release: Release, pairs: int) -> Row:
     """Time an upgrade's hook, whose key is still good, and the CLI asking the same question."""
     release.ensure()
     release.mount()
-    found = []
+    found, before = [], release.runtime.keys()
     for _ in range(pairs):
-        ours = release.ensure()
-        assert "nothing was changed" in ours.said
-        found.append((ours, release.ask_by_hand()))
+        found.append((release.ensure(), release.ask_by_hand()))
+    assert release.runtime.keys() == before, "the key was good: none is made"
     wall, by_hand = median(o.wall for o, _ in found), median(y.wall for _, y in found)
     asked = [name for name, _ in spans(found[0][0])]
     what = f"upgrade, key still good ({len(asked)} request{'s' * (len(asked) != 1)})"
     told = f"{by_hand:.2f} s (argocd account get)"
-    return Row(what, f"{wall:.2f} s", told, f"{wall / by_hand:.2f}", "≤ 0.35 s", wall <= 0.35)
+    return Row(what, f"{wall:.2f} s", told, f"{wall / by_hand:.2f}", "≤ 0.2 s", wall <= 0.2)
 
 
 def install_row(runtime: Runtime, pairs: int) -> Row:

@@ -4,15 +4,13 @@ import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from gitops_runtime_auth import log
 from gitops_runtime_auth.errors import UsageError
+from gitops_runtime_auth.mounted import Mounted
 from gitops_runtime_auth.preflight import options as check_options
 from gitops_runtime_auth.timing import Timing
-
-if TYPE_CHECKING:
-    from gitops_runtime_auth.mounted import Mounted
 
 
 class _Parser(argparse.ArgumentParser):
@@ -58,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
     agent = commands.add_parser("agent", help="be ready only while Argo CD accepts the injected key")
     _add_connection(agent)
     agent.add_argument("--port", type=int, default=8080)
+    agent.add_argument("--url", default="", help="Argo CD's URL, where ARGO_CD_URL has no scheme")
     check_options.add_arguments(
         commands.add_parser("check", help="look before you install: what the account has and lacks")
     )
@@ -71,9 +70,7 @@ def _add_connection(command: argparse.ArgumentParser) -> None:
     command.add_argument("--insecure-skip-verify", action="store_true")
 
 
-def _mounted(options: argparse.Namespace) -> "Mounted":
-    from gitops_runtime_auth.mounted import Mounted
-
+def _mounted(options: argparse.Namespace) -> Mounted:
     folder = os.environ.get("GITOPS_RUNTIME_AUTH_FILES", "/var/run/gitops-runtime-auth")
     return Mounted(Path(folder), options.ca_file, options.insecure_skip_verify)
 
@@ -113,7 +110,7 @@ def run(argv: Sequence[str], timing: Timing) -> int:
         case "agent":
             from gitops_runtime_auth.commands import agent
 
-            return agent.run(os.environ, _mounted(options), options.port, timing)
+            return agent.run(os.environ, _mounted(options), options.port, timing, options.url)
         case "check":
             from gitops_runtime_auth.commands import check
 

@@ -4,7 +4,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -14,8 +14,9 @@ from gitops_runtime_auth.argocd.endpoint import Endpoint
 from gitops_runtime_auth.argocd.http import Transport
 from gitops_runtime_auth.config import settings
 from gitops_runtime_auth.config.settings import Settings
+from gitops_runtime_auth.connections import Connections
 from gitops_runtime_auth.errors import ConfigurationError, MissingSecretError, UsageError
-from gitops_runtime_auth.kube import api, namespace
+from gitops_runtime_auth.kube import namespace
 from gitops_runtime_auth.kube.api import Cluster
 from gitops_runtime_auth.kube.events import Pod
 from gitops_runtime_auth.kube.secret import KeySecret, StoredKey
@@ -28,26 +29,33 @@ FILES = Path(os.environ.get("GITOPS_RUNTIME_AUTH_FILES", "/var/run/gitops-runtim
 """Where the chart mounts the files. The variable gives a process outside a pod files of its own."""
 
 
-def connect_argocd(endpoint: Endpoint, deadline: Deadline, timing: Timing) -> ArgoCD:
-    """Return a client of the Argo CD at ``endpoint``, with connections of its own."""
-    return ArgoCD(Transport(endpoint), deadline, timing)
-
-
 @dataclass
 class Context:
-    """One run of a command. Clients are made when they are first used, because each import costs the user time."""
+    """One run of a command. Clients are made when they are first used, because each import costs the user time.
+
+    As a ``with`` block it closes the connections at its end.
+    """
 
     settings: Settings
     release: Release
     deadline: Deadline
     timing: Timing
+    connections: Connections
     files: Path = FILES
     chart: str = ""
     """Name and version of the chart, for the label ``helm.sh/chart``."""
     pod: Pod = field(default=Pod("", ""))
     """This pod, which Events are about."""
-    connect_cluster: Callable[[Deadline, Timing], Cluster] = field(default=api.connect)
-    connect_argocd: Callable[[Endpoint, Deadline, Timing], ArgoCD] = field(default=connect_argocd)
+
+    def __enter__(self) -> "Context":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connections.close()
+
+    def again(self, seconds: float) -> "Context":
+        """Return this context with ``seconds`` from now on, over the same connections; mounted files are read anew."""
+        return replace(self, deadline=Deadline(seconds))
 
     @cached_property
     def endpoint(self) -> Endpoint:
@@ -59,12 +67,12 @@ class Context:
     @cached_property
     def argocd(self) -> ArgoCD:
         """A client of the Argo CD of the settings."""
-        return self.connect_argocd(self.endpoint, self.deadline, self.timing)
+        return self.connections.argocd(self.endpoint, self.deadline)
 
     @cached_property
     def cluster(self) -> Cluster:
         """A client of the cluster that this pod runs in."""
-        return self.connect_cluster(self.deadline, self.timing)
+        return self.connections.cluster(self.deadline)
 
     @cached_property
     def installation(self) -> Installation:
@@ -80,9 +88,9 @@ class Context:
     def argocd_of(self, key: StoredKey, deadline: Deadline) -> ArgoCD:
         """Return a client of the Argo CD in which ``key`` was made, with the trust of then."""
         if key.url == self.settings.server.url:
-            return self.connect_argocd(self.endpoint, deadline, self.timing)
+            return self.connections.argocd(self.endpoint, deadline)
         endpoint = Endpoint(key.url, key.insecure, key.ca or None, "the CA of an earlier configuration")
-        return self.connect_argocd(endpoint, deadline, self.timing)
+        return self.connections.argocd(endpoint, deadline)
 
     def stored_key(self, token: str, account: str) -> StoredKey:
         """Return ``token`` as a key of ``account`` at the Argo CD of the settings."""
@@ -107,19 +115,30 @@ class Context:
             )
         return value
 
-    def await_files(self) -> None:
-        """Wait until the Secrets that the values name are mounted: somebody may be about to make them.
+    def await_credential(self) -> None:
+        """Wait until the password or token is mounted, see ``_await``. Raises MissingSecretError."""
+        self._await(self._missing_credential)
 
-        A Secret that comes late shows in a mount within about a minute (the kubelet's sync period). Raises
-        MissingSecretError after ``hook.waitForSecrets`` seconds.
+    def await_connection(self) -> None:
+        """Wait until the request headers and the client certificate are mounted, see ``_await``.
+
+        Raises MissingSecretError.
+        """
+        self._await(self._missing_for_connection)
+
+    def _await(self, missing: Callable[[], MissingSecretError | None]) -> None:
+        """Wait for a Secret that the values name, because somebody may be about to make it.
+
+        A Secret that comes late shows in a mount within about a minute (the kubelet's sync period). Raises what
+        ``missing`` returns after ``hook.waitForSecrets`` seconds.
         """
         patience = self.deadline.at_most(self.settings.wait_for_secrets)
         told = False
-        while (missing := self._missing()) is not None:
+        while (error := missing()) is not None:
             if not patience.left():
-                raise missing
+                raise error
             if not told:
-                log.info(f"{missing.problem} Waiting up to {patience.left():.0f} s until it comes.")
+                log.info(f"{error.problem} Waiting up to {patience.left():.0f} s until it comes.")
                 told = True
             time.sleep(min(self.timing.look, patience.left()))
 
@@ -139,24 +158,27 @@ class Context:
             time.sleep(min(self.timing.look, patience.left()))
         return False
 
-    def _missing(self) -> MissingSecretError | None:
-        server, where = self.settings.server, self.release.namespace
+    def _missing_credential(self) -> MissingSecretError | None:
         try:
             self.credential()
         except MissingSecretError as e:
             return e
+        return None
+
+    def _missing_for_connection(self) -> MissingSecretError | None:
+        server = self.settings.server
         for name, folder in ((server.headers_secret, "headers"), (server.client_cert_secret, "client-cert")):
             if name and not any((self.files / folder).glob("[!.]*")):
                 return MissingSecretError(
-                    f'Secret "{name}" in namespace {where} does not exist or is empty.',
+                    f'Secret "{name}" in namespace {self.release.namespace} does not exist or is empty.',
                     "Create it, or correct the reference under server in your values.",
                 )
         return None
 
 
-def from_environment(environ: Mapping[str, str], timing: Timing, files: Path | None = None) -> Context:
+def from_environment(environ: Mapping[str, str], timing: Timing, transport: type[Transport] = Transport) -> Context:
     """Build the context of a pod that the chart made. Raises UsageError, ConfigurationError."""
-    files = files or Path(environ.get("GITOPS_RUNTIME_AUTH_FILES") or FILES)
+    files = Path(environ.get("GITOPS_RUNTIME_AUTH_FILES") or FILES)
     loaded, content = settings.load(files / "settings" / "settings.json")
     log.setup(loaded.log_level)
     missing = [name for name in ("RELEASE_NAME", "RELEASE_NAMESPACE") if not environ.get(name)]
@@ -170,6 +192,7 @@ def from_environment(environ: Mapping[str, str], timing: Timing, files: Path | N
         release=Release(environ["RELEASE_NAME"], environ["RELEASE_NAMESPACE"]),
         deadline=Deadline(loaded.timeout),
         timing=timing,
+        connections=Connections(timing, transport),
         files=files,
         chart=environ.get("CHART", ""),
         pod=Pod(environ.get("POD_NAME", ""), environ.get("POD_UID", "")),

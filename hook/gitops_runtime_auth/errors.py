@@ -150,13 +150,16 @@ class KeyRefusedError(RefusedError):
     """Argo CD does not accept a token, and says why in ``refusal``.
 
     ``seconds`` is the time from the request's end to the answer's head: it tells a login that was looked at from
-    one that was not.
+    one that was not. ``date`` is the Unix time of the answer by Argo CD's clock, None when it did not say.
     """
 
-    def __init__(self, problem: str, remedy: str, *, refusal: Refusal, seconds: float = 0.0) -> None:
+    def __init__(
+        self, problem: str, remedy: str, *, refusal: Refusal, seconds: float = 0.0, date: float | None = None
+    ) -> None:
         super().__init__(problem, remedy)
         self.refusal = refusal
         self.seconds = seconds
+        self.date = date
 
 
 class PrivilegeError(RefusedError):

@@ -15,6 +15,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
                 messages += value[1]
     if verdicts:
         terminalreporter.write_line(
-            f"values files judged alike by helm 3, helm 4 and the hook: {verdicts['accepted']} accepted,"
+            f"values files judged alike by helm 3 and helm 4: {verdicts['accepted']} accepted,"
             f" {verdicts['refused']} refused with {messages} pinned messages"
         )

@@ -11,8 +11,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate  # type: ignore[import-untyped]
+import jsonschema
+from kubernetes_validate import utils as kubernetes_schemas  # type: ignore[import-untyped]
 import yaml
+from referencing import Registry, Resource
 
 from dev.sandbox import tools
 
@@ -21,7 +23,7 @@ HELMS = ("helm", "helm4")
 """Helm 3 and Helm 4."""
 KUBERNETES = "1.37.0"
 FOREIGN = {"ServiceMonitor", "PrometheusRule"}
-"""Kinds of the Prometheus operator, which Kubernetes' own schemas don't have."""
+"""Kinds of the Prometheus operator, which Kubernetes' own schemas do not have."""
 
 Manifest = dict[str, Any]
 
@@ -42,8 +44,10 @@ class Run:
     err: str
 
     def refusals(self) -> list[str]:
-        """Return the schema's refusals as helm prints them, sorted: helm's own order is random."""
-        return sorted(line.strip()[2:] for line in self.err.splitlines() if line.strip().startswith("- "))
+        """Return the schema's refusals as helm prints them, sorted because helm's own order is random; else a template's."""
+        lines = [line.strip() for line in self.err.splitlines()]
+        schema = sorted(line[2:] for line in lines if line.startswith("- "))
+        return schema or [line.split("): ", 1)[1] for line in lines if line.startswith("Error: execution error at (")]
 
     def manifests(self) -> list[Manifest]:
         """Return the rendered objects. Fails the test when nothing was rendered."""
@@ -90,16 +94,30 @@ def render(values: str | Mapping[str, Any] | None = None, *flags: str, **options
     return template(values, *flags, **options).manifests()
 
 
-def validate(manifests: Iterable[Manifest]) -> None:
-    """Raise for what Kubernetes would not take. The same object is looked at once."""
+def validate(manifests: Iterable[Manifest], version: str = "1.37") -> None:
+    """Raise ``jsonschema.ValidationError`` for what this minor version of Kubernetes would not take."""
     for manifest in manifests:
         if manifest["kind"] not in FOREIGN:
-            _validate(json.dumps(manifest, sort_keys=True))
+            _validator(manifest["kind"], manifest["apiVersion"], version).validate(manifest)
 
 
 @cache
-def _validate(manifest: str) -> None:
-    kubernetes_validate.validate(json.loads(manifest), "1.37", strict=True)
+def _validator(kind: str, api_version: str, version: str) -> Any:
+    """Build a validator as ``kubernetes_validate.validate`` does, which reads 2 MB of schemas anew for each object."""
+    full = next(v for v in reversed(kubernetes_schemas.all_versions()) if v.startswith(f"{version}."))
+    folder = f"kubernetes-json-schema/v{full}-local-strict"
+    group, _, short = api_version.rpartition("/")
+    name = f"{kind.lower()}-{group.split('.')[0]}-{short}".replace("--", "-")
+    documents = [_schema(f"{folder}/{file}.json") for file in (name, "_definitions")]
+    registry: Registry[Any] = Registry().with_resources(
+        (resource.id() or "", resource) for resource in map(Resource.from_contents, documents)
+    )
+    return jsonschema.Draft202012Validator(documents[0], registry=registry)
+
+
+@cache
+def _schema(file: str) -> Any:
+    return kubernetes_schemas.schema_contents(file, "")
 
 
 def one(manifests: Iterable[Manifest], kind: str, name: str) -> Manifest:
@@ -121,12 +139,23 @@ def pod_spec(manifest: Manifest) -> dict[str, Any] | None:
     return spec
 
 
+def settings(manifests: Iterable[Manifest], name: str = "r-auth-ensure") -> dict[str, Any]:
+    """Return the settings document of a ConfigMap."""
+    found: dict[str, Any] = json.loads(one(manifests, "ConfigMap", name)["data"]["settings.json"])
+    return found
+
+
+def volumes(manifest: Manifest) -> dict[str, Any]:
+    """Return a workload's volumes by name."""
+    return {volume["name"]: volume for volume in (pod_spec(manifest) or {})["volumes"] or []}
+
+
 def environment(manifest: Manifest) -> dict[str, Any]:
     """Return a workload's variables: a value as its process sees it, or (Secret name, key), or a field's path."""
     spec = pod_spec(manifest)
     assert spec is not None
     seen: dict[str, Any] = {}
-    for variable in spec["containers"][0]["env"]:
+    for variable in spec["containers"][0]["env"] or []:
         assert variable["name"] not in seen, f"{variable['name']} is set twice"
         source = variable.get("valueFrom") or {}
         if "secretKeyRef" in source:

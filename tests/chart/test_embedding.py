@@ -22,20 +22,26 @@ BLOCKS: dict[str, dict[str, Any]] = {
 def parent(tmp_path: Path) -> Path:
     folder = tmp_path / "parent"
     shutil.copytree(PARENT, folder)
-    shutil.copytree(helm.CHART, folder / "charts" / "gitops-runtime-auth")
+    (folder / "charts").mkdir()
+    (folder / "charts" / "gitops-runtime-auth").symlink_to(helm.CHART)
     return folder
 
 
 def _contract(manifests: list[helm.Manifest], name: str) -> dict[str, Any]:
     seen = helm.environment(helm.one(manifests, "Deployment", name))
-    return {key: value for key, value in seen.items() if key.startswith("ARGO")}
+    return {key: value for key, value in seen.items() if key.startswith(("ARGO", "IS_"))}
 
 
 def _assert_same_environment(manifests: list[helm.Manifest]) -> None:
-    assert _contract(manifests, "r-own") == _contract(manifests, "r-event-reporter")
-    assert _contract(manifests, "r-own-proxy") == _contract(manifests, "r-app-proxy")
-    own, ours = (helm.pod_spec(helm.one(manifests, "Deployment", f"r-{d}")) or {} for d in ("own", "event-reporter"))
-    assert own["volumes"][0] == ours["volumes"][0]
+    for own, ours in (("own", "event-reporter"), ("own-proxy", "app-proxy"), ("own-operator", "gitops-operator")):
+        assert _contract(manifests, f"r-{own}") == _contract(manifests, f"r-{ours}")
+    own, ours = (helm.one(manifests, "Deployment", f"r-{name}") for name in ("own", "event-reporter"))
+    assert helm.volumes(own)["argocd-token"] == helm.volumes(ours)["argocd-token"]
+    mounts = [(helm.pod_spec(m) or {})["containers"][0]["volumeMounts"] for m in (own, ours)]
+    assert mounts[0][0] == mounts[1][0]
+    address = {"ARGO_CD_URL", "ARGOCD_SERVER", "ARGOCD_SERVER_ROOTPATH"}
+    ours_env = _contract(manifests, "r-event-reporter")
+    assert _contract(manifests, "r-own-address") == {name: ours_env[name] for name in address}
 
 
 @pytest.mark.parametrize("name", helm.HELMS)
@@ -46,19 +52,20 @@ def test_the_parents_values_alone_drive_the_subchart(parent: Path, name: str) ->
     assert (seen["ARGO_CD_TOKEN"], seen["ARGOCD_SERVER"]) == (("my-token", "api-key"), "argocd-server.argocd:443")
 
 
-@pytest.mark.parametrize("name", helm.HELMS)
 @pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS)
-@pytest.mark.parametrize("key", ["external-arg-cd", "external-argo-cd"])
-def test_a_parents_own_deployments_get_the_same_environment(
-    parent: Path, block: dict[str, Any], key: str, name: str
-) -> None:
+@pytest.mark.parametrize("key", ["external-arg-cd", "external-argo-cd", "integrations"])
+def test_a_parents_own_deployments_get_the_same_environment(parent: Path, block: dict[str, Any], key: str) -> None:
     (parent / "values.yaml").write_text("gitops-runtime-auth: {enabled: true}\n", encoding="utf-8")
-    manifests = helm.render({"global": {key: block}}, helm=name, chart=parent)
+    third = {"argo-cd": {"server": {**block.get("server", {}), "auth": block["auth"]}}}
+    manifests = helm.render({"global": {key: third if key == "integrations" else block}}, chart=parent)
     _assert_same_environment(manifests)
     seen = _contract(manifests, "r-own-proxy")
     assert seen.get("ARGO_CD_USERNAME") == {"token": None}.get(
         block["auth"]["type"], block["auth"].get("username", "admin")
     )
+    annotations = helm.one(manifests, "Deployment", "r-own")["spec"]["template"]["metadata"]["annotations"]
+    ours = helm.one(manifests, "Deployment", "r-app-proxy")["spec"]["template"]["metadata"].get("annotations", {})
+    assert annotations["checksum/credential"] == ours.get("checksum/credential", "")
 
 
 @pytest.fixture
@@ -71,18 +78,29 @@ def aliased(parent: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", helm.HELMS)
-def test_an_aliased_subchart_lets_null_take_a_default_away(aliased: Path, name: str) -> None:
-    (aliased / "templates/own.yaml").unlink()
-    for block, mounted in (({}, True), ({"server": {"caSecretKeyRef": None}}, False)):
-        manifests = helm.render({"global": {"external-arg-cd": block}}, helm=name, chart=aliased)
-        spec = helm.pod_spec(helm.one(manifests, "Deployment", "r-app-proxy")) or {}
-        assert ("ca" in {v["name"] for v in spec["volumes"]}) == mounted
+def test_an_aliased_subchart_gives_the_same_environment_with_its_own_key_secret(aliased: Path, name: str) -> None:
+    values = {
+        "global": {"external-arg-cd": {"auth": {"username": "a"}, "server": {"svc": "argocd-server.argocd"}}},
+        "argoauth": {"keySecret": {"name": "mine", "data": {"a": "token", "token": None}}},
+    }
+    manifests = helm.render(values, helm=name, chart=aliased)
+    _assert_same_environment(manifests)
+    assert _contract(manifests, "r-own")["ARGO_CD_TOKEN"] == ("mine", "a")
+    assert (
+        helm.one(manifests, "Job", "r-auth-ensure")["metadata"]["labels"]["app.kubernetes.io/name"]
+        == "gitops-runtime-auth"
+    )
 
 
-@pytest.mark.parametrize("name", helm.HELMS)
-def test_an_aliased_subchart_gives_the_same_environment(aliased: Path, name: str) -> None:
-    block = {"auth": {"type": "token", "token": "tk"}, "server": {"svc": "argocd-server.argocd"}}
-    _assert_same_environment(helm.render({"global": {"external-arg-cd": block}}, helm=name, chart=aliased))
+def test_a_chart_that_only_shares_the_global_gets_the_defaults_of_the_rest(parent: Path, tmp_path: Path) -> None:
+    # A sibling: it sees the templates, but not the values of this chart.
+    sibling = parent / "charts" / "sibling"
+    (sibling / "templates").mkdir(parents=True)
+    (sibling / "Chart.yaml").write_text("apiVersion: v2\nname: sibling\nversion: 0.1.0\n", encoding="utf-8")
+    own = (PARENT / "templates/own.yaml").read_text(encoding="utf-8")
+    (sibling / "templates/own.yaml").write_text(own.replace("}}-own", "}}-sibling"), encoding="utf-8")
+    manifests = helm.render({"global": {"external-arg-cd": {"auth": {"type": "token", "token": "tk"}}}}, chart=parent)
+    assert _contract(manifests, "r-sibling") == _contract(manifests, "r-event-reporter")
 
 
 @pytest.mark.parametrize("name", helm.HELMS)

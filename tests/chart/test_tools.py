@@ -19,9 +19,9 @@ def test_readme_is_what_helm_docs_makes_of_the_values(tmp_path: Path) -> None:
     assert made == kept, "run: helm-docs --chart-search-root chart --sort-values-order file"
 
 
-@pytest.mark.parametrize("name", helm.HELMS)
-def test_helm_unittest(name: str) -> None:
-    run = helm.run(name, "unittest", "--strict", "-f", "tests/**/*_test.yaml", helm.CHART)
+def test_helm_unittest_is_green_under_helm_4_too() -> None:
+    # Under helm 3 it is a check of its own (dev/check_all.py).
+    run = helm.run("helm4", "unittest", "--strict", "-f", "tests/**/*_test.yaml", helm.CHART)
     assert run.code == 0, run.out + run.err
     assert " passed, " in run.out
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from gitops_runtime_auth.config.values import chart_defaults, merge
 
 from dev import diagram
 from dev.sandbox import tools
 from gitops_runtime_auth.config.settings import load_values
-from gitops_runtime_auth.config.values import chart_defaults, merge
 from tests.docs.blocks import ALL, INLINE, PAGES, ROOT, Block, Inline
 
 MARKS = {"bash": {"run", "cluster", "syntax"}, "yaml": {"file", "example"}}

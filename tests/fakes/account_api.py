@@ -185,7 +185,7 @@ class AccountApi:
             return as_text(400, "Failed to retrieve ArgoCD auth token\n")
         self._argocd.received.add(token)
         if self._argocd.accepts(token):
-            claims = read(token, self._argocd.now())
+            claims = read(token, self._argocd.now(), self._argocd.signature)
             if claims.expires_at:  # what never expires, an API key, is not ended here
                 self._argocd.ended.add(claims.key_id)
         return Answer(303, b"", {"Location": f"{self._argocd.rootpath}/"})
@@ -204,7 +204,7 @@ class AccountApi:
     def claims(self, token: str) -> Claims:
         """Return what a key or session says (``Parse`` in ``util/session/sessionmanager.go``). Raises RefusalError."""
         try:
-            claims = read(token, self._argocd.now())
+            claims = read(token, self._argocd.now(), self._argocd.signature)
         except UntrustedError as e:
             raise unauthenticated(f"invalid session: {e}") from None
         why = self._objection(claims)

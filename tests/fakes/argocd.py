@@ -5,6 +5,7 @@ What it does was asked of the real one too (``tests/faults/test_conversation.py`
 """
 
 import itertools
+import secrets
 import ssl
 import time
 
@@ -24,6 +25,8 @@ class FakeArgoCD:
         self.server = Server(self._api.handle, tls)
         self.server.clock = self.now
         self.rootpath = rootpath
+        self.signature = secrets.token_hex(16)
+        """``server.secretkey`` in argocd-secret: what tokens are signed with."""
         self.ahead = 0.0
         """Seconds by which this Argo CD's clock is ahead of the machine's: a test's way to let time pass."""
         self.logins = Logins(self.accounts, self.now)
@@ -82,7 +85,7 @@ class FakeArgoCD:
         expires = issued + expires_in if expires_in else 0
         key = IssuedKey(key_id, issued, expires, self.lags, time.monotonic() + self.lag_seconds)
         self.accounts.secret[name].keys.append(key)
-        self.made.append(signed(f"{name}:apiKey", key_id, issued, expires))
+        self.made.append(signed(f"{name}:apiKey", key_id, issued, expires, self.signature))
         return self.made[-1]
 
     def revoke(self, name: str, key_id: str = "") -> None:
@@ -93,5 +96,5 @@ class FakeArgoCD:
     def open_session(self, name: str) -> str:
         """Open a session for a day; return its token."""
         session, now = next(self._session_ids), int(self.now())
-        self.sessions[session] = signed(f"{name}:login", session, now, now + 86400)
+        self.sessions[session] = signed(f"{name}:login", session, now, now + 86400, self.signature)
         return self.sessions[session]

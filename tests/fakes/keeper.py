@@ -4,7 +4,6 @@ import contextlib
 import io
 import os
 import shutil
-from dataclasses import replace
 from typing import TYPE_CHECKING
 from unittest import mock
 
@@ -12,10 +11,9 @@ from prometheus_client import REGISTRY
 
 from gitops_runtime_auth import context, log
 from gitops_runtime_auth.commands import keep
-from gitops_runtime_auth.retry import Deadline
-from gitops_runtime_auth.service.connections import Connections
 from gitops_runtime_auth.service.health import Health
 from gitops_runtime_auth.service.keeper import Keeper, Verdict
+from gitops_runtime_auth.service.metrics import MeasuredTransport
 from gitops_runtime_auth.timing import Timing
 
 if TYPE_CHECKING:
@@ -35,23 +33,10 @@ class KeeperPod:
         self._environ = environ | {"GITOPS_RUNTIME_AUTH_FILES": str(self.files), "POD_NAME": f"keeper-{number}"}
         self.log = io.StringIO()
         with self._inside():
-            base = context.from_environment(os.environ, timing)
+            base = context.from_environment(os.environ, timing, MeasuredTransport)
             log.setup(base.settings.log_level, as_json=True)
-        connections = Connections(timing)
-
-        def fresh(seconds: float = timing.check) -> context.Context:
-            return replace(
-                base,
-                deadline=Deadline(seconds),
-                connect_argocd=connections.argocd,
-                connect_cluster=connections.cluster,
-            )
-
         self.health = Health(timing.stalls_after)
-        self._keeper = Keeper(fresh)
-        token = base.settings.auth.type == "token"
-        check = (lambda: keep.check_token(fresh())) if token else self._keeper.check
-        self._loop = keep.Loop(fresh, check, self.health)
+        self._loop = keep.Loop(base, Keeper(base), self.health)
 
     def check(self) -> Verdict:
         """Check once, and tell what it came to as the keeper does."""
@@ -65,7 +50,9 @@ class KeeperPod:
 
     @contextlib.contextmanager
     def _inside(self):  # type: ignore[no-untyped-def]
-        with mock.patch.dict(os.environ, self._environ), contextlib.redirect_stderr(self.log):
+        from tests.fakes.world import cheap_scrypt
+
+        with mock.patch.dict(os.environ, self._environ), contextlib.redirect_stderr(self.log), cheap_scrypt():
             yield
 
 

@@ -59,6 +59,11 @@ class Target:
         return f"{self.group}/{self.version}" if self.group else self.version
 
 
+def is_served(path: str) -> bool:
+    """Tell whether there is an API group below whose path this one is: else not even a Status comes back."""
+    return any(path.startswith(f"/apis/{group}/" if group else "/api/") for group, _ in KINDS)
+
+
 def target(path: str) -> Target:
     """Read a path (without its query). Raises RefusedError when no such resource is served here."""
     found = _PATH.fullmatch(path)

@@ -7,6 +7,8 @@ same. Where a real server leaves its own fields (``managedFields``, defaults of 
 
 import json
 import ssl
+import uuid
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +18,7 @@ from urllib.parse import parse_qs
 import trustme
 
 from tests.fakes import kubestatus as status
-from tests.fakes.kubeobjects import Object, Store, Target, changed, new, target
+from tests.fakes.kubeobjects import Object, Store, Target, changed, is_served, new, target
 from tests.fakes.kuberollouts import Rollouts
 from tests.fakes.kubeverbs import carry_out
 from tests.fakes.kubewatches import Watches
@@ -156,9 +158,13 @@ class FakeKubernetes:
     # How it answers
 
     def _handle(self, request: Request) -> Answer:
+        answer = self._answer(request)
+        return replace(answer, headers={"Audit-Id": str(uuid.uuid4()), **answer.headers})
+
+    def _answer(self, request: Request) -> Answer:
         try:
             user = self._user(request)
-            if not request.path.startswith(("/api/", "/apis/")):
+            if not is_served(request.path):
                 return as_text(404, "404 page not found\n")
             at = target(request.path)
             query = {key: values[0] for key, values in parse_qs(request.query).items()}

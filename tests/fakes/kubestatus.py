@@ -114,7 +114,7 @@ def terminating(resource: str, name: str, namespace: str, group: str = "") -> Re
 def quota_exceeded(resource: str, name: str, quota: str, group: str = "") -> RefusedError:
     """A ResourceQuota is used up (``plugin/resourcequota``)."""
     counted = f"count/{_qualified(resource, group)}"
-    why = f"exceeded quota: {quota}, requested: {counted}=1, used: {counted}=1, limited: {counted}=1"
+    why = f"exceeded quota: {quota}, requested: {counted}=1, used: {counted}=0, limited: {counted}=0"
     return forbidden(resource, name, why, group)
 
 
@@ -122,7 +122,7 @@ def denied_by_policy(resource: str, name: str, policy: str, words: str, group: s
     """A ValidatingAdmissionPolicy says no (``plugin/policy/validating``): 422 unless it asks for another code."""
     why = f"ValidatingAdmissionPolicy '{policy}' with binding '{policy}' denied request: {words}"
     made = forbidden(resource, name, why, group, [{"message": why}])
-    made.status["reason"], made.status["code"] = "Invalid", 422
+    made.status["reason"], made.status["code"], made.code = "Invalid", 422, 422
     made.answer = as_json(422, made.status)
     return made
 

@@ -5,8 +5,6 @@ from typing import Any
 
 import jwt
 
-SIGNATURE = "the fake Argo CD's own server.secretkey"
-
 
 class UntrustedError(Exception):
     """Why a token is none of this Argo CD's."""
@@ -23,14 +21,16 @@ class Claims:
     expires_at: int
 
 
-def signed(subject: str, key_id: str, issued: int, expires: int = 0, signature: str = SIGNATURE) -> str:
-    """Return a token."""
+def signed(
+    subject: str, key_id: str, issued: int, expires: int = 0, signature: str = "somebody else's server.secretkey"
+) -> str:
+    """Return a token; ``signature`` is the secret that it is signed with."""
     claims: dict[str, Any] = {"iss": "argocd", "sub": subject, "jti": key_id, "iat": issued, "nbf": issued}
     return jwt.encode(claims | ({"exp": expires} if expires else {}), signature)
 
 
-def read(token: str, now: float) -> Claims:
-    """Return the claims of a token that this Argo CD signed and that has not expired. Raises UntrustedError."""
+def read(token: str, now: float, signature: str) -> Claims:
+    """Return the claims of a token signed with ``signature`` that has not expired. Raises UntrustedError."""
     try:
         issuer = jwt.decode(token, options={"verify_signature": False, "verify_exp": False}).get("iss")
     except (jwt.PyJWTError, ValueError):
@@ -42,7 +42,7 @@ def read(token: str, now: float) -> Claims:
     try:
         claims = jwt.decode(
             token,
-            SIGNATURE,
+            signature,
             algorithms=["HS256"],
             options={"verify_exp": False, "verify_nbf": False, "verify_iat": False},
         )

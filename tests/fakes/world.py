@@ -43,8 +43,11 @@ FAST = Timing(
     first_retry=0.002,
     longest_retry=0.02,
     request=5.0,
-    fastest_verdict=0.15,
+    fastest_verdict=0.08,
+    jitter=10.0,
+    recording=1.0,
     overload_passes=0.01,
+    event=0.5,
     fresh_shows=1.0,
     capability_shows=0.5,
     capability_lasts=0.1,
@@ -89,6 +92,21 @@ class Run:
     def remedy(self) -> str:
         """The second."""
         return self.termination.splitlines()[1] if self.termination else ""
+
+
+_SLOW = hashlib.scrypt
+
+
+@contextlib.contextmanager
+def cheap_scrypt() -> Iterator[None]:
+    """Within this block a slow hash is a quick one, after a look at how slow it was to be: 0.05 s for each login."""
+
+    def quick(password: bytes, *, salt: bytes, n: int, r: int, p: int) -> bytes:
+        assert n * r * p >= 2**17, "a hash this quick can be tried out"
+        return _SLOW(password, salt=salt, n=2, r=1, p=1)
+
+    with mock.patch.object(hashlib, "scrypt", quick):
+        yield
 
 
 class ConfigMapData(MutableMapping[str, str]):
@@ -152,6 +170,7 @@ class World:
         self.argocd_namespace = "argocd"
         self.insecure = False
         for argocd in (self.argocd, self.other):
+            argocd.logins.refusal_takes = 0.2
             argocd.account(ACCOUNT, password=PASSWORD if argocd is self.argocd else f"other-{PASSWORD}")
         self.give(PASSWORD)
         self.trust(self.argocd)
@@ -161,12 +180,19 @@ class World:
         """Name of the Secret with further request headers."""
         self.runs: list[Run] = []
         self._keepers = 0
+        self._left: set[threading.Thread] = set()
+        """Threads that runs left behind, whose process would have ended."""
         self._timers: list[threading.Timer] = []
 
     def close(self) -> None:
         for timer in self._timers:
             timer.cancel()
             timer.join()
+        if any(thread.is_alive() for thread in self._left):
+            self.kubernetes.server.heal()
+            self.kubernetes.fault(".*", answer=NO_RIGHT)  # not worth another try
+        for thread in self._left:
+            thread.join(5)
         for fake in (self.argocd, self.other, self.kubernetes):
             fake.close()
 
@@ -238,7 +264,11 @@ class World:
             "consumers": self.consumers,
             "waitFor": self.wait_for,
             "refused": REFUSED,
-            "leftovers": {"jobs": [f"{self.release}-auth-ensure"], "pods": [f"{self.release}-auth-verify"]},
+            "leftovers": {
+                "jobs": [f"{self.release}-auth-ensure"],
+                "pods": [f"{self.release}-auth-verify"],
+                "secrets": [],
+            },
         }
         values = {"global": {"external-arg-cd": {"server": server, "auth": auth}}, **deepcopy(self.values)}
         return {"values": values, "derived": derived | self.derived}
@@ -273,15 +303,20 @@ class World:
         """Run a command in this process; ``environ`` is laid over a pod's environment."""
         log, out, termination = io.StringIO(), io.StringIO(), self.files / "termination-log"
         termination.write_text("")
+        before = set(threading.enumerate())
         began = time.monotonic()
         with (
             mock.patch.dict(os.environ, self.environment() | environ),
             mock.patch.object(program, "TERMINATION_LOG", termination),
+            cheap_scrypt(),
             contextlib.redirect_stderr(log),
             contextlib.redirect_stdout(out),
         ):
             code = program.main(argv, timing)
         taken = time.monotonic() - began
+        self._left |= {
+            t for t in threading.enumerate() if t not in before and not t.name.endswith(("_serve)", "_accept)"))
+        }
         self.runs.append(Run(code, log.getvalue(), out.getvalue(), termination.read_text(), taken))
         return self.runs[-1]
 
@@ -404,7 +439,7 @@ class World:
     def secret(self, name: str = "argocd-token") -> dict[str, str]:
         """Return a Secret's data, decoded; nothing when there is no such Secret."""
         found = self.find(self.path(name)) or {}
-        return {k: base64.b64decode(v).decode() for k, v in (found.get("data") or {}).items()}
+        return {k: base64.b64decode(v).decode("utf-8", "replace") for k, v in (found.get("data") or {}).items()}
 
     def path(self, name: str = "argocd-token") -> str:
         """Return the API path of a Secret."""

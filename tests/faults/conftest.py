@@ -1,12 +1,15 @@
-"""Fixtures: the site, and releases that are ready to run."""
+"""Fixtures: the site, and releases that are ready to run; and the tables that the tests end with."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.faults.place import Site, identity
+from tests.faults.place import Site
 from tests.faults.release import Release
+
+TABLE = "table"
+"""Under this name a test records (``record_property``) what is to be printed in the end, whichever process ran it."""
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +26,16 @@ def release(site: Site, tmp_path: Path) -> Callable[[], Release]:
     def make() -> Release:
         account, password = site.new_account()
         namespace = site.new_namespace()
-        return Release(site, tmp_path / namespace, account, password, namespace, identity(site.cluster, namespace))
+        return Release(site, tmp_path / namespace, account, password, namespace, site.between())
 
     return make
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the tables that the tests recorded."""
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            for name, text in report.user_properties:
+                if name == TABLE:
+                    terminalreporter.write_sep("-", report.nodeid)
+                    terminalreporter.write_line(str(text))

@@ -4,20 +4,36 @@ import os
 import secrets
 import ssl
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import trustme
+import yaml
 
 from dev import site
-from dev.argocd import Direct
-from dev.cluster import Cluster
+from dev.argocd import ArgoCDError, Direct
+from dev.cluster import Cluster, path_of
+from dev.identity import RBAC, grant
 from dev.keys import understood
 from dev.sandbox.network import NODE_IP
 from dev.sandbox.paths import KUBECONFIG
 from dev.site import CM, CONFIG
-from tests.faults.roles import CONSUMER, IN_ARGOCD, RBAC, grant, identity
+from tests.faults import roles
+from tests.faults.proxy import Between
 
-__all__ = ["CM", "CONFIG", "Site", "identity"]
+__all__ = ["CM", "CONFIG", "Site", "within"]
+
+ACCOUNTS = path_of("argocd", "secrets", "argocd-secret")
+
+
+def within(seconds: float, condition: Callable[[], bool], what: str) -> None:
+    """Wait until ``condition`` holds; fail after ``seconds``."""
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, f"not within {seconds:.0f} s: {what}"
+        time.sleep(0.1)
 
 
 def _argocd() -> tuple[str, int]:
@@ -35,7 +51,7 @@ def _inside() -> str:
 
 
 class Site(site.Site):
-    """The cluster and its Argo CD, and the accounts made there."""
+    """The cluster and its Argo CD, and what these tests make there."""
 
     def __init__(self) -> None:
         self.argocd_at = _argocd()
@@ -45,9 +61,23 @@ class Site(site.Site):
         address = urlsplit(self.cluster.server)
         self.apiserver = (str(address.hostname), address.port or 443)
         self._namespaces = 0
+        self._between: list[Between] = []
         self.authority = trustme.CA()
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.authority.issue_cert("127.0.0.1", "localhost").configure_cert(self.tls)
+
+    def kubeconfig(self) -> str:
+        """Return an admin's kubeconfig with the API server's address as these tests reach it."""
+        found = yaml.safe_load(Path(CONFIG).read_text())
+        for cluster in found["clusters"]:
+            cluster["cluster"]["server"] = self.cluster.server
+        return yaml.safe_dump(found)
+
+    def between(self, tls: ssl.SSLContext | None = None) -> Between:
+        """Make the proxies that stand before Argo CD (with the certificate in ``tls``) and before Kubernetes."""
+        made = Between(self.argocd_at, self.apiserver, self.tls, tls)
+        self._between.append(made)
+        return made
 
     def new_account(self, capabilities: str = "apiKey, login") -> tuple[str, str]:
         """Make an Argo CD account; return its name and its password, a canary."""
@@ -60,6 +90,18 @@ class Site(site.Site):
         """Tell whether Argo CD takes a key or session for its own account."""
         return self.argocd.accepts(understood(bearer).account, bearer)
 
+    def locked_out(self, account: str, password: str) -> bool:
+        """Tell whether Argo CD refuses the right password: by its own count the account had five failed logins."""
+        try:
+            self.argocd.logout(self.argocd.login(account, password))
+        except ArgoCDError:
+            return True
+        return False
+
+    def wipe_keys(self, account: str) -> None:
+        """Take all keys out of an account, as whoever owns argocd-secret does that does not know of them."""
+        self.cluster.patch(ACCOUNTS, {"data": {f"accounts.{account}.tokens": None}})
+
     def new_namespace(self) -> str:
         """Make a namespace."""
         self._namespaces += 1
@@ -67,29 +109,44 @@ class Site(site.Site):
         self.namespace(name)
         return name
 
-    def consumer(self, namespace: str) -> None:
-        """Make a Deployment that takes the key, without pods: a rollout is done once its controller saw it."""
-        labels = {"app": CONSUMER}
-        pod = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "none.invalid/c"}]}}
-        spec = {"replicas": 0, "selector": {"matchLabels": labels}, "template": pod}
-        self.cluster.create(_deployments(namespace), {"metadata": {"name": CONSUMER}, "spec": spec})
+    def secret(self, namespace: str, name: str, **data: str) -> None:
+        """Make a Secret of the user's own."""
+        self.cluster.create(path_of(namespace, "secrets"), {"metadata": {"name": name}, "stringData": data})
+
+    def consumers(self, namespace: str, *names: str) -> None:
+        """Make Deployments that take the key, without pods: a rollout is done once its controller saw it."""
+        for name in names:
+            labels = {"app": name}
+            pod = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "none.invalid/c"}]}}
+            spec = {"replicas": 0, "selector": {"matchLabels": labels}, "template": pod}
+            self.cluster.create(deployments(namespace), {"metadata": {"name": name}, "spec": spec})
 
     def roll_out(self, namespace: str) -> None:
         """Change the consumer's pods, as helm upgrade does with new settings, and wait until they are rolled out."""
         time.sleep(1.1)  # a rollout's time is in whole seconds, and it must come after the key's
         begun = {"spec": {"template": {"metadata": {"annotations": {"upgrade": secrets.token_hex(4)}}}}}
-        path, until = f"{_deployments(namespace)}/{CONSUMER}", time.monotonic() + 30
+        path = f"{deployments(namespace)}/{roles.CONSUMER}"
         generation = self.cluster.patch(path, begun)["metadata"]["generation"]
-        while ((self.cluster.get(path) or {}).get("status") or {}).get("observedGeneration", 0) < generation:
-            assert time.monotonic() < until, "no rollout"
-            time.sleep(0.1)
+
+        def seen() -> bool:
+            status: dict[str, Any] = (self.cluster.get(path) or {}).get("status") or {}
+            return int(status.get("observedGeneration", 0)) >= generation
+
+        within(30, seen, "a rollout")
 
     def let_into_argocds_namespace(self, namespace: str) -> None:
         """Bind what ``hook.enableApiKey`` needs to the ``ensure`` of ``namespace``."""
         name = f"{namespace}-enable"
-        grant(self.cluster, "argocd", name, IN_ARGOCD, (namespace, "ensure"))
+        grant(self.cluster, "argocd", name, roles.in_argocd(), (namespace, "ensure"))
         self.goes_with_it(f"{RBAC}/argocd/roles/{name}", f"{RBAC}/argocd/rolebindings/{name}")
 
+    def close(self) -> None:
+        """Take away everything that was made."""
+        for between in self._between:
+            between.close()
+        super().close()
 
-def _deployments(namespace: str) -> str:
+
+def deployments(namespace: str) -> str:
+    """Return the path of a namespace's Deployments."""
     return f"/apis/apps/v1/namespaces/{namespace}/deployments"

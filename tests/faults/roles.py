@@ -1,6 +1,7 @@
-"""What each command of the product may do in the cluster, as ``docs/security.md`` (RBAC) has it.
+"""What each command of the product may do in the cluster, as ``docs/security.md`` has it.
 
-``test_privileges`` compares it with what the chart renders for a release named ``runtime``.
+``test_privileges`` compares it with what the chart renders for a release of this name. No identity holds ``create``
+and ``delete`` on Secrets together with ``get``.
 """
 
 from dev.cluster import Cluster
@@ -8,13 +9,62 @@ from dev.identity import RBAC, Rule, grant
 from dev.identity import identity as make_identity
 from dev.keys import KEY_SECRET
 
-__all__ = ["RBAC", "RULES", "Rule", "grant", "identity"]
+__all__ = ["RBAC", "Rule", "grant", "identity", "in_argocd", "rules"]
 
-CONSUMERS = ("runtime-event-reporter", "runtime-gitops-operator", "runtime-sources-server")
+RELEASE = "r"
+CONSUMERS = tuple(f"{RELEASE}-{service}" for service in ("event-reporter", "gitops-operator", "sources-server"))
 CONSUMER = CONSUMERS[0]
 """The one that is there when commands are run here: what is done to it is done to each."""
-APP_PROXY = "runtime-app-proxy"
-ENSURE_JOB, TEST_POD = "runtime-auth-ensure", "runtime-auth-verify"
+APP_PROXY = f"{RELEASE}-app-proxy"
+JOBS = (f"{RELEASE}-auth-ensure", f"{RELEASE}-auth-ensure-rollback")
+TEST_POD = f"{RELEASE}-auth-verify"
+REFUSED = f"{RELEASE}-auth-refused"
+"""The ConfigMap that remembers refused passwords."""
+
+COMMANDS = ("ensure", "retire", "cleanup", "keep", "keep-token", "verify")
+"""Whose rights differ; ``keep`` is the keeper's, with its ``type: token`` in a Role of its own."""
+
+
+def rules(command: str, namespace: str, *, restarts: bool = True) -> list[Rule]:
+    """Return what ``command`` may do in its release's namespace; ``restarts`` is ``keeper.restartConsumers``."""
+    events = _rule("", "events", (), "create")
+    # A Role may hold this: the API server takes the namespace's own name for the namespace of the request.
+    own_namespace = _rule("", "namespaces", (namespace,), "get")
+    made = [_rule("", "secrets", (), "create"), _rule("", "configmaps", (), "create")]
+    record = _rule("", "configmaps", (REFUSED,), "get", "update")
+    workloads = _rule("apps", "deployments", CONSUMERS, "get", *(["patch"] if restarts else []))
+    match command:
+        case "ensure":
+            return [*made, _secret("get", "update"), record, own_namespace, events]
+        case "keep":
+            return [*made, _secret("get", "list", "watch", "update"), record, own_namespace, events, workloads]
+        case "retire":
+            waited_for = _rule("apps", "deployments", (APP_PROXY,), "get")
+            return [_secret("get", "update", "delete"), own_namespace, events, workloads, waited_for]
+        case "cleanup":
+            return [
+                _secret("get", "delete"),
+                _rule("", "configmaps", (REFUSED,), "get", "delete"),
+                own_namespace,
+                _rule("batch", "jobs", JOBS, "get", "delete"),
+                _rule("", "pods", (TEST_POD,), "get", "delete"),
+                events,
+            ]
+        case "keep-token":
+            return [events]
+        case "verify":
+            return []
+    raise AssertionError(command)
+
+
+def in_argocd() -> list[Rule]:
+    """Return what ``hook.enableApiKey`` adds to ``ensure``, in Argo CD's namespace."""
+    return [_rule("", "configmaps", ("argocd-cm",), "get", "patch")]
+
+
+def identity(cluster: Cluster, namespace: str, command: str) -> str:
+    """Make a ServiceAccount named after ``command``, with that command's Role; return a token of it."""
+    return make_identity(cluster, namespace, command, rules(command, namespace))
 
 
 def _rule(group: str, resource: str, names: tuple[str, ...], *verbs: str) -> Rule:
@@ -24,39 +74,3 @@ def _rule(group: str, resource: str, names: tuple[str, ...], *verbs: str) -> Rul
 
 def _secret(*verbs: str) -> Rule:
     return _rule("", "secrets", (KEY_SECRET,), *verbs)
-
-
-_CREATE = _rule("", "secrets", (), "create")
-_EVENTS = _rule("", "events", (), "create")
-RULES: dict[str, list[Rule]] = {
-    "ensure": [_CREATE, _secret("get", "update", "patch", "delete"), _EVENTS],
-    "retire": [
-        _CREATE,
-        _secret("get", "update", "patch", "delete"),
-        _EVENTS,
-        _rule("apps", "deployments", (*CONSUMERS, APP_PROXY), "get"),
-        _rule("apps", "deployments", CONSUMERS, "patch"),
-        _rule("apps", "deployments", CONSUMERS, "patch"),
-    ],
-    "cleanup": [
-        _secret("get", "delete"),
-        _EVENTS,
-        _rule("batch", "jobs", (ENSURE_JOB,), "get", "delete"),
-        _rule("", "pods", (TEST_POD,), "get", "delete"),
-    ],
-    "keep": [
-        _CREATE,
-        _secret("get", "list", "watch", "update", "patch", "delete"),
-        _EVENTS,
-        _rule("apps", "deployments", CONSUMERS, "get", "patch"),
-    ],
-    "keep-token": [_EVENTS],
-}
-"""By command; ``keep`` is app-proxy's, with its ``type: token`` in a Role of its own."""
-IN_ARGOCD = [_rule("", "configmaps", ("argocd-cm",), "get", "patch")]
-"""With ``hook.enableApiKey``, in Argo CD's namespace."""
-
-
-def identity(cluster: Cluster, namespace: str, command: str = "ensure") -> str:
-    """Make a ServiceAccount named after ``command``, with that command's Role; return a token of it."""
-    return make_identity(cluster, namespace, command, RULES[command])

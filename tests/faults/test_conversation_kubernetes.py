@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from dev.sandbox.paths import KUBECONFIG
+from tests.fakes import kubestatus
 from tests.fakes.kubernetes import TOKEN, USER, FakeKubernetes, Rule
 
 MERGE = "application/merge-patch+json"
@@ -53,8 +54,13 @@ class Talk:
         try:
             found = response.json()
         except ValueError:
-            return (response.status_code, response.headers["Content-Type"].partition(";")[0], response.text)
-        return (response.status_code, *self.shown(found))
+            return (
+                response.status_code,
+                response.headers["Content-Type"],
+                response.text,
+                "Audit-Id" in response.headers,
+            )
+        return (response.status_code, *self.shown(found), "Audit-Id" in response.headers)
 
     def shown(self, found: dict[str, Any]) -> Seen:
         """What of an object the product goes by, without what differs from cluster to cluster."""
@@ -107,7 +113,7 @@ def objects(talk: Talk) -> None:
     note("no object", "POST", SECRETS, "[]")
     note("bad base64", "POST", SECRETS, named("y", data={"token": "***"}))
     note("bad label", "POST", SECRETS, {"metadata": {"name": "y", "labels": {"a": "not a label"}}})
-    note("bad labels", "PUT", f"{SECRETS}/x", {"metadata": {"name": "x", "labels": {"a": "b c", "d": "e f"}}})
+    note("bad label later", "PATCH", f"{SECRETS}/x", {"metadata": {"labels": {"d": "e f"}}}, MERGE)
     note("namespace absent", "POST", "/api/v1/namespaces/absent-of-these-tests/secrets", named("x"))
     note("another type", "PUT", f"{SECRETS}/x", named("x", type="example.com/other"))
     note("another name", "PUT", f"{SECRETS}/x", named("y"))
@@ -141,6 +147,8 @@ def objects(talk: Talk) -> None:
     note("event elsewhere", "POST", "/api/v1/namespaces/NS/events", elsewhere)
     note("post to an object", "POST", f"{SECRETS}/x", named("x"))
     note("no such resource", "GET", "/api/v1/namespaces/NS/wishes/x")
+    note("no such version", "GET", "/apis/apps/v9/namespaces/NS/deployments/x")
+    note("no such group", "GET", "/apis/nothing.example/v1/namespaces/NS/things/x")
     note("no such path", "GET", "/nothing")
 
 
@@ -311,3 +319,60 @@ def test_fake_and_real_refuse_alike() -> None:
         rights(to_real, issued["status"]["token"])
         rights(to_fake, TOKEN)
     assert to_fake.heard == to_real.heard
+
+
+@contextmanager
+def admission(talk: Talk) -> Iterator[None]:
+    """In the namespace of ``talk``: a quota allows no Secret, a policy no ConfigMap, a webhook is down."""
+    registration = "/apis/admissionregistration.k8s.io/v1"
+    here = {"matchLabels": {"kubernetes.io/metadata.name": talk.namespace}}
+    rules = [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}]
+    says_no = {"expression": "false", "message": "not here"}
+    policy = {"matchConstraints": {"resourceRules": rules}, "validations": [says_no]}
+    bound = {"policyName": talk.namespace, "validationActions": ["Deny"], "matchResources": {"namespaceSelector": here}}
+    down: dict[str, Any] = {"name": "down.example.com", "namespaceSelector": here, "sideEffects": "None"}
+    down |= {"clientConfig": {"url": "https://127.0.0.1:1/"}, "admissionReviewVersions": ["v1"]}
+    down |= {"rules": [{**rules[0], "resources": ["services"]}]}
+    made = [
+        ("/api/v1/namespaces/NS/resourcequotas", named("none", spec={"hard": {"count/secrets": "0"}})),
+        (f"{registration}/validatingadmissionpolicies", named("NS", spec=policy)),
+        (f"{registration}/validatingadmissionpolicybindings", named("NS", spec=bound)),
+        (f"{registration}/validatingwebhookconfigurations", named("NS", webhooks=[down])),
+    ]
+    try:
+        for path, body in made:
+            assert talk.ask("POST", path, body).status_code == 201, path
+        yield
+    finally:
+        for path, body in made[1:]:
+            talk.ask("DELETE", f"{path}/{body['metadata']['name']}")
+
+
+def when_in_force(talk: Talk, path: str, body: dict[str, Any], words: str) -> httpx.Response:
+    """Ask until the answer holds ``words``: what was made a moment ago is in force a second later."""
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        response: httpx.Response = talk.ask("POST", path, body)
+        if words in response.text:
+            return response
+        if response.is_success:
+            talk.ask("DELETE", f"{path}/{body['metadata']['name']}")
+        time.sleep(0.2)
+    raise AssertionError(response.text)
+
+
+def test_quotas_policies_and_webhooks_refuse_as_the_fake_says() -> None:
+    services, port = "/api/v1/namespaces/NS/services", {"ports": [{"port": 80}]}
+    with real() as talk, admission(talk):
+        by_quota = when_in_force(talk, SECRETS, named("x"), "exceeded quota")
+        by_policy = when_in_force(talk, CONFIGMAPS, named("x"), "denied request")
+        by_webhook = when_in_force(talk, services, named("x", spec=port), "failed calling webhook")
+    assert by_quota.json() == kubestatus.quota_exceeded("secrets", "x", "none").status
+    name = talk.namespace
+    assert by_policy.json() == kubestatus.denied_by_policy("configmaps", "x", name, "not here").status
+    down = kubestatus.webhook_down("down.example.com").status
+    assert by_webhook.status_code == down["code"]
+    assert {**by_webhook.json(), "message": 0, "details": 0} == {**down, "message": 0, "details": 0}
+    until_name = 'Internal error occurred: failed calling webhook "down.example.com": '
+    assert by_webhook.json()["message"].startswith(until_name)
+    assert down["message"].startswith(until_name)

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from gitops_runtime_auth import cli, commands
+from gitops_runtime_auth.commands import verify
 from gitops_runtime_auth.errors import UsageError
+from gitops_runtime_auth.mounted import Mounted
 from gitops_runtime_auth.timing import Timing
 
 TIMING = Timing(look=0.5)
@@ -57,8 +59,6 @@ def test_ensure_knows_whether_a_rollback_follows(monkeypatch: pytest.MonkeyPatch
 
 
 def test_agent_by_default_and_with_every_flag(monkeypatch: pytest.MonkeyPatch) -> None:
-    from gitops_runtime_auth.mounted import Mounted
-
     monkeypatch.delenv("GITOPS_RUNTIME_AUTH_FILES", raising=False)
     mounted = Path("/var/run/gitops-runtime-auth")
     assert called(monkeypatch, ["agent"]) == ((Mounted(mounted), 8080, TIMING), {})
@@ -68,14 +68,10 @@ def test_agent_by_default_and_with_every_flag(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_verify_by_default_and_with_every_flag(monkeypatch: pytest.MonkeyPatch) -> None:
-    from gitops_runtime_auth.commands import verify
-    from gitops_runtime_auth.commands.verify import Options
-    from gitops_runtime_auth.mounted import Mounted
-
     monkeypatch.setenv("GITOPS_RUNTIME_AUTH_FILES", "/files")
-    got: list[Options] = []
+    got: list[verify.Options] = []
 
-    def run(_: object, options: Options, timing: Timing) -> int:
+    def run(_: object, options: verify.Options, timing: Timing) -> int:
         got.append(options)
         return int(timing is not TIMING)
 
@@ -84,8 +80,8 @@ def test_verify_by_default_and_with_every_flag(monkeypatch: pytest.MonkeyPatch) 
     argv = ["verify", "--deployments=app-proxy,,x", "--consumers=deployment/a,statefulset/b", "--key-secret=s"]
     cli.run([*argv, "--token-keys=t,u", "--timeout=9", "--ca-file=/ca", "--insecure-skip-verify"], TIMING)
     assert got == [
-        Options(Mounted(Path("/files"))),
-        Options(
+        verify.Options(Mounted(Path("/files")), timeout=120.0),
+        verify.Options(
             Mounted(Path("/files"), Path("/ca"), True),
             ("app-proxy", "x"),
             ("deployment/a", "statefulset/b"),
@@ -134,7 +130,7 @@ def test_the_version_is_the_charts(capsys: pytest.CaptureFixture[str]) -> None:
 def test_completion_knows_the_flags_of_every_command(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["completion", shell], TIMING) == 0
     script = capsys.readouterr().out
-    for word in ("ensure", "before-rollback", "token-keys", "kubeconfig"):
+    for word in ("ensure", "before-rollback", "insecure-skip-verify", "kubeconfig"):
         assert word in script
 
 

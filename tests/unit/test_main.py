@@ -5,8 +5,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -18,6 +16,7 @@ from hypothesis import strategies as st
 from gitops_runtime_auth import __main__ as program
 from gitops_runtime_auth import cli, errors, termination
 from gitops_runtime_auth.timing import Timing
+from tests.fakes.world import World
 
 CANARY = "canary-Zm9vYmFy"
 FAILURES = {64, 69, 75, 77, 78}
@@ -208,19 +207,12 @@ def test_any_command_line_outside_a_pod(argv: list[str]) -> None:
         two_sentences(log, last)
 
 
-def test_sigterm_ends_the_program_while_it_waits_for_argocd() -> None:
+def test_sigterm_ends_the_program_while_it_waits_for_argocd(world: World) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        environ = {**os.environ, "ARGO_CD_URL": f"http://127.0.0.1:{silent.getsockname()[1]}"}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "gitops_runtime_auth", "verify"],
-            env=environ,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=Path(program.__file__).parents[1],
-        )
+        process = world.start("verify", ARGO_CD_URL=f"http://127.0.0.1:{silent.getsockname()[1]}")
         connection, _ = silent.accept()
         with connection:
             process.send_signal(signal.SIGTERM)
-            _, log = process.communicate(timeout=5)
+            log, _ = process.communicate(timeout=5)
     assert process.returncode == 143
-    assert log.startswith("ERROR: This run was ended from outside before it was done (SIGTERM).\nERROR: What to do: ")
+    assert "ERROR: This run was ended from outside before it was done (SIGTERM).\nERROR: What to do: " in log

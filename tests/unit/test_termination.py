@@ -43,6 +43,7 @@ class Process:
 
     def __init__(self, script: str) -> None:
         self._process = subprocess.Popen([sys.executable, "-c", PRELUDE + script], stdout=subprocess.PIPE, text=True)
+        self._began = time.monotonic()
         self.says("started")
 
     def says(self, word: str) -> None:
@@ -100,6 +101,17 @@ process(work)
     process.says("ending")
     process.signal()
     assert process.ended()[:2] == (143, "ended\n")
+
+
+def test_without_a_signal_a_job_has_all_its_time() -> None:
+    process = Process(f"""
+def work():
+    started()
+    time.sleep({BOUND * 1.5})
+process(work)
+print("done")
+""")
+    assert process.ended()[:2] == (0, "done\n")
 
 
 def test_no_except_exception_stops_it() -> None:

@@ -90,7 +90,7 @@ def judge(response: httpx.Response, content: bytes, endpoint: Endpoint, seconds:
             sent=status not in _NOT_TAKEN,
         )
     if status in (401, 403, 407):
-        raise _refused(status, data, endpoint, seconds)
+        raise _refused(status, data, endpoint, seconds, date)
     if not is_json and status < 500:
         raise _page(status, content, endpoint)
     if status == expected:
@@ -119,7 +119,7 @@ def _redirects(location: str, endpoint: Endpoint) -> WrongServerError:
     )
 
 
-def _refused(status: int, data: object, endpoint: Endpoint, seconds: float) -> AuthError:
+def _refused(status: int, data: object, endpoint: Endpoint, seconds: float, date: float | None) -> AuthError:
     """Tell Argo CD's own 401 and 403, which carry its gRPC codes, from those of a gateway, a mesh or a proxy."""
     url, code = endpoint.url, refusal.grpc_code(data)
     if status == 403 and code == refusal.PERMISSION_DENIED:
@@ -137,6 +137,7 @@ def _refused(status: int, data: object, endpoint: Endpoint, seconds: float) -> A
                 "Make a new key in Argo CD (argocd account generate-token) and store it in the Secret.",
                 refusal=reason,
                 seconds=seconds,
+                date=date,
             )
     path = endpoint.values_path
     return WrongServerError(

@@ -5,6 +5,7 @@ import time
 from gitops_runtime_auth import log
 from gitops_runtime_auth.argocd.http import Answer, Transport
 from gitops_runtime_auth.argocd.text import printable
+from gitops_runtime_auth.errors import KeyRefusedError
 from gitops_runtime_auth.retry import Deadline, retry
 from gitops_runtime_auth.timing import Timing
 
@@ -56,13 +57,20 @@ class Calls:
     ) -> Answer:
         """Send a request once, as ``Transport.send`` does; ``timeout`` (seconds) is the usual one when not given."""
         seconds = min(self.timing.request, _GRACE + self.deadline.left()) if timeout is None else timeout
-        with log.Span(f"{method} {path}"):
-            answer = self._transport.send(
-                method, path, timeout=seconds, bearer=bearer, cookie=cookie, body=body, expected=expected
-            )
-        if answer.date is not None:
-            self._dated = answer.date, time.monotonic()
+        try:
+            with log.Span(f"{method} {path}"):
+                answer = self._transport.send(
+                    method, path, timeout=seconds, bearer=bearer, cookie=cookie, body=body, expected=expected
+                )
+        except KeyRefusedError as e:  # a refused key tells the time too, and a keeper may hear nothing else
+            self._note(e.date)
+            raise
+        self._note(answer.date)
         return answer
+
+    def _note(self, date: float | None) -> None:
+        if date is not None:
+            self._dated = date, time.monotonic()
 
     def close(self) -> None:
         """Close the connections."""

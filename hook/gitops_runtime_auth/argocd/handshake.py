@@ -62,10 +62,10 @@ def _distrusted(error: ssl.SSLCertVerificationError, endpoint: Endpoint) -> Wron
             f"The certificate of {url} can't be trusted ({error.verify_message}).",
             "Have one issued for a TLS server, or correct its chain.",
         )
-    if endpoint.ca:
+    if endpoint.ca and endpoint.ca.strip():
         given = f"it is neither in {endpoint.ca_origin or 'the given CA'} nor signed by what is"
     elif endpoint.ca_origin:
-        given = f"{endpoint.ca_origin} is not there"
+        given = f"{endpoint.ca_origin} is not there, or empty"
     else:
         given = f"{path}.caSecretKeyRef is not set"
     return WrongServerError(

@@ -44,6 +44,8 @@ class Logins:
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
         self._timing = calls.timing
+        self._verdict_seconds = 2 * calls.timing.fastest_verdict
+        """How long a verdict takes at an idle Argo CD, at most (``verificationDelayNoiseMax``): less is no use."""
         self._sends: Counter[str] = Counter()
         """By user name: how often Argo CD may have looked at a password since the last login that succeeded."""
         self._crowded = False
@@ -64,8 +66,10 @@ class Logins:
         """
         _require_possible(username)
         most = 2 if again_in_doubt else 1
+        deadline = self._calls.deadline
+        last = deadline.at_most(max(0.0, deadline.left() - self._verdict_seconds))
         try:
-            return retry(self._calls.deadline, "Login", lambda: self._attempt(username, password, most), self._timing)
+            return retry(last, "Login", lambda: self._attempt(username, password, most), self._timing)
         except (LoginRefusedError, LoginUnansweredError, KeyRefusedError):
             raise
         except AuthError as e:
@@ -87,7 +91,9 @@ class Logins:
                 if self._sends[username] >= most or not self._is_doubtful(e.seconds) or not self._pause():
                     raise self._refused(username, _ALIKE) from None
             except RetryableError as e:
-                self._sends[username] += e.sent
+                if not e.sent:
+                    raise
+                self._sends[username] += 1
                 if self._sends[username] >= most:
                     raise self._unanswered(username, e) from None
                 raise
@@ -96,9 +102,10 @@ class Logins:
         calls = self._calls
         calls.is_argocd = False
         left = calls.deadline.left()
-        if left < 2 * self._timing.fastest_verdict:
+        if left < self._verdict_seconds:
             # Argo CD would look at the password, and nobody would hear what it says.
-            raise TemporaryError("There is no time left for a login.", "Run the command again.", sent=False)
+            why = f": {self._too_many()}" if self._crowded else "."
+            raise TemporaryError(f"There is no time left for a login{why}", "Try again in a minute.", sent=False)
         try:
             body = {"username": username, "password": password}
             answer = calls.once("POST", "/api/v1/session", body=body, timeout=left)
@@ -135,8 +142,7 @@ class Logins:
             )
         if error.seconds < self._timing.fastest_verdict:
             self._crowded = True
-            problem = f"Argo CD at {url} has too many logins in flight."
-            raise TemporaryError(problem, "Try again in a minute.", sent=False)
+            raise TemporaryError(self._too_many(), "Try again in a minute.", sent=False)
         self._sends[username] += 1
 
     def _is_doubtful(self, seconds: float) -> bool:
@@ -158,11 +164,14 @@ class Logins:
     def _pause(self) -> bool:
         """Wait until an overload may have passed; tell whether there is time for that and a login."""
         seconds = self._timing.overload_passes * random.uniform(1.0, 1.3)  # noqa: S311 (jitter, not a secret)
-        if self._calls.deadline.left() < seconds + 2 * self._timing.fastest_verdict:
+        if self._calls.deadline.left() < seconds + self._verdict_seconds:
             return False
         log.progress(f"Login: Argo CD is busy and may not have looked at the password; once more in {seconds:.0f} s.")
         time.sleep(seconds)
         return True
+
+    def _too_many(self) -> str:
+        return f"Argo CD at {self._calls.url} has too many logins in flight."
 
     def _refused(self, username: str, why: str) -> LoginRefusedError:
         return LoginRefusedError(

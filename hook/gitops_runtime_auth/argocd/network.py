@@ -197,7 +197,10 @@ def _addresses(host: str, port: int) -> list[str]:
     thread.start()
     thread.join(_left(None, httpcore.ConnectTimeout))
     if failed:
-        raise httpcore.ConnectError(str(failed[0])) from failed[0]
+        try:  # because httpcore's pool keeps the context of an error, and drops its cause
+            raise failed[0]
+        except OSError as e:
+            raise httpcore.ConnectError(str(e)) from e
     if not found:
         raise httpcore.ConnectTimeout("the name's look-up takes too long")
     return found

@@ -35,7 +35,7 @@ def proxy_for(url: str, environ: Mapping[str, str] | None = None) -> Proxy | Non
     """
     environ = os.environ if environ is None else environ
     parts = urlsplit(url)
-    host, port = (parts.hostname or "").lower(), parts.port or _PORTS.get(parts.scheme, 0)
+    host, port = parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0)
     name, value = _variable(environ, f"{parts.scheme}_proxy", "all_proxy")
     if not value or host == "localhost" or _is_loopback(host):
         return None

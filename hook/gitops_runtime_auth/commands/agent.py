@@ -10,13 +10,14 @@ from pathlib import Path
 from gitops_runtime_auth import log, termination
 from gitops_runtime_auth.argocd import token as tokens
 from gitops_runtime_auth.argocd.client import ArgoCD
+from gitops_runtime_auth.connections import Connections
 from gitops_runtime_auth.errors import AuthError, KeyRefusedError, UsageError
 from gitops_runtime_auth.mounted import Mounted
 from gitops_runtime_auth.retry import Deadline
 from gitops_runtime_auth.service import health as probes
 from gitops_runtime_auth.service import metrics
-from gitops_runtime_auth.service.connections import Connections
 from gitops_runtime_auth.service.health import Health, Status
+from gitops_runtime_auth.service.metrics import MeasuredTransport
 from gitops_runtime_auth.timing import Timing
 
 
@@ -46,9 +47,12 @@ class Injected:
         return tuple(dict.fromkeys(key for key in (mounted, self.token) if key)) or ("",)
 
 
-def injected(environ: Mapping[str, str]) -> Injected:
-    """Read the environment. Raises UsageError when it is not that of a Deployment of the chart."""
-    url = environ.get("ARGO_CD_URL", "")
+def injected(environ: Mapping[str, str], url: str = "") -> Injected:
+    """Read the environment. Raises UsageError when it is not that of a Deployment of the chart.
+
+    ``url`` takes the place of ARGO_CD_URL, which has no scheme where the vendor's program wants none.
+    """
+    url = url or environ.get("ARGO_CD_URL", "")
     file = environ.get("ARGO_CD_TOKEN_FILE", "")
     token = environ.get("ARGO_CD_TOKEN", "").strip()
     if not url or not (file or token):
@@ -95,12 +99,12 @@ class Agent:
         self._given = given
         self._mounted = mounted
         self._timing = timing
-        self._connections = Connections(timing)
+        self._connections = Connections(timing, MeasuredTransport)
 
     def check(self) -> tuple[Status, str]:
         """Check once; return the verdict, and a sentence that says why."""
         endpoint, deadline = self._mounted.endpoint(self._given.url), Deadline(self._timing.agent_patience)
-        return check(self._connections.argocd(endpoint, deadline, self._timing), self._given.keys())
+        return check(self._connections.argocd(endpoint, deadline), self._given.keys())
 
     def close(self) -> None:
         """Close the connections to Argo CD."""
@@ -119,9 +123,9 @@ class Agent:
                 health.beat()
 
 
-def run(environ: Mapping[str, str], mounted: Mounted, port: int, timing: Timing) -> int:
+def run(environ: Mapping[str, str], mounted: Mounted, port: int, timing: Timing, url: str = "") -> int:
     """Check the key until SIGTERM, serving /healthz, /readyz and /metrics at ``port``. Raises UsageError."""
-    agent = Agent(injected(environ), mounted, timing)
+    agent = Agent(injected(environ, url), mounted, timing)
     log.setup(as_json=True)
     if name := environ.get("ARGO_CD_TOKEN_SECRET_NAME"):
         metrics.KEY.info({"secret": name, "key": environ.get("ARGO_CD_TOKEN_SECRET_KEY", "")})

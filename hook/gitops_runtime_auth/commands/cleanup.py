@@ -12,6 +12,7 @@ from gitops_runtime_auth.errors import AuthError, ForeignSecretError, LoginRefus
 from gitops_runtime_auth.keys import issue, lockout, revoke
 from gitops_runtime_auth.keys.lockout import Login
 from gitops_runtime_auth.kube import secret
+from gitops_runtime_auth.kube.api import secret_path
 from gitops_runtime_auth.kube.secret import StoredKeys
 from gitops_runtime_auth.timing import Timing
 
@@ -25,7 +26,8 @@ BY_HAND = "Keys of this release, if any, are named gra.*: argocd account get and
 def run(environ: Mapping[str, str], timing: Timing) -> int:
     """Run the hook in a pod of the chart; 0 whatever happens, because a failed hook blocks ``helm uninstall``."""
     try:
-        cleanup(context.from_environment(environ, timing))
+        with context.from_environment(environ, timing) as this:
+            cleanup(this)
     except Exception as e:
         # The text of an unforeseen error may hold a credential.
         log.warning(f"The clean-up ended early ({type(e).__name__}). {BY_HAND}")
@@ -45,6 +47,8 @@ def cleanup(run: Context) -> None:
         _delete(run, f"/apis/batch/v1/namespaces/{namespace}/jobs/{job}", f"Job {job}")
     for pod in run.settings.leftover_pods:
         _delete(run, f"/api/v1/namespaces/{namespace}/pods/{pod}", f"Pod {pod}")
+    for name in run.settings.leftover_secrets:
+        _delete(run, secret_path(namespace, name), f"Secret {name}")
     record = run.settings.refused_record
     _delete(run, f"/api/v1/namespaces/{namespace}/configmaps/{record}", f"ConfigMap {record}")
 

@@ -16,11 +16,12 @@ from gitops_runtime_auth.errors import (
     TemporaryError,
     WrongServerError,
 )
-from gitops_runtime_auth.keys import given, issue, lockout, privileges, revoke
+from gitops_runtime_auth.keys import given, issue, lockout, privileges, remedies, revoke
 from gitops_runtime_auth.keys.issue import WorkingKey
 from gitops_runtime_auth.keys.lockout import LockoutRecord, Login
 from gitops_runtime_auth.keys.session import Background, session
 from gitops_runtime_auth.kube import events, secret
+from gitops_runtime_auth.kube.api import configmap_path
 from gitops_runtime_auth.kube.secret import StoredKeys
 from gitops_runtime_auth.timing import Timing
 
@@ -31,23 +32,24 @@ def run(environ: Mapping[str, str], timing: Timing, *, before_rollback: bool = F
     Before a rollback what can't be mended is a warning: helm would leave the release in ``pending-rollback``, which
     blocks every later upgrade.
     """
-    this = context.from_environment(environ, timing)
-    try:
-        log.info(ensure(this))
-    except AuthError as e:
-        _emit(this, "Warning", "AuthenticationFailed", f"{e.problem} {e.remedy}")
-        if not before_rollback:
-            raise
-        log.warning(f"{e.problem} The rollback goes on all the same. {e.remedy}")
+    with context.from_environment(environ, timing) as this:
+        try:
+            log.info(ensure(this))
+        except AuthError as e:
+            _emit(this, "Warning", "AuthenticationFailed", f"{e.problem} {e.remedy}")
+            if not before_rollback:
+                raise
+            log.warning(f"{e.problem} The rollback goes on all the same. {e.remedy}")
     return 0
 
 
 def ensure(run: Context) -> str:
     """Make sure that the Runtime has a key that works, and return one sentence that says what was done."""
     _warn_of_open_ways(run)
-    run.await_files()
+    run.await_connection()
     _reach(run)
     if run.settings.auth.type == "token":
+        run.await_credential()
         token = given.check(run)
         _warn_without_role(run, token.account.name, run.credential())
         return f"The API key {token.claims.key_id} of account {token.account.name} works; nothing was changed."
@@ -88,6 +90,8 @@ def _keep(run: Context) -> WorkingKey | None:
     """Return a stored key that works, the one in use or one that an upgrade replaced: then nobody logs in."""
     stored = secret.mounted(run.files / "key", run.settings.key_secret)
     found = issue.find_working(run, stored, of_installation=False)
+    if stored.current is None and run.settings.key_secret.former_names:  # the Secret gets another name
+        found = issue.find_working(run, run.key_secret.read())
     if found and not found.is_current:  # an upgrade is rolled back: pods may still use what it had stored
         found = issue.find_working(run, run.key_secret.read())
         found = issue.adopt(run, found) if found and not found.is_current else found
@@ -100,6 +104,7 @@ def _keep(run: Context) -> WorkingKey | None:
 
 
 def _log_in_and_issue(run: Context) -> WorkingKey:
+    run.await_credential()
     login = Login(run.settings.server.url, run.settings.auth.username, run.credential())
     lockout.require_unrecorded(run.files, login, run.argocd.now(), run.timing, hook=True)
     record = LockoutRecord(run, login)
@@ -127,16 +132,25 @@ def _privileged(run: Context, account: Account, bearer: str) -> Account:
     """
     if run.settings.enable_api_key and account.enabled and "apiKey" not in account.capabilities:
         account = _enable_api_key(run, account, bearer)
-    privileges.require(account, run.settings)
+    privileges.require(run, account)
     return account
 
 
 def _enable_api_key(run: Context, account: Account, bearer: str) -> Account:
+    """Add the capability to ``argocd-cm``, and see that it stays. A ConfigMap that somebody manages is left alone.
+
+    Raises PrivilegeError, with the remedy that lasts there.
+    """
     namespace, key = run.settings.server.namespace, f"accounts.{account.name}"
+    manager = privileges.manager(run)
+    if manager.takes_changes_back:
+        raise PrivilegeError(
+            f"hook.enableApiKey does not change ConfigMap argocd-cm in namespace {namespace}: {manager} manages it.",
+            remedies.remedy(manager, account.name, ("apiKey",), account.capabilities),
+        )
     wanted = ",".join(c for c in privileges.CAPABILITIES if c in account.capabilities or c == "apiKey")
-    path = f"/api/v1/namespaces/{namespace}/configmaps/argocd-cm"
     try:
-        run.cluster.patch(path, {"data": {key: wanted}})
+        run.cluster.patch(configmap_path(namespace, "argocd-cm"), {"data": {key: wanted}})
     except ConflictError:
         raise ConfigurationError(
             f"There is no ConfigMap argocd-cm in namespace {namespace}.",
@@ -175,7 +189,7 @@ def _warn_without_role(run: Context, name: str, bearer: str) -> None:
         log.warning(f"Whether account {name} may see applications could not be asked: {e}")
         return
     if not allowed:
-        log.warning(privileges.no_role(name, run.settings.server.namespace, run.release.name))
+        log.warning(privileges.no_role(run, name))
 
 
 def _emit(run: Context, kind: events.Kind, reason: str, message: str) -> None:

@@ -3,60 +3,40 @@
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from gitops_runtime_auth import context, log
 from gitops_runtime_auth.context import Context
-from gitops_runtime_auth.errors import AuthError, RbacError, RetryableError
+from gitops_runtime_auth.errors import AuthError, RbacError, RefusedError, RetryableError
 from gitops_runtime_auth.keys import given
-from gitops_runtime_auth.kube import events, namespace
+from gitops_runtime_auth.kube import api, events, namespace
 from gitops_runtime_auth.kube.watch import Watch
 from gitops_runtime_auth.retry import Deadline
 from gitops_runtime_auth.service import health, metrics
-from gitops_runtime_auth.service.connections import Connections
 from gitops_runtime_auth.service.health import Health, Status, status_of
 from gitops_runtime_auth.service.keeper import Keeper, Verdict
+from gitops_runtime_auth.service.metrics import MeasuredTransport
 from gitops_runtime_auth.termination import after_present_check
 from gitops_runtime_auth.timing import Timing
 
 _END_NEARS = 1 / 6
 """Part of a user's token's life that is left when a Warning says that it ends."""
 
-Fresh = Callable[[], Context]
-
 
 def run(environ: Mapping[str, str], timing: Timing, port: int = health.PORT) -> int:
     """Keep the key until told to stop (SIGTERM), serving health and metrics. Raises UsageError, ConfigurationError."""
-    base = context.from_environment(environ, timing)
-    log.setup(base.settings.log_level, as_json=True)
-    state = Health(timing.stalls_after)
-    health.serve(state, port, timing=timing)
-    metrics.KEY.info({"secret": base.settings.key.name, "key": base.settings.key.key})
-    connections = Connections(timing)
-
-    def fresh(seconds: float = timing.check) -> Context:
-        return replace(
-            base,
-            deadline=Deadline(seconds),
-            connect_argocd=connections.argocd,
-            connect_cluster=connections.cluster,
-        )
-
-    if base.settings.auth.type == "token":
-        loop = Loop(fresh, lambda: check_token(fresh()), state)
+    with context.from_environment(environ, timing, MeasuredTransport) as base:
+        log.setup(base.settings.log_level, as_json=True)
+        metrics.KEY.info({"secret": base.settings.key.name, "key": base.settings.key.key})
+        state = Health(timing.stalls_after)
+        health.serve(state, port, timing=timing)
+        keeper = Keeper(base)
+        loop = Loop(base, keeper, state)
         with after_present_check(loop.stop, timing.finishes_check):
             loop.run()
-        return 0
-    keeper = Keeper(fresh)
-    loop = Loop(fresh, keeper.check, state)
-    names = base.settings.key_secret
-    watched = connections.cluster(Deadline(timing.check), timing)
-    Watch(watched, base.release.namespace, names.name, loop.wake.set, loop.stopped, timing).start()
-    with after_present_check(loop.stop, timing.finishes_check):
-        loop.run()
-        leave(keeper, fresh)
+            if base.settings.auth.type == "password":
+                leave(base, keeper)
     return 0
 
 
@@ -65,13 +45,13 @@ def check_token(run: Context) -> Verdict:
     try:
         token = given.check(run)
     except AuthError as e:
-        if not isinstance(e, RetryableError):
+        if isinstance(e, RefusedError):
             metrics.answered(valid=False)
         raise
     metrics.answered(valid=True)
     now, born, end = run.argocd.now(), token.issued_at, token.claims.expires_at
     metrics.KEY_AGE.set(max(0.0, now - (born or now)))
-    metrics.set_expiry(end)
+    metrics.expires(end)
     name = token.account.name
     if end and born and end - now < (end - born) * _END_NEARS:
         return Verdict(
@@ -84,13 +64,13 @@ def check_token(run: Context) -> Verdict:
     return Verdict(Status.READY, f"Argo CD accepts the API key of account {name}.")
 
 
-def leave(keeper: Keeper, fresh: Fresh) -> None:
+def leave(base: Context, keeper: Keeper) -> None:
     """Before this process ends: when the namespace is being deleted, revoke the keys, because nobody else will.
 
     The deletion of a namespace takes this pod's rights away at about the same time as the pod. When they stay away, the
     release is being deleted, too.
     """
-    run = fresh()
+    run = base.again(base.timing.check)
     patience = run.deadline.at_most(run.timing.leaving)
     while True:
         try:
@@ -110,9 +90,9 @@ def leave(keeper: Keeper, fresh: Fresh) -> None:
 class Loop:
     """Checks, tells, waits."""
 
-    def __init__(self, fresh: Fresh, check: Callable[[], Verdict], state: Health) -> None:
-        self._fresh = fresh
-        self._check = check
+    def __init__(self, base: Context, keeper: Keeper, state: Health) -> None:
+        self._base = base
+        self._keeper = keeper
         self._state = state
         self.wake = threading.Event()
         self.stopped = threading.Event()
@@ -124,21 +104,31 @@ class Loop:
 
     def run(self) -> None:
         """Check every interval, and at once when woken or when the mounted credential changes."""
-        timing = self._fresh().timing
+        timing, interval = self._base.timing, self._base.settings.interval
         soon = timing.look
+        if self._base.settings.auth.type == "password":
+            self._watch()
         while not self.stopped.is_set():
             before = self._credential()
             self._state.beat()
-            verdict, interval = self.turn(), self._fresh().settings.interval
+            verdict = self.turn()
             soon = min(interval, soon * 1.5) if verdict.again_soon else timing.look
             pause = soon if verdict.again_soon else interval * random.uniform(0.9, 1.0)  # noqa: S311 (jitter)
             self._wait(pause if verdict.ready else max(pause, timing.after_error), before)
+
+    def _watch(self) -> None:
+        """Wake at once when the key Secret changes."""
+        base = self._base
+        cluster = api.connect(Deadline(base.timing.check), base.timing)  # of its own, because clients serve one thread
+        name = base.settings.key_secret.name
+        Watch(cluster, base.release.namespace, name, self.wake.set, self.stopped, base.timing).start()
 
     def turn(self) -> Verdict:
         """Check once and tell what it came to: health, log, and an Event for a change of state."""
         was = self._state.status
         try:
-            verdict = self._check()
+            token = self._base.settings.auth.type == "token"
+            verdict = check_token(self._base.again(self._base.timing.check)) if token else self._keeper.check()
         except AuthError as e:
             verdict = Verdict(status_of(e), e.problem, e.remedy)
             if not isinstance(e, RetryableError):
@@ -151,12 +141,12 @@ class Loop:
         return verdict
 
     def _emit(self, kind: events.Kind, reason: str, verdict: Verdict) -> None:
-        run = self._fresh()
+        run = self._base.again(self._base.timing.check)
         message = f"{verdict.reason} {verdict.remedy}".strip()
         events.emit(run.cluster, run.pod, run.release.namespace, kind, reason, message)
 
     def _wait(self, seconds: float, credential: tuple[int, int]) -> None:
-        patience, look = Deadline(seconds), self._fresh().timing.look
+        patience, look = Deadline(seconds), self._base.timing.look
         while patience.left() and not self.wake.wait(min(look, patience.left())):
             if self._credential() != credential:
                 break
@@ -166,7 +156,7 @@ class Loop:
     def _credential(self) -> tuple[int, int]:
         """What changes when the kubelet replaces the mounted file, without holding what is in it."""
         try:
-            seen = (self._fresh().files / "credential" / "value").stat()
+            seen = (self._base.files / "credential" / "value").stat()
         except OSError:
             return (0, 0)
         return (seen.st_ino, seen.st_mtime_ns)

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from gitops_runtime_auth.argocd import token as tokens
 from gitops_runtime_auth.argocd.client import Account
 from gitops_runtime_auth.argocd.token import Claims, Kind
+from gitops_runtime_auth.config.settings import Settings
 from gitops_runtime_auth.context import Context
 from gitops_runtime_auth.errors import AuthError, ConfigurationError, KeyRefusedError
 from gitops_runtime_auth.keys import privileges
+from gitops_runtime_auth.release import Release
 
 _FRESH = "Make one with argocd account generate-token --account NAME (without --expires-in) and use that."
 _CLOCK_SKEW = 60.0
@@ -33,18 +35,21 @@ def check(run: Context) -> GivenToken:
     PrivilegeError.
     """
     token = run.credential()
-    claims = read(run, token)
+    claims = read(run.settings, run.release, token, run.argocd.now())
     try:
         account = run.argocd.account(claims.account, token)
     except KeyRefusedError as e:
         raise _refused(run, claims, e) from None
-    privileges.require(account, run.settings)
+    privileges.require(run, account)
     return GivenToken(account, claims)
 
 
-def read(run: Context, token: str) -> Claims:
-    """Return the claims of a user's token. Raises ConfigurationError unless it is an Argo CD API key of the user's."""
-    auth, secret = run.settings.auth, run.settings.key_secret.name
+def read(settings: Settings, release: Release, token: str, now: float) -> Claims:
+    """Return the claims of a user's token; ``now`` is Unix time by Argo CD's clock.
+
+    Raises ConfigurationError unless it is an Argo CD API key of the user's own.
+    """
+    auth, secret = settings.auth, settings.key_secret.name
     origin, claims = auth.origin(), tokens.read(token)
     if claims is None:
         raise ConfigurationError(f"The token from {origin} is not an Argo CD token (no JWT).", _FRESH)
@@ -59,7 +64,7 @@ def read(run: Context, token: str) -> Claims:
         )
     if claims.kind is not Kind.API_KEY:
         raise ConfigurationError(f"The token from {origin} is not an API key of an Argo CD account.", _FRESH)
-    if run.release.named_by(claims.key_id) or auth.credential.name == secret:
+    if release.named_by(claims.key_id) or auth.credential.name == secret:
         raise ConfigurationError(
             f"The token from {origin} is the API key that this release made for itself and will revoke.",
             f'Stay with type: password, or put a key of your own into a Secret of another name than "{secret}".'
@@ -70,7 +75,7 @@ def read(run: Context, token: str) -> Claims:
             f"The API key of account {claims.account} from {origin} expires.",
             f"{_FRESH} If somebody else renews it in time, set {auth.path}.acceptExpiring=true.",
         )
-    if claims.not_before > run.argocd.now() + _CLOCK_SKEW:
+    if claims.not_before > now + _CLOCK_SKEW:
         raise ConfigurationError(
             f"The API key of account {claims.account} from {origin} is not valid yet.", "Correct the clocks, or wait."
         )
@@ -79,7 +84,7 @@ def read(run: Context, token: str) -> Claims:
 
 def _refused(run: Context, claims: Claims, error: KeyRefusedError) -> AuthError:
     """Return the error for a token that Argo CD does not accept, with the commands that replace it."""
-    explained = privileges.explained(error, claims.account, run.settings)
+    explained = privileges.explained(run, error, claims.account)
     if explained is not error:
         return explained
     auth, credential = run.settings.auth, run.settings.auth.credential

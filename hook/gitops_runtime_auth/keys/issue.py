@@ -70,7 +70,7 @@ def ask(run: Context, key: StoredKey | None) -> Answered:
     try:
         return Answered(account=run.argocd.account(key.account, key.token))
     except KeyRefusedError as e:
-        why = privileges.explained(e, key.account, run.settings)
+        why = privileges.explained(run, e, key.account)
         curable = e.refusal is Refusal.NO_API_KEY_CAPABILITY and run.settings.enable_api_key
         if why is not e and not curable:
             raise why from None
@@ -131,8 +131,8 @@ def issue_by_session(run: Context, session: str, stored: StoredKeys, before: Acc
     """
     for _ in range(_RACES):
         found = find_working(run, stored)
-        if found and not found.is_current:
-            found = adopt(run, found)
+        if found:
+            found = tidy(run, found) if found.is_current else adopt(run, found)
         done = found or issue(run, before.name, session, stored)
         if done:
             revoke.revoke_listed(run, before, done.key)
@@ -192,7 +192,7 @@ def _create(run: Context, account: str, bearer: str) -> str:
 
 def _capability_lags(run: Context, account: str, fresh: bool) -> AuthError:
     """Argo CD has shown the capability: another replica may lag behind for some seconds, or somebody took it away."""
-    error = privileges.lacks(account, ("apiKey",), frozenset({"login"}), run.settings.server.namespace)
+    error = privileges.lacks(run, account, ("apiKey",), frozenset({"login"}))
     if not fresh:
         return error
     return TemporaryError(f"{error.problem} It showed it a moment ago.", error.remedy)
@@ -216,7 +216,7 @@ def _await_accepted(run: Context, key: StoredKey) -> Account:
         return retry(run.deadline.at_most(run.timing.fresh_shows), "The new API key", attempt, run.timing)
     except TemporaryError as e:
         if isinstance(e.__cause__, KeyRefusedError):
-            raise privileges.explained(e.__cause__, key.account, run.settings) from None
+            raise privileges.explained(run, e.__cause__, key.account) from None
         raise
 
 

@@ -11,7 +11,7 @@ import hmac
 import json
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -50,7 +50,8 @@ class Record:
     at: float
     """Unix time of the last send, by Argo CD's clock."""
     sends: int
-    """How many times Argo CD may have looked at the password since the record began."""
+    """How many times Argo CD may have looked at the password, whoever sent it, in a row of sends that are less than
+    ``timing.lockout`` apart."""
     verdict: Verdict
     refusals: int = 1
     """How many times in a row the same login was refused."""
@@ -139,6 +140,7 @@ class LockoutRecord:
         self._run = run
         self._login = login
         self._salt = os.urandom(_SALT)
+        self._claimed = False
 
     def claim(self, *, hook: bool) -> None:
         """Record that the password is about to be sent, and that its outcome is unclear until somebody says more.
@@ -151,36 +153,58 @@ class LockoutRecord:
         why = block(record, self._login, now, self._run.timing, hook=hook)
         if why:
             raise refused(self._login, why)
-        same = record is not None and record.is_of(self._login)
-        before = record if same and record is not None else None
-        recent = before is not None and now - before.at < self._run.timing.lockout
-        sends = (before.sends if before is not None and recent else 0) + 1
-        self._write(self._record("unclear", now, sends, before.refusals if before else 0), version)
+        refusals = record.refusals if record is not None and record.is_of(self._login) else 0
+        self._write(self._record("unclear", now, self._sends_in_a_row(record, now) + 1, refusals), version)
+        self._claimed = True
 
     def note(self, verdict: Verdict, sends: int) -> None:
-        """Record what became of the login. That it can't be recorded is a warning: the run has failed anyway."""
+        """Record what became of this run's ``sends``. That it can't be recorded is a warning.
+
+        The sends of other runs stay counted, because Argo CD counts them too.
+        """
 
         def noted(before: Record | None) -> Record:
+            now = self._run.argocd.now()
             refusals = before.refusals if before is not None and before.is_of(self._login) else 0
-            return self._record(verdict, self._run.argocd.now(), sends, refusals + (verdict == "refused"))
+            others = max(0, self._sends_in_a_row(before, now) - self._claimed)
+            return self._record(verdict, now, others + sends, refusals + (verdict == "refused"))
 
         try:
             self._update(noted)
         except AuthError as e:
             log.warning(f"The refused login could not be recorded ({e}) Do not send the same password again soon.")
 
+    def withdraw(self) -> None:
+        """Take the claim back: Argo CD has certainly not looked at the password. Claims of other runs stay."""
+
+        def withdrawn(before: Record | None) -> Record | None:
+            if before is None or not before.is_of(self._login):
+                return before
+            return replace(before, sends=before.sends - 1) if before.sends > 1 else None
+
+        if self._claimed:
+            self._try_to_update(withdrawn)
+
     def clear(self) -> None:
-        """Empty the record after a login that Argo CD accepted, or that it never looked at."""
+        """Empty the record after a login that Argo CD accepted."""
+        self._try_to_update(lambda _: None)
+
+    def _try_to_update(self, change: Callable[[Record | None], Record | None]) -> None:
         try:
-            self._update(lambda _: None)
+            self._update(change)
         except AuthError as e:
-            log.warning(f"The record of refused logins could not be emptied ({e})")
+            log.warning(f"The record of refused logins could not be changed ({e})")
+
+    def _sends_in_a_row(self, record: Record | None, now: float) -> int:
+        if record is None or not record.is_of(self._login) or now - record.at >= self._run.timing.lockout:
+            return 0
+        return record.sends
 
     def _update(self, change: Callable[[Record | None], Record | None]) -> None:
         for attempt in range(_TRIES):
             before, version = self._read()
             after = change(before)
-            if after is None and before is None:
+            if after == before:
                 return
             try:
                 self._write(after, version)

@@ -1,10 +1,13 @@
-"""What an account needs, what it lacks, and how to give it that."""
+"""What an account needs, what it lacks, and how to give it that at this Argo CD."""
 
-import json
-
+from gitops_runtime_auth import log
 from gitops_runtime_auth.argocd.client import Account
-from gitops_runtime_auth.config.settings import AuthType, Settings
+from gitops_runtime_auth.config.settings import AuthType
+from gitops_runtime_auth.context import Context
 from gitops_runtime_auth.errors import AuthError, KeyRefusedError, PrivilegeError, Refusal
+from gitops_runtime_auth.keys import remedies
+from gitops_runtime_auth.keys.managers import CONFIG, Manager, manager_of
+from gitops_runtime_auth.kube.api import configmap_path
 
 NEEDED: dict[AuthType, tuple[str, ...]] = {"password": ("apiKey", "login"), "token": ("apiKey",)}
 """Capabilities by auth type: whoever brings a password must be able to log in; a robot with a key need not."""
@@ -19,78 +22,59 @@ def lacking(account: Account, auth_type: AuthType) -> tuple[str, ...]:
     return tuple(c for c in NEEDED[auth_type] if c not in account.capabilities)
 
 
-def require(account: Account, settings: Settings) -> None:
+def require(run: Context, account: Account) -> None:
     """Raise PrivilegeError, with the remedy filled in, unless ``account`` has what it needs."""
     if not account.enabled:
-        raise disabled(account.name, settings.server.namespace)
-    missing = lacking(account, settings.auth.type)
+        raise _disabled(run, account.name)
+    missing = lacking(account, run.settings.auth.type)
     if missing:
-        raise lacks(account.name, missing, account.capabilities, settings.server.namespace)
+        raise lacks(run, account.name, missing, account.capabilities)
 
 
-def lacks(name: str, missing: tuple[str, ...], has: frozenset[str], namespace: str) -> PrivilegeError:
-    """Return the error for an account without ``missing`` capabilities."""
-    wanted = ",".join(c for c in CAPABILITIES if c in has or c in missing)
-    itself = "; or let this chart do it: --set hook.enableApiKey=true" if missing == ("apiKey",) else ""
+def lacks(run: Context, name: str, missing: tuple[str, ...], has: frozenset[str]) -> PrivilegeError:
+    """Return the error for an account without the ``missing`` capabilities."""
     return PrivilegeError(
         f"Argo CD account {name} lacks the {' and '.join(missing)} capability.",
-        f"Run {_patch(namespace, {f'accounts.{name}': wanted})} or, with Argo CD's Helm chart, set"
-        f' configs.cm."accounts.{name}": {wanted}{itself}.',
+        remedies.remedy(manager(run), name, missing, has),
     )
 
 
-def disabled(name: str, namespace: str) -> PrivilegeError:
-    """Return the error for a disabled account.
-
-    ``admin`` has two switches, and ``accounts.admin.enabled`` overrides ``admin.enabled``
-    (``util/settings/accounts.go``), so both are named.
-    """
-    keys = [f"accounts.{name}.enabled", *(["admin.enabled"] if name == "admin" else [])]
-    values = " and ".join(f'configs.cm."{key}": "true"' for key in keys)
-    own = " If admin was switched off on purpose, use an account of its own instead." if name == "admin" else ""
-    return PrivilegeError(
-        f"Argo CD account {name} is disabled.",
-        f"Run {_patch(namespace, dict.fromkeys(keys, 'true'))} or, with Argo CD's Helm chart, set {values}.{own}",
-    )
-
-
-def missing_account(name: str, namespace: str) -> PrivilegeError:
-    """Return the error for an account that is not in ``argocd-cm`` (any more); its keys work again once it is."""
-    return PrivilegeError(
-        f"Argo CD has no account {name} (any more).",
-        f"Add it: {_patch(namespace, {f'accounts.{name}': 'apiKey,login'})} or, with Argo CD's Helm chart, set"
-        f' configs.cm."accounts.{name}": apiKey,login.',
-    )
-
-
-def explained(error: KeyRefusedError, name: str, settings: Settings) -> AuthError:
+def explained(run: Context, error: KeyRefusedError, name: str) -> AuthError:
     """Return the error with its remedy when Argo CD's reason is a missing privilege, else ``error`` itself."""
-    namespace = settings.server.namespace
-    if error.refusal is Refusal.ACCOUNT_DISABLED:
-        return disabled(name, namespace)
-    if error.refusal is Refusal.ACCOUNT_MISSING:
-        return missing_account(name, namespace)
-    if error.refusal in _LACKING:
-        capability = _LACKING[error.refusal]
-        others = frozenset(CAPABILITIES) - {capability}
-        return lacks(name, (capability,), others if capability == "login" else frozenset(), namespace)
+    match error.refusal:
+        case Refusal.ACCOUNT_DISABLED:
+            return _disabled(run, name)
+        case Refusal.ACCOUNT_MISSING:
+            return PrivilegeError(
+                f"Argo CD has no account {name} (any more); its keys work again if it comes back.",
+                remedies.making(manager(run), name, NEEDED[run.settings.auth.type]),
+            )
+        case Refusal.NO_API_KEY_CAPABILITY | Refusal.NO_LOGIN_CAPABILITY:
+            capability = _LACKING[error.refusal]
+            others = frozenset(CAPABILITIES) - {capability}
+            return lacks(run, name, (capability,), others if capability == "login" else frozenset())
     return error
 
 
-def no_role(name: str, namespace: str, release: str) -> str:
-    """Return the warning for an account that may not see all applications.
+def no_role(run: Context, name: str) -> str:
+    """Return the warning for an account that may not see all applications."""
+    return f"Argo CD account {name} may not see all applications. {remedies.granting(manager(run), name)}"
 
-    The command adds a policy of its own name: Argo CD puts every ``policy.*.csv`` of the ConfigMap together
-    (``util/rbac/rbac.go``, ``PolicyCSV``), so nobody's ``policy.csv`` is replaced.
+
+def manager(run: Context) -> Manager:
+    """Return who manages Argo CD's ConfigMap, as far as this run may read it.
+
+    The chart lets the hook read it where the release's namespace is Argo CD's, and with ``hook.enableApiKey``.
     """
-    policy = f"p, {name}, applications, get, */*, allow"
-    patch = json.dumps({"data": {f"policy.{release}.csv": policy}})
-    return (
-        f"Argo CD account {name} may not see all applications. If the Runtime is to see them all, add a policy: kubectl"
-        f" -n {namespace} patch configmap argocd-rbac-cm --type merge -p '{patch}' (more rights, such as sync, are"
-        " further lines; role:admin is all of them)."
-    )
+    namespace = run.settings.server.namespace
+    if namespace != run.release.namespace and not run.settings.enable_api_key:
+        return manager_of(None, namespace)
+    try:
+        return manager_of(run.cluster.get(configmap_path(namespace, CONFIG)), namespace)
+    except AuthError as e:
+        log.debug(f"Who manages ConfigMap {CONFIG} of namespace {namespace} is not known: {e}")
+        return manager_of(None, namespace)
 
 
-def _patch(namespace: str, data: dict[str, str]) -> str:
-    return f"kubectl -n {namespace} patch configmap argocd-cm --type merge -p '{json.dumps({'data': data})}'"
+def _disabled(run: Context, name: str) -> PrivilegeError:
+    return PrivilegeError(f"Argo CD account {name} is disabled.", remedies.enabling(manager(run), name))

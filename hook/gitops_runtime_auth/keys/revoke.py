@@ -97,7 +97,7 @@ def revoke_all(run: Context, key: StoredKey, keep: str = "") -> str | None:
     except AuthError as e:
         if isinstance(e, KeyRefusedError) and e.refusal not in _COMES_BACK:
             return None
-        explained = privileges.explained(e, key.account, run.settings) if isinstance(e, KeyRefusedError) else e
+        explained = privileges.explained(run, e, key.account) if isinstance(e, KeyRefusedError) else e
         return (
             f"The API key {own} of account {key.account} is still alive: {explained} Revoke it with:"
             f" argocd account delete-token --account {key.account} {own}"

@@ -12,16 +12,12 @@ from gitops_runtime_auth.errors import (
     LoginRefusedError,
     LoginUnansweredError,
     Refusal,
-    RetryableError,
 )
 from gitops_runtime_auth.keys import privileges
 from gitops_runtime_auth.keys.lockout import LockoutRecord, Login
 from gitops_runtime_auth.kube.secret import StoredKeys
 
 T = TypeVar("T")
-
-_RECORDING = 10.0
-"""Seconds for which a refusal waits for the thread that loads the Kubernetes client, in order to be recorded."""
 
 
 class Background(Generic[T]):
@@ -68,16 +64,16 @@ def session(
     try:
         token = run.argocd.login(login.account, login.password, again_in_doubt=preparing is not None)
     except (LoginRefusedError, LoginUnansweredError) as e:
-        if _settled(preparing):
+        if _settled(run, preparing):
             record.note("refused" if isinstance(e, LoginRefusedError) else "unclear", e.sends)
         raise _hinted(e, run, login) from None
     except KeyRefusedError as e:  # only who sends the right password is told that the account may not log in
-        if _settled(preparing):
+        if _settled(run, preparing):
             record.clear()
-        raise privileges.explained(e, login.account, run.settings) from None
-    except RetryableError as e:
-        if not e.sent and _settled(preparing):
-            record.clear()
+        raise privileges.explained(run, e, login.account) from None
+    except AuthError:  # of all others ``login`` promises that Argo CD has looked at no password
+        if _settled(run, preparing):
+            record.withdraw()
         raise
     try:
         if preparing is not None:
@@ -88,9 +84,9 @@ def session(
         run.argocd.end(token)
 
 
-def _settled(preparing: Background[StoredKeys] | None) -> bool:
+def _settled(run: Context, preparing: Background[StoredKeys] | None) -> bool:
     """Tell whether the record may be written: a thread that hangs at the Kubernetes API must not hold a refusal up."""
-    return preparing is None or preparing.done(_RECORDING)
+    return preparing is None or preparing.done(run.timing.recording)
 
 
 def _hinted(error: AuthError, run: Context, login: Login) -> AuthError:

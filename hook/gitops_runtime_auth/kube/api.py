@@ -5,13 +5,13 @@ them takes longer than everything else here (``kube.official``).
 """
 
 import json
-import ssl
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from gitops_runtime_auth import log
-from gitops_runtime_auth.errors import AnswerError, AuthError, ConfigurationError, ConflictError, UnreachableError
+from gitops_runtime_auth.errors import AnswerError, AuthError, ConflictError
 from gitops_runtime_auth.kube import denied, official
+from gitops_runtime_auth.kube.rbac import Action
 from gitops_runtime_auth.retry import Deadline, retry
 from gitops_runtime_auth.timing import Timing
 
@@ -108,7 +108,7 @@ class Cluster:
     @staticmethod
     def _expect(path: str, found: Object | None) -> Object:
         if found is None:
-            raise ConflictError(path)
+            raise ConflictError(Action.of("GET", path).object)
         return found
 
     def _call(self, method: str, path: str, body: Object | None = None) -> Object | None:
@@ -121,7 +121,7 @@ class Cluster:
                 content = _read(response)
             found = _parsed(content)
             if not 200 <= response.status < 300:
-                if response.status == 404 and method != "POST" and denied.is_status(found):
+                if response.status == 404 and method != "POST" and _is_kubernetes(response, found):
                     return None
                 raise _refusal(response, method, path)
             if found is None:
@@ -136,8 +136,9 @@ class Cluster:
 
     def _send(self, method: str, path: str, body: Object | None, timeout: float) -> "RESTResponse":
         import urllib3.exceptions
+        from kubernetes.client.exceptions import ApiException
 
-        modules, configuration = official.load(), self._client.configuration
+        configuration = self._client.configuration
         kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
         headers = {"Accept": "application/json", "Content-Type": kind, "User-Agent": "gitops-runtime-auth"}
         for setting in configuration.auth_settings().values():
@@ -148,9 +149,18 @@ class Cluster:
                 method, configuration.host + path, headers=headers, body=body, _request_timeout=timeout
             )
         except (urllib3.exceptions.HTTPError, OSError) as e:
-            raise _no_answer(e) from None
-        except modules.errors.ApiException as e:  # a failed handshake: the client leaves statuses to its caller
-            raise _no_answer(e.__context__ or e) from None
+            raise denied.no_answer(e) from None
+        except ApiException as e:  # a failed handshake: the client leaves statuses to its caller
+            raise denied.no_answer(e.__context__ or e) from None
+
+
+def _is_kubernetes(response: "RESTResponse", body: Object | None) -> bool:
+    """Tell whether a 404 is the API server's own: what a proxy lacks a route to may well exist.
+
+    Of an API group that is not installed it says so in plain text, but with the header that all its answers have
+    (``apiserver/pkg/endpoints/filters/audit_init.go``).
+    """
+    return denied.is_status(body) or "Audit-Id" in response.headers
 
 
 def _read(response: "RESTResponse") -> bytes:
@@ -159,7 +169,7 @@ def _read(response: "RESTResponse") -> bytes:
     try:
         content: bytes = response.read()
     except (urllib3.exceptions.HTTPError, OSError) as e:  # cut off in the middle
-        raise _no_answer(e) from None
+        raise denied.no_answer(e) from None
     return content
 
 
@@ -181,32 +191,17 @@ def _events(response: "RESTResponse") -> Iterator[Object]:
 
     rest = b""
     try:
-        for chunk in response.response.stream(decode_content=True):
+        for chunk in response.response.stream():
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
                 event = _parsed(line)
                 if event is None:
-                    raise _no_answer(ValueError())
+                    raise denied.no_answer(ValueError())
                 yield event
     except (urllib3.exceptions.HTTPError, OSError) as e:
-        raise _no_answer(e) from None
+        raise denied.no_answer(e) from None
     finally:
         response.response.close()
-
-
-def _no_answer(error: BaseException) -> AuthError:
-    cause = error.args[0] if error.args else None
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return ConfigurationError(
-            f"The certificate of the Kubernetes API can't be verified ({cause.verify_message}).",
-            "In a pod: see that no proxy or mesh stands before the API server. With a kubeconfig: correct its"
-            " certificate-authority.",
-        )
-    return UnreachableError(
-        f"The Kubernetes API does not answer ({type(error).__name__}).",
-        "Check the network policies and the API server's health, then try again.",
-        sent=True,
-    )
 
 
 def connect(

@@ -25,7 +25,7 @@ def read(cluster: Cluster, namespace: str, name: str) -> tuple[dict[str, str], s
     if found is None:
         return None
     data = {key: value for key, value in owned.mapping(found.get("data")).items() if isinstance(value, str)}
-    return data, str(owned.mapping(found.get("metadata")).get("resourceVersion", ""))
+    return data, owned.version(found)
 
 
 def write(
@@ -42,4 +42,4 @@ def write(
         answer = cluster.replace(configmap_path(release.namespace, spec.name), body)
     else:
         answer = cluster.create(configmap_path(release.namespace), body)
-    return str(owned.mapping(answer.get("metadata")).get("resourceVersion", ""))
+    return owned.version(answer)

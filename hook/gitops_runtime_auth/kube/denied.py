@@ -1,4 +1,4 @@
-"""What an answer of the Kubernetes API other than success means: one error per cause that a user can fix.
+"""What an answer of the Kubernetes API other than success means, or none: one error per cause that a user can fix.
 
 The API server answers with a ``Status`` object. Who refused stands in its ``reason`` and ``details.causes`` only for
 some causes; a quota and an admission policy are told by the fixed beginning of ``message`` alone. Of a message nothing
@@ -9,6 +9,7 @@ webhook/errors/statuserror.go,namespace/lifecycle/admission.go}``, ``pod-securit
 """
 
 import re
+import ssl
 from typing import Any
 
 from gitops_runtime_auth.errors import (
@@ -20,6 +21,7 @@ from gitops_runtime_auth.errors import (
     NamespaceGoneError,
     RefusedError,
     TemporaryError,
+    UnreachableError,
 )
 from gitops_runtime_auth.kube.rbac import Action, credential_refused, rule_missing
 from gitops_runtime_auth.retry import asked_to_wait
@@ -62,6 +64,22 @@ _ADMISSION = [
     ),
 ]
 """Who refuses, by the beginning of the message, and the remedy."""
+
+
+def no_answer(failure: BaseException) -> AuthError:
+    """Return the error for a request that got no answer, or not the whole of one."""
+    cause = failure.args[0] if failure.args else None
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return ConfigurationError(
+            f"The certificate of the Kubernetes API can't be verified ({cause.verify_message}).",
+            "In a pod: see that no proxy or mesh stands before the API server. With a kubeconfig: correct its"
+            " certificate-authority.",
+        )
+    return UnreachableError(
+        f"The Kubernetes API does not answer ({type(failure).__name__}).",
+        "Check the network policies and the API server's health, then try again.",
+        sent=True,
+    )
 
 
 def is_status(body: dict[str, Any] | None) -> bool:

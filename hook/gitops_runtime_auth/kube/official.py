@@ -6,15 +6,12 @@ websockets. Of that this product needs the HTTP half alone. Measured with kubern
 parts below. A hook pays that at each run, and a keeper holds the memory for good.
 """
 
-import importlib
 import importlib.util
 import os
 import ssl
 import sys
 import threading
-from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from gitops_runtime_auth import log
@@ -29,40 +26,15 @@ _LOCK = threading.Lock()
 _SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 
-@dataclass(frozen=True)
-class Official:
-    """The modules of the official client that this product works with."""
+def prepare() -> None:
+    """Make ``from kubernetes.client.rest import …`` and the like load no more than they name.
 
-    configuration: ModuleType
-    """``Configuration``: where the API server is, and the credential."""
-    rest: ModuleType
-    """``RESTClientObject``: sends requests over a pool of connections."""
-    incluster: ModuleType
-    """``InClusterConfigLoader``: a Pod's own ServiceAccount."""
-    errors: ModuleType
-    """``ApiException``, which ``rest`` raises when a TLS handshake fails."""
-    config_errors: ModuleType
-    """``ConfigException``: there is no configuration, or it can't be read."""
-
-
-def load() -> Official:
-    """Import the modules; a package that somebody has already imported stays as it is."""
+    A package that somebody has already imported stays as it is.
+    """
     with _LOCK:
         for name in _PACKAGES:
             if name not in sys.modules:
                 _defer(name)
-        return Official(
-            *(
-                importlib.import_module(f"kubernetes.{name}")
-                for name in (
-                    "client.configuration",
-                    "client.rest",
-                    "config.incluster_config",
-                    "client.exceptions",
-                    "config.config_exception",
-                )
-            )
-        )
 
 
 def _defer(package: str) -> None:
@@ -77,8 +49,6 @@ def _defer(package: str) -> None:
     module, loader = importlib.util.module_from_spec(spec), spec.loader
 
     def run_init(name: str) -> object:
-        if name.startswith("__"):  # the import system looks for these, and an absent one must stay absent
-            raise AttributeError(name)
         del module.__dict__["__getattr__"]
         loader.exec_module(module)
         return getattr(module, name)
@@ -96,27 +66,30 @@ def client(kubeconfig: str | None = None, context: str | None = None) -> "RESTCl
     Nothing is sent yet. Raises ConfigurationError when there is no such configuration.
     """
     with log.Span("import kubernetes"):
-        modules = load()
-    configuration = modules.configuration.Configuration()
+        prepare()
+        from kubernetes.client.configuration import Configuration
+        from kubernetes.client.rest import RESTClientObject
+        from kubernetes.config.config_exception import ConfigException
+        from kubernetes.config.incluster_config import InClusterConfigLoader
+    configuration = Configuration()
     configuration.retries = False  # ``retry`` does it, within the deadline
     configuration.keep_alive = True  # else a watch does not notice that a load balancer dropped its connection
     try:
         if kubeconfig is None:
             folder = Path(os.environ.get("GITOPS_RUNTIME_AUTH_SERVICE_ACCOUNT", _SERVICE_ACCOUNT))  # tests set it
-            loader = modules.incluster.InClusterConfigLoader(folder / "token", folder / "ca.crt")
-            loader.load_and_set(configuration)
+            InClusterConfigLoader(folder / "token", folder / "ca.crt").load_and_set(configuration)
         else:
             from kubernetes.config.kube_config import load_kube_config
 
             load_kube_config(kubeconfig or None, context=context, client_configuration=configuration)
-    except (modules.config_errors.ConfigException, OSError) as e:
+    except (ConfigException, OSError) as e:
         raise ConfigurationError(
             f"There is no way to the Kubernetes API from here ({type(e).__name__}).",
             "Run this in a pod whose ServiceAccount token is mounted."
             if kubeconfig is None
             else "Check --kubeconfig, --context and KUBECONFIG: kubectl config get-contexts shows what there is.",
         ) from None
-    made: RESTClientObject = modules.rest.RESTClientObject(configuration)
+    made = RESTClientObject(configuration)
     made.pool_manager.connection_pool_kw["ssl_context"] = _tls(configuration)
     return made
 

@@ -15,7 +15,7 @@ _GITOPS = {
 }
 """An Argo CD that installs the chart and tracks by label takes the object for its own, gone from the repository: it
 must neither prune it, nor delete it before the clean-up hook has read it."""
-_OWNERS = ("argocd.argoproj.io/", "helm.sh/", "meta.helm.sh/", "toolkit.fluxcd.io/", "external-secrets.io/")
+_OWNERS = ("argocd.argoproj.io", "helm.sh", "toolkit.fluxcd.io", "external-secrets.io")
 """Domains of labels and annotations (their subdomains too) by which other programs mark what they manage."""
 
 
@@ -61,10 +61,15 @@ def owner(found: Object) -> str:
         first = mapping(references[0])
         return f"{_word(first.get('kind'))} {_word(first.get('name'))}"
     for key in (*labels, *annotations):
-        domain = key.partition("/")[0] + "/"
-        if any(domain == known or domain.endswith(f".{known}") for known in _OWNERS):
+        domain, slash, _ = key.partition("/")
+        if slash and any(domain == known or domain.endswith(f".{known}") for known in _OWNERS):
             return f"whoever set {_word(key)}"
     return ""
+
+
+def version(found: Object) -> str:
+    """Return the resourceVersion of an object, empty when it tells none."""
+    return str(mapping(found.get("metadata")).get("resourceVersion", ""))
 
 
 def mapping(value: Any) -> dict[str, Any]:

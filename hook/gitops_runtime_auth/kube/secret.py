@@ -47,7 +47,7 @@ class KeySecret:
         found = self._get(self.spec.name)
         if found is None:
             return self._former()
-        version = str(owned.mapping(found.get("metadata")).get("resourceVersion", ""))
+        version = owned.version(found)
         if owned.is_of(self._release, found):
             keys = replace(decode(_data(found), self.spec.data), resource_version=version)
             return replace(keys, outdated=self._outdated(found, keys))
@@ -68,7 +68,7 @@ class KeySecret:
             answer = self._cluster.replace(self._path(self.spec.name), body)
         else:
             answer = self._cluster.create(secret_path(self._release.namespace), body)
-        return replace(written, resource_version=str(owned.mapping(answer.get("metadata")).get("resourceVersion", "")))
+        return replace(written, resource_version=owned.version(answer))
 
     def delete(self) -> bool:
         """Delete the Secret if it is this release's; tell whether it was there.
@@ -99,7 +99,7 @@ class KeySecret:
             if not owned.is_of(self._release, found):
                 raise self._foreign(found)
             try:
-                self._cluster.delete(self._path(name), str(found["metadata"]["resourceVersion"]))
+                self._cluster.delete(self._path(name), owned.version(found))
             except ConflictError:
                 continue
             return True
@@ -166,7 +166,7 @@ def mounted(folder: Path, spec: KeySecretSpec) -> StoredKeys:
         try:
             data[name] = (folder / name).read_bytes().decode("utf-8", "replace")
         except OSError:
-            continue  # the kubelet takes it away at this very moment
+            continue  # a folder of the kubelet's own (``..data``), or a file that it takes away at this very moment
     keys = decode(data, spec.data)
     if keys.current is None:
         return keys
@@ -174,9 +174,8 @@ def mounted(folder: Path, spec: KeySecretSpec) -> StoredKeys:
 
 
 def _listed(folder: Path) -> list[str]:
-    """Return the names in a volume, without those that the kubelet keeps for itself (``..data``)."""
     try:
-        return [path.name for path in folder.iterdir() if not path.name.startswith("..")]
+        return sorted(path.name for path in folder.iterdir())
     except OSError:
         return []
 

@@ -131,7 +131,7 @@ def server(url: str) -> str:
 def from_base64(value: object) -> str:
     """Return the text of a value in a Secret's ``data``; empty when it is not one."""
     try:
-        return base64.b64decode(str(value)).decode("utf-8", "replace")
+        return base64.b64decode(value).decode("utf-8", "replace") if isinstance(value, str) else ""
     except (binascii.Error, ValueError):
         return ""
 

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from gitops_runtime_auth.argocd import token as tokens
 from gitops_runtime_auth.argocd.client import Account, ArgoCD
 from gitops_runtime_auth.config.settings import Settings
-from gitops_runtime_auth.context import Context
 from gitops_runtime_auth.errors import AuthError, ConfigurationError, KeyRefusedError, LoginRefusedError, Refusal
 from gitops_runtime_auth.keys import given, lockout
 from gitops_runtime_auth.keys.lockout import Login, Record
@@ -82,7 +81,8 @@ def require_local_name(name: str) -> None:
 
 
 def _of_token(question: Question) -> Proof:
-    claims = given.read(_as_hook(question), question.secret)
+    release = Release(question.laptop.options.release, question.laptop.namespace)
+    claims = given.read(question.settings, release, question.secret, question.argocd.now())
     name = claims.account
     try:
         account = question.argocd.account(name, question.secret)
@@ -92,18 +92,6 @@ def _of_token(question: Question) -> Proof:
         raise _replaced(question, name, e) from None
     until = f" until {datetime.fromtimestamp(claims.expires_at, UTC):%Y-%m-%d %H:%M} UTC" if claims.expires_at else ""
     return Proof(account, question.secret, f"an API key, and Argo CD accepts it{until or '; it does not expire'}")
-
-
-def _as_hook(question: Question) -> Context:
-    """Return what the hook would run with, for the judgement that it shares with check."""
-    release = Release(question.laptop.options.release, question.laptop.namespace)
-    return Context(
-        question.settings,
-        release,
-        question.laptop.deadline,
-        question.laptop.timing,
-        connect_argocd=lambda *_: question.argocd,
-    )
 
 
 def _of_password(question: Question) -> Proof:

@@ -4,7 +4,6 @@ Any Pod that reaches the port may ask, so ``/readyz`` says only whether the proc
 the full reason, which names the server and the account, goes to the log and into an Event.
 """
 
-import math
 import socket
 import threading
 import time
@@ -101,7 +100,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self, port: int, handler: type[BaseHTTPRequestHandler], longest_request: float) -> None:
         self._longest_request = longest_request
         self._open: dict[Any, float] = {}
-        """Each connection that is served and the (monotonic) time at which it ends; infinite once it was ended."""
+        """Each connection that is served, and the (monotonic) time at which it is ended."""
         self._changed = threading.Condition()
         super().__init__(("", port), handler)
 
@@ -112,11 +111,14 @@ class Server(ThreadingHTTPServer):
         super().server_bind()
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002 (as the base class calls it)
-        """Take a new connection, or return False, which closes it, if the oldest one does not end within a second."""
+        """Take a new connection, or return False, which closes it, if there are too many and the oldest does not end.
+
+        It ends at once unless its answer is still being put together; that is waited for a fifth of its time.
+        """
         with self._changed:
             if len(self._open) >= MOST_CONNECTIONS:
                 self._end(min(self._open, key=self._open.__getitem__))
-            if not self._changed.wait_for(lambda: len(self._open) < MOST_CONNECTIONS, timeout=1.0):
+            if not self._changed.wait_for(lambda: len(self._open) < MOST_CONNECTIONS, self._longest_request / 5):
                 return False
             self._open[request] = time.monotonic() + self._longest_request
             return True
@@ -136,7 +138,6 @@ class Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def _end(self, connection: Any) -> None:
-        self._open[connection] = math.inf
         with suppress(OSError):  # the client has closed it already
             connection.shutdown(socket.SHUT_RDWR)  # wakes the thread that reads or writes it, which then ends
 

@@ -4,7 +4,6 @@
 keeper remembers and what it sees.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
@@ -18,7 +17,7 @@ from gitops_runtime_auth.keys.lockout import LockoutRecord, Login
 from gitops_runtime_auth.keys.session import session
 from gitops_runtime_auth.kube import events, namespace, rollout
 from gitops_runtime_auth.kube.rollout import Workload
-from gitops_runtime_auth.kube.secret import StoredKeys
+from gitops_runtime_auth.kube.secret import StoredKey, StoredKeys
 from gitops_runtime_auth.service import metrics
 from gitops_runtime_auth.service.health import Status
 from gitops_runtime_auth.timing import Timing
@@ -132,14 +131,14 @@ def _with_losses(memory: Memory, seen: Seen, timing: Timing) -> Memory:
     lost = (*lost, seen.now)
     further = len(lost) - _LOSSES_OF_A_STORM
     pause = min(timing.storm_longest_pause, timing.storm_first_pause * 2.0**further) if further >= 0 else 0.0
-    return replace(memory, lost=lost, lost_key=current.key_id, issue_not_before=seen.now + pause)
+    return replace(memory, lost=lost, lost_key=current.key_id, issue_not_before=seen.now + pause if pause else 0.0)
 
 
 class Keeper:
     """Keeps one release's key working. Any number of keepers may run, because writes are optimistic (see ``keys``)."""
 
-    def __init__(self, fresh: Callable[[], Context]) -> None:
-        self._fresh = fresh
+    def __init__(self, base: Context) -> None:
+        self._base = base
         self._memory = Memory()
 
     def check(self) -> Verdict:
@@ -151,11 +150,11 @@ class Keeper:
             return self._check()
 
     def _check(self) -> Verdict:
-        run = self._fresh()
+        run = self._base.again(self._base.timing.check)
         try:
             stored = run.key_secret.read()
             if namespace.is_going(run.cluster, run.release.namespace):
-                return self.leave(run)
+                return self.leave(run, stored)
         except RetryableError:
             return self._without_kubernetes(run)
         seen = _look(run, stored)
@@ -182,9 +181,12 @@ class Keeper:
                 revoke.revoke_leftovers(run, stored.current, seen.account)
                 return self._hand_over(run, issue.tidy(run, WorkingKey(stored.current, seen.account, stored)))
 
-    def leave(self, run: Context) -> Verdict:
-        """Revoke the release's keys: the namespace is being deleted, and no key outlives it."""
-        known = self._memory.known
+    def leave(self, run: Context, stored: StoredKeys | None = None) -> Verdict:
+        """Revoke the release's keys: the namespace is being deleted, and no key outlives it.
+
+        ``stored`` is what the Secret still holds. Without it, the keys of the last good check count.
+        """
+        known = stored if stored and stored.current else self._memory.known
         for key in (*known.previous, *([known.current] if known.current else [])):
             left = revoke.revoke_all(run, key)
             if left:
@@ -192,8 +194,8 @@ class Keeper:
         return Verdict(Status.FAILED, "The namespace is being deleted, so the API keys of this release were revoked.")
 
     def _without_kubernetes(self, run: Context) -> Verdict:
-        known = self._memory.known
-        account = _ask(run, known).account
+        # The key that worked last is this installation's: telling that anew would need the Kubernetes API.
+        account = _ask_about(run, self._memory.known.current).account
         if account is None:
             return Verdict(
                 Status.REFUSED, "No API key is known to work, and the Kubernetes API does not answer.", "", True
@@ -219,7 +221,7 @@ class Keeper:
             with session(run, login, LockoutRecord(run, login)) as token:
                 stored = run.key_secret.read()
                 account = issue.account_of_session(run, login.account, token)
-                privileges.require(account, run.settings)
+                privileges.require(run, account)
                 return issue.issue_by_session(run, token, stored, account)
         except LoginRefusedError as e:
             if e.sends:
@@ -298,8 +300,12 @@ def _ask(run: Context, stored: StoredKeys) -> issue.Answered:
     current = stored.current
     if current is not None and not run.installation.owns(current.key_id):
         return issue.Answered()
+    return _ask_about(run, current)
+
+
+def _ask_about(run: Context, key: StoredKey | None) -> issue.Answered:
     try:
-        answered = issue.ask(run, current)
+        answered = issue.ask(run, key)
     except PrivilegeError:
         metrics.answered(valid=False)
         raise
@@ -312,7 +318,7 @@ def _measure(run: Context, working: WorkingKey) -> None:
     now = run.argocd.now()
     metrics.KEY_VALID.set(1)
     metrics.KEY_AGE.set(max(0.0, now - (working.account.issued_at(working.key.key_id) or now)))
-    metrics.set_expiry(working.key.expires_at)
+    metrics.expires(working.key.expires_at)
 
 
 def _tell_of_new_key(run: Context, working: WorkingKey) -> None:

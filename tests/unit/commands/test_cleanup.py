@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.fakes.logins import Verdict
 from tests.fakes.kubestatus import RefusedError
-from tests.fakes.web import as_text
+from tests.fakes.logins import Verdict
+from tests.fakes.web import as_json, as_text
 from tests.fakes.world import ACCOUNT, ONCE, PASSWORD, REFUSED, World, ids_in
 
 JOBS, PODS = "/apis/batch/v1/namespaces/runtime-ns/jobs", "/api/v1/namespaces/runtime-ns/pods"
@@ -174,7 +174,7 @@ def test_helm_uninstall_is_never_failed(world: World, broken: str) -> None:
         case "odd settings":
             world.derived["credential"] = None
         case "odd secret":
-            world.put(world.path(), {"metadata": [], "data": 7})
+            world.kubernetes.fault("GET .*/secrets/", answer=as_json(200, {"metadata": [], "data": 7}))
         case "no mounts":
             for folder in ("ca", "key", "credential"):
                 world.mount(folder)

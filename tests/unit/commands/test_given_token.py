@@ -75,7 +75,7 @@ def test_what_can_not_serve_is_refused_without_asking_argocd_with_it(given: Worl
 
 def test_a_key_that_is_not_valid_yet_is_refused_by_argocds_clock(given: World) -> None:
     now = int(given.argocd.now())
-    given.give(signed(f"{ACCOUNT}:apiKey", "users-own", now + 3600))
+    given.give(signed(f"{ACCOUNT}:apiKey", "users-own", now + 3600, signature=given.argocd.signature))
     assert given.install().code == 78
     given.argocd.ahead = 3700
     assert given.install().code == 0

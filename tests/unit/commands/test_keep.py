@@ -1,9 +1,11 @@
 """One check of the keeper: the key works, or another is issued without a gap, or everybody is told why not."""
 
+import time
+
 import pytest
 
 from tests.fakes.logins import Verdict
-from tests.fakes.world import ACCOUNT, World
+from tests.fakes.world import ACCOUNT, ONCE, World
 
 CONSUMER = "deployment/runtime-sources-server"
 
@@ -14,7 +16,7 @@ def installed(world: World) -> World:
     world.consumers = [CONSUMER]
     world.workload(CONSUMER)
     world.install()
-    world.roll_out(later=5)
+    world.roll_out()
     return world
 
 
@@ -61,8 +63,8 @@ def test_a_deleted_secret_is_made_anew_without_a_login(installed: World) -> None
     keeper = installed.keeper()
     keeper.check()
     old = installed.key
+    installed.hold_rollouts()
     installed.remove(installed.path())
-    installed.status_of(CONSUMER, observedGeneration=0)
     verdict = keeper.check()
     assert verdict.ready
     assert installed.key not in ("", old)
@@ -82,7 +84,7 @@ def test_a_damaged_secret_is_made_anew_without_a_login(installed: World, data: d
     keeper.check()
     installed.edit_secret(data)
     assert keeper.check().ready
-    installed.roll_out(later=5)
+    installed.roll_out()
     keeper.check()
     assert installed.live() == [installed.key]
     assert installed.argocd.accepts(installed.token)
@@ -98,9 +100,10 @@ def test_a_new_keeper_that_finds_no_secret_logs_in_once(installed: World) -> Non
 
 def test_a_restart_that_was_lost_is_done_by_the_next_keeper(installed: World) -> None:
     """The first one ended with the new key stored and the consumers as they were."""
+    installed.roll_out(later=-60)
     installed.argocd.revoke(ACCOUNT)
     fault = installed.kubernetes.fault("PATCH ", cut="before")
-    installed.keeper().check()
+    installed.keeper(ONCE).check()
     assert fault.met
     installed.kubernetes.server.heal()
     assert installed.restarted(CONSUMER) == ""
@@ -177,7 +180,7 @@ def test_a_rotation_whose_answer_was_lost_keeps_the_key_that_it_stored(installed
     fault = installed.kubernetes.fault("PUT .*/secrets/argocd-token$", times=1, cut="after")
     assert keeper.check().ready
     assert fault.met
-    installed.roll_out(later=5)
+    installed.roll_out()
     keeper.check()
     assert installed.live() == [installed.key]
 
@@ -193,7 +196,7 @@ def test_a_replaced_key_lives_for_the_grace_period_at_least(installed: World, gr
     keeper, old = installed.keeper(), installed.key
     installed.argocd.accounts.secret[ACCOUNT].keys[0].issued_at -= 100
     assert keeper.check().again_soon
-    installed.roll_out(later=5)
+    installed.roll_out()
     installed.argocd.ahead = grace - 10
     keeper.check()
     assert old in installed.live()
@@ -208,12 +211,12 @@ def test_every_replacement_has_its_own_time(installed: World) -> None:
     keeper.check()
     installed.remove(installed.path())
     keeper.check()
-    installed.roll_out(later=5)
+    installed.roll_out()
     installed.argocd.ahead = 175
     second = installed.key
     installed.remove(installed.path())
     keeper.check()
-    installed.roll_out(later=5)
+    installed.roll_out()
     installed.argocd.ahead = 190
     keeper.check()
     assert second in installed.live(), "pods may have taken it a few seconds ago"
@@ -223,12 +226,13 @@ def test_a_rollout_that_is_not_finished_holds_the_replaced_key(installed: World)
     keeper = installed.keeper()
     keeper.check()
     old = installed.key
+    installed.hold_rollouts()
     installed.remove(installed.path())
     keeper.check()
     installed.status_of(CONSUMER, replicas=1, updatedReplicas=1, availableReplicas=0)
     assert keeper.check().again_soon
     assert old in installed.live()
-    installed.roll_out(later=5)
+    installed.roll_out()
     assert not keeper.check().again_soon
     assert installed.live() == [installed.key]
 
@@ -239,7 +243,7 @@ def test_what_an_upgrade_replaced_is_left_to_its_hook_first(installed: World) ->
     installed.argocd.account("second")
     installed.use("second")
     installed.upgrade()
-    installed.roll_out(later=5)
+    installed.roll_out()
     keeper = installed.keeper()
     assert keeper.check().ready
     assert installed.argocd.live_keys(ACCOUNT) == [old]
@@ -253,7 +257,7 @@ def test_a_server_that_is_gone_does_not_stop_the_keeper(installed: World) -> Non
     installed.upgrade()
     installed.argocd.close()
     installed.set("keeper.maxAge", "60s")
-    installed.roll_out(later=5)
+    installed.roll_out()
     keeper = installed.keeper()
     installed.other.ahead = 200
     assert keeper.check().ready
@@ -286,7 +290,7 @@ def test_of_two_keepers_that_see_a_revoked_key_one_key_remains(installed: World)
     installed.argocd.revoke(ACCOUNT)
     for keeper in (one, other, one, other):
         assert keeper.check().ready
-    installed.roll_out(later=5)
+    installed.roll_out()
     one.check()
     assert installed.live() == [installed.key]
     assert len(installed.argocd.logins.seen) == 2
@@ -295,6 +299,7 @@ def test_of_two_keepers_that_see_a_revoked_key_one_key_remains(installed: World)
 def test_an_old_keeper_stands_by_for_an_upgrade_and_is_not_ready(installed: World) -> None:
     old = installed.keeper()
     old.check()
+    installed.argocd.ahead = 5
     installed.argocd.account("second")
     installed.use("second")
     installed.upgrade()
@@ -304,15 +309,17 @@ def test_an_old_keeper_stands_by_for_an_upgrade_and_is_not_ready(installed: Worl
     assert installed.keeper().check().ready, "the upgrade's own"
 
 
-def test_standing_by_ends(installed: World) -> None:
+def test_standing_by_ends(installed: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The upgrade's keeper never came: it was rolled back without hooks, to the settings of this one."""
     old = installed.keeper()
     old.check()
+    installed.argocd.ahead = 5
     installed.argocd.account("second")
     installed.use("second")
     installed.upgrade()
     old.check()
-    installed.argocd.ahead = 700
+    ten_minutes_later = time.time() + 700
+    monkeypatch.setattr(time, "time", lambda: ten_minutes_later)
     assert old.check().ready
     assert installed.key in installed.argocd.live_keys(ACCOUNT)
 
@@ -332,7 +339,7 @@ def test_a_keeper_that_starts_later_does_not_stand_by(installed: World) -> None:
 
 
 def test_kubernetes_down_is_no_reason_to_be_unready_while_the_key_works(installed: World) -> None:
-    keeper = installed.keeper()
+    keeper = installed.keeper(ONCE)
     keeper.check()
     installed.kubernetes.fault(".*", cut="before")
     verdict = keeper.check()
@@ -341,7 +348,7 @@ def test_kubernetes_down_is_no_reason_to_be_unready_while_the_key_works(installe
 
 
 def test_with_kubernetes_down_a_refused_key_is_not_ready(installed: World) -> None:
-    keeper = installed.keeper()
+    keeper = installed.keeper(ONCE)
     keeper.check()
     installed.kubernetes.fault(".*", cut="before")
     installed.argocd.revoke(ACCOUNT)
@@ -350,7 +357,7 @@ def test_with_kubernetes_down_a_refused_key_is_not_ready(installed: World) -> No
 
 
 def test_an_outage_of_argocd_is_no_reason_for_a_new_key(installed: World) -> None:
-    keeper, old = installed.keeper(), installed.key
+    keeper, old = installed.keeper(ONCE), installed.key
     installed.argocd.server.fault(".*", cut="before")
     assert not keeper.check().ready
     installed.argocd.server.heal()
@@ -393,11 +400,7 @@ def test_a_gateways_401_is_no_reason_for_a_new_key(installed: World) -> None:
 def test_a_namespace_that_is_being_deleted_leaves_no_key(installed: World) -> None:
     keeper = installed.keeper()
     keeper.check()
-    installed.kubernetes.change(
-        "/api/v1/namespaces/runtime-ns",
-        metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"},
-        status={"phase": "Terminating"},
-    )
+    installed.edit("/api/v1/namespaces/runtime-ns", deletionTimestamp="2026-01-01T00:00:00Z")
     verdict = keeper.check()
     assert not verdict.ready
     assert installed.live() == []

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from tests.fakes.keeper import metric
-from tests.fakes.world import ACCOUNT, PASSWORD, World
+from tests.fakes.world import ACCOUNT, ONCE, PASSWORD, World
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ UNKNOWN = ["unreachable"]
 
 @pytest.mark.parametrize("how", [*REFUSED, *UNKNOWN, "gateway"])
 def test_trouble_is_told_by_readiness_and_one_event(installed: World, how: str) -> None:
-    keeper = installed.keeper()
+    keeper = installed.keeper(ONCE)
     keeper.check()
     break_it(installed, how)
     keeper.give((installed.files / "credential" / "value").read_text() if "no password" not in how else "")
@@ -59,7 +59,7 @@ def test_trouble_is_told_by_readiness_and_one_event(installed: World, how: str) 
 
 @pytest.mark.parametrize(("how", "valid"), [*((h, 0.0) for h in REFUSED), *((h, 1.0) for h in UNKNOWN)])
 def test_the_key_is_invalid_only_when_argocd_says_so(installed: World, how: str, valid: float) -> None:
-    keeper = installed.keeper()
+    keeper = installed.keeper(ONCE)
     keeper.check()
     assert metric("key_valid") == 1
     break_it(installed, how)
@@ -70,7 +70,7 @@ def test_the_key_is_invalid_only_when_argocd_says_so(installed: World, how: str,
 
 
 def test_the_time_of_the_last_check_that_argocd_answered_is_told(installed: World) -> None:
-    keeper = installed.keeper()
+    keeper = installed.keeper(ONCE)
     keeper.check()
     answered = metric("last_check_timestamp_seconds")
     installed.argocd.server.fault(".*", cut="before")
@@ -79,7 +79,7 @@ def test_the_time_of_the_last_check_that_argocd_answered_is_told(installed: Worl
 
 
 def test_recovery_is_told_by_one_event(installed: World) -> None:
-    keeper = installed.keeper()
+    keeper = installed.keeper(ONCE)
     keeper.check()
     installed.argocd.accounts.enable(ACCOUNT, False)
     keeper.check()
@@ -92,12 +92,12 @@ def test_recovery_is_told_by_one_event(installed: World) -> None:
 
 def test_a_start_that_goes_well_is_no_event(installed: World) -> None:
     told = len(installed.events())
-    installed.keeper().check()
+    installed.keeper(ONCE).check()
     assert len(installed.events()) == told
 
 
 def test_a_new_key_is_counted(installed: World) -> None:
-    keeper = installed.keeper()
+    keeper = installed.keeper(ONCE)
     keeper.check()
     made = metric("regenerations_total") or 0
     installed.argocd.revoke(ACCOUNT)
@@ -106,7 +106,7 @@ def test_a_new_key_is_counted(installed: World) -> None:
 
 
 def test_refusals_are_counted_by_what_was_refused(installed: World) -> None:
-    keeper = installed.keeper()
+    keeper = installed.keeper(ONCE)
     keeper.check()
     keys, logins = metric("refusals_total", what="key") or 0, metric("refusals_total", what="login") or 0
     installed.argocd.revoke(ACCOUNT)
@@ -120,7 +120,7 @@ def test_refusals_are_counted_by_what_was_refused(installed: World) -> None:
 @pytest.mark.parametrize("age", [0, 3600, 10**7])
 def test_the_keys_age_is_told_by_argocds_clock(installed: World, age: int) -> None:
     installed.argocd.ahead = age
-    installed.keeper().check()
+    installed.keeper(ONCE).check()
     assert abs((metric("key_age_seconds") or 0) - age) < 5
 
 
@@ -184,7 +184,7 @@ def test_what_is_no_token_is_told(given: World, token: str) -> None:
 
 
 def test_nothing_that_is_told_holds_a_credential(installed: World) -> None:
-    keeper = installed.keeper()
+    keeper = installed.keeper(ONCE)
     keeper.check()
     installed.argocd.revoke(ACCOUNT)
     keeper.check()

@@ -4,7 +4,14 @@ import base64
 
 import pytest
 
-from tests.fakes.kubestatus import RefusedError
+from tests.fakes.kubestatus import (
+    RefusedError,
+    denied_by_policy,
+    denied_by_webhook,
+    no_right,
+    quota_exceeded,
+    terminating,
+)
 from tests.fakes.web import as_text
 from tests.fakes.world import ACCOUNT, ONCE, World, ids_in
 
@@ -44,8 +51,9 @@ def test_a_new_name_moves_the_key_without_a_login(world: World) -> None:
     token = world.token
     world.set("keySecret.name", "another")
     world.set("keySecret.formerNames", ["argocd-token"])
-    assert world.upgrade().code == 0
-    assert world.secret("another")["token"] == token
+    done = world.upgrade()
+    assert done.code == 0, done.said
+    assert world.secret("another")["token"] == token, done.said
     assert world.secret("argocd-token")["token"] == token, "pods use it until they are rolled out"
     assert len(world.argocd.logins.seen) == 1
     assert len(world.argocd.made) == 1
@@ -224,21 +232,23 @@ def test_an_id_is_never_used_twice(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "says", "never"),
+    ("refusal", "says", "never"),
     [
-        ('secrets is forbidden: User "x" cannot create resource "secrets" in API group ""', "Role", "quota"),
-        ("secrets is forbidden: exceeded quota: team-quota, requested: secrets=1", "team-quota", '"verbs"'),
-        ('admission webhook "policy.example" denied the request: no', "policy.example", '"verbs"'),
-        ("secrets is forbidden: unable to create: namespace is being terminated", "deleted", '"verbs"'),
+        (no_right("system:serviceaccount:x:y", "create", "secrets", "", "", "runtime-ns"), '"verbs"', "quota"),
+        (quota_exceeded("secrets", "argocd-token", "team-quota"), "team-quota", '"verbs"'),
+        (denied_by_policy("secrets", "argocd-token", "no-secrets", "no"), "no-secrets", '"verbs"'),
+        (denied_by_webhook("policy.example", "no"), "policy.example", '"verbs"'),
+        (terminating("secrets", "argocd-token", "runtime-ns"), "deleted", '"verbs"'),
     ],
-    ids=["RBAC", "quota", "webhook", "namespace"],
+    ids=["RBAC", "quota", "policy", "webhook", "namespace"],
 )
-def test_why_kubernetes_refuses_is_told_apart(world: World, message: str, says: str, never: str) -> None:
-    world.kubernetes.fault(POST, answer=RefusedError(403, "Forbidden", message).answer)
+def test_why_kubernetes_refuses_is_told_apart(world: World, refusal: RefusedError, says: str, never: str) -> None:
+    world.kubernetes.refuse(POST, refusal)
     done = world.install()
     assert done.code == 77
     assert says in f"{done.problem} {done.remedy}"
     assert never not in f"{done.problem} {done.remedy}"
+    assert world.live() == []
 
 
 def test_a_gateway_before_kubernetes_is_told(world: World) -> None:

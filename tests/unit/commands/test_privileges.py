@@ -156,7 +156,11 @@ def test_an_operator_that_takes_it_back_is_told_of_and_nothing_is_left(enabling:
     "metadata",
     [
         {"annotations": {"meta.helm.sh/release-name": "argo-cd", "meta.helm.sh/release-namespace": "argocd"}},
-        {"ownerReferences": [{"kind": "ArgoCD", "name": "instance", "controller": True}]},
+        {
+            "ownerReferences": [
+                {"apiVersion": "argoproj.io/v1beta1", "kind": "ArgoCD", "name": "instance", "controller": True}
+            ]
+        },
         {"annotations": {"argocd.argoproj.io/tracking-id": "argocd:/ConfigMap:argocd/argocd-cm"}},
     ],
     ids=["Helm", "argocd-operator", "Argo CD itself"],

@@ -64,6 +64,7 @@ def test_a_workload_that_does_not_exist_is_no_reason_to_wait(moved: World) -> No
 
 def test_a_statefulset_is_waited_for_alike(moved: World) -> None:
     [old] = moved.argocd.live_keys(ACCOUNT)
+    moved.hold_rollouts()
     moved.consumers.append("statefulset/cap-app-proxy")
     moved.workload("statefulset/cap-app-proxy")
     moved.status_of("statefulset/cap-app-proxy", updatedReplicas=0, currentRevision="1", updateRevision="2")
@@ -119,6 +120,7 @@ def test_an_upgrade_that_replaced_nothing_waits_for_nobody(world: World) -> None
     world.install()
     world.roll_out(later=5)
     world.status_of(CONSUMER, availableReplicas=0)
+    world.set("hook.timeout", 60)
     assert world.retire().seconds < 3
     assert world.live() == [world.key]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dev.sandbox import argocd, cgroups, cli, controlplane, debian, images, network, processes, tools
+from dev.sandbox import argocd, cgroups, cli, controlplane, debian, images, neighbours, network, processes, tools
 from dev.sandbox.shell import SandboxError
 
 
@@ -243,6 +243,9 @@ def test_a_sandbox_of_an_older_recipe_is_not_the_one_that_is_wanted(
     with monkeypatch.context() as patch:
         patch.setattr(tools, "ARGOCD", "3.2.11")
         assert not argocd.is_wanted(argocd.recipe([Path("cache/argocd-1.tar")]))
+    with monkeypatch.context() as patch:
+        patch.setattr(tools, "KUBERNETES", "1.30.14")
+        assert not argocd.is_wanted(argocd.recipe([Path("cache/argocd-1.tar")]))
     install.write_text(install.read_text().replace("replicas: 1", "replicas: 2"))
     assert not argocd.is_wanted(argocd.recipe([Path("cache/argocd-1.tar")]))
 
@@ -274,3 +277,33 @@ def test_settings_that_a_kill_left_incomplete_are_completed(tmp_path: Path, monk
     assert (tmp_path / "plugins/unittest/plugin.yaml").read_text() == "plugin.yaml"
     assert {p.name for p in (tmp_path / "ct").iterdir()} == {"lintconf.yaml", "chart_schema.yaml"}
     assert (tmp_path / "ct/chart_schema.yaml").read_text() == "etc/chart_schema.yaml"
+
+
+@pytest.mark.parametrize(
+    ("given", "version"),
+    [({}, "1.37.2"), ({"SANDBOX_KUBERNETES": ""}, "1.37.2"), ({"SANDBOX_KUBERNETES": "1.30.14"}, "1.30.14")],
+)
+def test_the_environment_chooses_a_line(monkeypatch: pytest.MonkeyPatch, given: dict[str, str], version: str) -> None:
+    monkeypatch.delenv("SANDBOX_KUBERNETES", raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert tools._chosen("SANDBOX_KUBERNETES", tools.KUBERNETES_LINES) == version
+
+
+def test_an_unknown_line_is_answered_with_those_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SANDBOX_ARGOCD", "3.4.0")
+    with pytest.raises(SystemExit, match=r"SANDBOX_ARGOCD=3\.4\.0 is none of 3\.6\.1, 3\.2\.11"):
+        tools._chosen("SANDBOX_ARGOCD", tools.ARGOCD_LINES)
+
+
+def test_each_line_and_each_neighbour_has_a_recipe() -> None:
+    folders = {*tools.KUBERNETES_LINES.values(), *tools.ARGOCD_LINES.values(), *(t.module for t in tools.NEIGHBOURS)}
+    for folder in folders:
+        assert f"module tools/{folder}\n" in (tools.TOOLS / folder / "go.mod").read_text()
+        assert (tools.TOOLS / folder / "go.sum").stat().st_size
+
+
+def test_a_neighbour_without_a_cluster_says_what_to_do_first(records: Path) -> None:
+    with pytest.raises(SandboxError, match=r"run python -m dev\.sandbox up"):
+        neighbours.up("flux")
+    assert list(records.iterdir()) == []

@@ -23,7 +23,9 @@ def in_container(**container: Any) -> dict[str, Any]:
             [SecretUse("variable T", "token")],
         ),
         (
-            workload(initContainers=[{"env": [{"name": "T", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]}]),
+            workload(
+                initContainers=[{"env": [{"name": "T", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]}]
+            ),
             [SecretUse("variable T", "k")],
         ),
         (in_container(env=[{"name": "NAME", "value": "s"}]), [SecretUse("name in variable NAME", "")]),
@@ -34,7 +36,19 @@ def in_container(**container: Any) -> dict[str, Any]:
             [SecretUse("volume v", "a"), SecretUse("volume v", "b")],
         ),
         (
-            workload(volumes=[{"name": "v", "projected": {"sources": [{"configMap": {"name": "s"}}, {"secret": {"name": "s", "items": [{"key": "a"}]}}]}}]),
+            workload(
+                volumes=[
+                    {
+                        "name": "v",
+                        "projected": {
+                            "sources": [
+                                {"configMap": {"name": "s"}},
+                                {"secret": {"name": "s", "items": [{"key": "a"}]}},
+                            ]
+                        },
+                    }
+                ]
+            ),
             [SecretUse("volume v", "a")],
         ),
     ],

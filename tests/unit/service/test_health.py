@@ -4,12 +4,12 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import httpx
 import pytest
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry, Gauge, Metric
 
 from gitops_runtime_auth import errors, log
 from gitops_runtime_auth.errors import AuthError
@@ -63,12 +63,37 @@ def connect(server: probes.Server) -> socket.socket:
     return socket.create_connection(("127.0.0.1", server.server_port), timeout=5)
 
 
-def test_readyz_tells_the_category_and_never_the_reason(health: Health, url: str) -> None:
-    for status in Status:
-        health.report(status, SECRET_REASON)
-        answer = httpx.get(f"{url}/readyz")
-        assert answer.text == f"{status.value}\n"
-        assert answer.status_code == (200 if status is Status.READY else 503)
+def served() -> int:
+    """Return how many threads serve a connection."""
+    return sum("process_request_thread" in thread.name for thread in threading.enumerate())
+
+
+def until(holds: Callable[[], bool]) -> None:
+    limit = time.monotonic() + 5
+    while not holds():
+        assert time.monotonic() < limit
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "text"),
+    [
+        (Status.READY, 200, "ready"),
+        (Status.NOT_CHECKED, 503, "not ready: not checked yet"),
+        (Status.REFUSED, 503, "not ready: refused"),
+        (Status.UNREACHABLE, 503, "not ready: unreachable"),
+        (Status.MISCONFIGURED, 503, "not ready: configuration"),
+        (Status.STANDING_BY, 503, "not ready: standing by"),
+        (Status.FAILED, 503, "not ready: failed"),
+    ],
+)
+def test_readyz_tells_the_category_and_never_the_reason(
+    health: Health, url: str, status: Status, code: int, text: str
+) -> None:
+    health.report(status, SECRET_REASON)
+    answer = httpx.get(f"{url}/readyz")
+    assert (answer.status_code, answer.text) == (code, f"{text}\n")
+    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
 
 
 def test_not_ready_before_the_first_check(url: str) -> None:
@@ -128,14 +153,40 @@ def test_no_other_path_and_no_other_method(url: str) -> None:
 
 def test_idle_connections_beyond_the_bound_end_the_oldest_and_probes_are_answered(patient: probes.Server) -> None:
     with ExitStack() as stack:
-        before = threading.active_count()
         idle = [stack.enter_context(connect(patient)) for _ in range(3 * probes.MOST_CONNECTIONS)]
         assert httpx.get(f"http://127.0.0.1:{patient.server_port}/healthz", timeout=2).status_code == 200
-        assert threading.active_count() - before <= probes.MOST_CONNECTIONS
+        assert served() <= probes.MOST_CONNECTIONS
+        assert all(t.daemon for t in threading.enumerate() if "process_request" in t.name), "none holds the process up"
         assert idle[0].recv(1) == b"", "the oldest is ended"
         idle[-1].settimeout(0.05)
         with pytest.raises(TimeoutError):
             idle[-1].recv(1)
+
+
+class Stuck:
+    """Metrics that take until ``release`` to be collected."""
+
+    def __init__(self) -> None:
+        self.release = threading.Event()
+
+    def collect(self) -> Iterable[Metric]:
+        self.release.wait(5)
+        return []
+
+
+def test_when_no_connection_can_be_ended_a_further_one_is_closed(health: Health) -> None:
+    registry, stuck = CollectorRegistry(), Stuck()
+    registry.register(stuck)
+    with serving(health, registry, LONGEST) as server, ExitStack() as stack:
+        for _ in range(probes.MOST_CONNECTIONS):
+            stack.enter_context(connect(server)).sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        until(lambda: served() == probes.MOST_CONNECTIONS)
+        with connect(server) as further:
+            assert further.recv(1) == b""
+        assert served() == probes.MOST_CONNECTIONS
+        stuck.release.set()
+        until(lambda: served() == 0)
+        assert httpx.get(f"http://127.0.0.1:{server.server_port}/healthz").status_code == 200
 
 
 def test_as_many_as_the_bound_live_side_by_side(patient: probes.Server) -> None:
@@ -175,15 +226,12 @@ def test_a_client_that_does_not_read_ends_in_time(health: Health) -> None:
     for number in range(800):
         big.labels(f"{number:020000}")
     with serving(health, registry, LONGEST) as server, connect(server) as deaf:
-        before = threading.active_count()
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         deaf.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
         began = time.monotonic()
-        while threading.active_count() <= before and time.monotonic() - began < 3:
-            time.sleep(0.005)
-        while threading.active_count() > before and time.monotonic() - began < 3:
-            time.sleep(0.02)
-        assert LONGEST * 0.9 <= time.monotonic() - began < LONGEST + 2
+        until(lambda: served() == 1)
+        until(lambda: served() == 0)
+        assert time.monotonic() - began >= LONGEST * 0.9
 
 
 def test_clients_that_go_away_leave_no_word_in_the_log(
@@ -213,3 +261,7 @@ def test_clients_that_go_away_leave_no_word_in_the_log(
 )
 def test_the_status_of_an_error(error: AuthError, status: Status) -> None:
     assert probes.status_of(error) is status
+
+
+def test_the_port_is_the_charts() -> None:
+    assert probes.PORT == 8080

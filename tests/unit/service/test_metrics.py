@@ -1,8 +1,12 @@
 """The metrics' names and values, as Prometheus reads them."""
 
 import math
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,7 +17,7 @@ from gitops_runtime_auth.errors import AuthError
 from gitops_runtime_auth.service import metrics
 from gitops_runtime_auth.service.metrics import MeasuredTransport
 from tests.fakes.argocd import FakeArgoCD
-from tests.fakes.web import as_text
+from tests.fakes.web import Answer, as_text
 
 NAMES = {
     "gitops_runtime_auth_key_valid",
@@ -89,9 +93,6 @@ def test_the_end_of_a_key_that_has_one() -> None:
 
 
 def test_before_the_first_answer_nothing_is_claimed() -> None:
-    import subprocess
-    import sys
-
     script = (
         "from gitops_runtime_auth.service.metrics import *; print(KEY_VALID._value.get(), KEY_EXPIRES._value.get())"
     )
@@ -123,16 +124,20 @@ def test_up_while_argocd_answers_and_refuses(argocd: FakeArgoCD, transport: Meas
     assert value("argocd_up") == 1
 
 
-@pytest.mark.parametrize("how", ["silent", "busy", "another program"])
-def test_down_when_it_is_silent_busy_or_not_argocd(argocd: FakeArgoCD, transport: MeasuredTransport, how: str) -> None:
+def test_down_when_nobody_answers() -> None:
     metrics.ARGOCD_UP.set(1)
-    match how:
-        case "silent":
-            argocd.close()
-        case "busy":
-            argocd.server.fault("version", answer=as_text(503, "later"))
-        case _:
-            argocd.server.fault("version", answer=as_text(200, "<html>"))
+    with socket.socket() as reserved:  # nobody listens, and nobody else gets the port
+        reserved.bind(("127.0.0.1", 0))
+        transport = MeasuredTransport(Endpoint(f"http://127.0.0.1:{reserved.getsockname()[1]}"))
+        with closing(transport), pytest.raises(AuthError):
+            transport.send("GET", "/api/version", timeout=2.0)
+    assert value("argocd_up") == 0
+
+
+@pytest.mark.parametrize("answer", [as_text(503, "later"), as_text(200, "<html>")], ids=["busy", "another program"])
+def test_down_when_it_is_busy_or_not_argocd(argocd: FakeArgoCD, transport: MeasuredTransport, answer: Answer) -> None:
+    metrics.ARGOCD_UP.set(1)
+    argocd.server.fault("version", answer=answer)
     with pytest.raises(AuthError):
         transport.send("GET", "/api/version", timeout=2.0)
     assert value("argocd_up") == 0
