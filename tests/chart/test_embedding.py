@@ -86,7 +86,10 @@ def test_an_aliased_subchart_gives_the_same_environment_with_its_own_key_secret(
     manifests = helm.render(values, helm=name, chart=aliased)
     _assert_same_environment(manifests)
     assert _contract(manifests, "r-own")["ARGO_CD_TOKEN"] == ("mine", "a")
-    assert helm.one(manifests, "Job", "r-auth-ensure")["metadata"]["labels"]["app.kubernetes.io/name"] == "gitops-runtime-auth"
+    assert (
+        helm.one(manifests, "Job", "r-auth-ensure")["metadata"]["labels"]["app.kubernetes.io/name"]
+        == "gitops-runtime-auth"
+    )
 
 
 def test_a_chart_that_only_shares_the_global_gets_the_defaults_of_the_rest(parent: Path, tmp_path: Path) -> None:

@@ -46,7 +46,6 @@ FAST = Timing(
     fastest_verdict=0.08,
     jitter=10.0,
     overload_passes=0.01,
-    recording=0.5,
     event=0.5,
     fresh_shows=1.0,
     capability_shows=0.5,

@@ -158,7 +158,7 @@ class LockoutRecord:
         self._claimed = True
 
     def note(self, verdict: Verdict, sends: int) -> None:
-        """Record what became of this run's ``sends``. That it can't be recorded is a warning: the run has failed anyway.
+        """Record what became of this run's ``sends``. That it can't be recorded is a warning.
 
         The sends of other runs stay counted, because Argo CD counts them too.
         """
