@@ -45,7 +45,6 @@ FAST = Timing(
     request=5.0,
     fastest_verdict=0.08,
     jitter=10.0,
-    recording=1.0,
     overload_passes=0.01,
     event=0.5,
     fresh_shows=1.0,
@@ -386,7 +385,12 @@ class World:
         self.kubernetes.rollouts.mode = "held"
 
     def roll_out(self, later: float = 1) -> None:
-        """Have Helm change every workload, and let the rollouts finish, ``later`` seconds from now."""
+        """Have Helm change every workload, and let the rollouts finish, ``later`` seconds from now.
+
+        Two seconds pass by Argo CD's clock, which it tells in whole seconds.
+        """
+        for argocd in (self.argocd, self.other):
+            argocd.ahead += 2
         for name in [*self.consumers, *self.wait_for]:
             if self.find(self.path_of(name)):
                 self.kubernetes.rollouts.finish(self.path_of(name))
