@@ -69,7 +69,7 @@ class FakeLaptop:
         self._remembering_helm(folder.parent / "rendered")
         patch.setenv("PATH", str(self.programs))
         patch.setenv("HOME", str(folder))
-        for name in ("KUBECONFIG", "HELM_NAMESPACE", "NO_COLOR"):
+        for name in ("KUBECONFIG", "HELM_NAMESPACE", "HELM_KUBECONTEXT", "NO_COLOR", "XDG_CACHE_HOME"):
             patch.delenv(name, raising=False)
         # One path for all tests, because it is a part of what helm is asked.
         (folder.parent / "kube").mkdir(exist_ok=True)

@@ -61,6 +61,12 @@ class Record:
         return hmac.compare_digest(self.hash, _hash(login, base64.b64decode(self.salt)))
 
 
+def record_of(login: Login, at: float, sends: int, verdict: Verdict) -> Record:
+    """Return a new record of ``login``, which was sent last at ``at`` (Unix time), with a salt of its own."""
+    salt = os.urandom(_SALT)
+    return Record(base64.b64encode(salt).decode(), _hash(login, salt), at, sends, verdict)
+
+
 @dataclass(frozen=True)
 class Block:
     """Why a password is not to be sent now, and for how many more seconds."""
