@@ -265,7 +265,11 @@ class World:
             "consumers": self.consumers,
             "waitFor": self.wait_for,
             "refused": REFUSED,
-            "leftovers": {"jobs": [f"{self.release}-auth-ensure"], "pods": [f"{self.release}-auth-verify"]},
+            "leftovers": {
+                "jobs": [f"{self.release}-auth-ensure"],
+                "pods": [f"{self.release}-auth-verify"],
+                "secrets": [],
+            },
         }
         values = {"global": {"external-arg-cd": {"server": server, "auth": auth}}, **deepcopy(self.values)}
         return {"values": values, "derived": derived | self.derived}

@@ -38,7 +38,7 @@ def document(url: str, account: str, timeout: int, values: Mapping[str, Any]) ->
         "consumers": [f"deployment/{CONSUMER}"],
         "waitFor": [],
         "refused": REFUSED,
-        "leftovers": {"jobs": [*JOBS], "pods": [TEST_POD]},
+        "leftovers": {"jobs": [*JOBS], "pods": [TEST_POD], "secrets": []},
     }
     return json.dumps({"values": all_values, "derived": derived})
 

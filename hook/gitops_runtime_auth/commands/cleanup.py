@@ -12,6 +12,7 @@ from gitops_runtime_auth.errors import AuthError, ForeignSecretError, LoginRefus
 from gitops_runtime_auth.keys import issue, lockout, revoke
 from gitops_runtime_auth.keys.lockout import Login
 from gitops_runtime_auth.kube import secret
+from gitops_runtime_auth.kube.api import secret_path
 from gitops_runtime_auth.kube.secret import StoredKeys
 from gitops_runtime_auth.timing import Timing
 
@@ -46,6 +47,8 @@ def cleanup(run: Context) -> None:
         _delete(run, f"/apis/batch/v1/namespaces/{namespace}/jobs/{job}", f"Job {job}")
     for pod in run.settings.leftover_pods:
         _delete(run, f"/api/v1/namespaces/{namespace}/pods/{pod}", f"Pod {pod}")
+    for name in run.settings.leftover_secrets:
+        _delete(run, secret_path(namespace, name), f"Secret {name}")
     record = run.settings.refused_record
     _delete(run, f"/api/v1/namespaces/{namespace}/configmaps/{record}", f"ConfigMap {record}")
 
