@@ -418,6 +418,10 @@ class World:
         """Return an object, None when there is none."""
         return deepcopy(self.kubernetes.objects.get(path))
 
+    def get(self, path: str) -> dict[str, Any]:
+        """Return an object that must be there."""
+        return deepcopy(self.kubernetes.objects[path])
+
     def put(self, path: str, body: dict[str, Any]) -> None:
         """Create or replace an object."""
         self.kubernetes.put(path, body)
