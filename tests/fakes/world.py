@@ -47,6 +47,7 @@ FAST = Timing(
     jitter=10.0,
     overload_passes=0.01,
     event=0.5,
+    recording=0.5,
     fresh_shows=1.0,
     capability_shows=0.5,
     capability_lasts=0.1,
@@ -54,6 +55,7 @@ FAST = Timing(
     check=10.0,
     look=0.01,
     after_error=0.01,
+    leaving=0.3,
     stand_by=600.0,
     watch=5.0,
     agent_interval=0.05,
@@ -415,6 +417,10 @@ class World:
     def find(self, path: str) -> dict[str, Any] | None:
         """Return an object, None when there is none."""
         return deepcopy(self.kubernetes.objects.get(path))
+
+    def get(self, path: str) -> dict[str, Any]:
+        """Return an object that must be there."""
+        return deepcopy(self.kubernetes.objects[path])
 
     def put(self, path: str, body: dict[str, Any]) -> None:
         """Create or replace an object."""
