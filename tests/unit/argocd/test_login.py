@@ -257,6 +257,7 @@ def test_logins_without_an_answer_are_sent_twice_at_most(lost: Reply, again: boo
     logins = "2 logins" if again else "a login"
     words = f"Argo CD at {served.url} may have refused {logins} of account admin without an answer: Argo CD at "
     assert error.problem.startswith(words)
+    assert error.problem.count("may have refused") == 1
     assert error.remedy == (
         "Make sure that Argo CD is ready, wait 5 minutes, and try again: more attempts could lock the account."
     )

@@ -123,6 +123,16 @@ def test_the_common_name_is_told_when_there_is_no_other() -> None:
     tls.require_pinned(Peer(), frozenset({b"x"}))
 
 
+def test_a_peer_without_a_certificate_has_no_names() -> None:
+    class Peer:
+        def getpeercert(self, der: bool, /) -> object:
+            return None
+
+    with pytest.raises(tls.UnknownLeafError) as unknown:
+        tls.require_pinned(Peer(), frozenset())
+    assert unknown.value.names == ()
+
+
 def test_ten_names_are_told_at_most() -> None:
     names = [f"n{i}.example" for i in range(12)]
     assert refusal(CA.issue_cert(*names)).problem.endswith(f": {', '.join(names[:10])}.")
@@ -229,6 +239,32 @@ def test_a_ca_that_is_no_certificate_is_a_mistake_in_the_settings(ca: str) -> No
     )
     with pytest.raises(ConfigurationError, match=r"^The CA file does not hold a PEM certificate"):
         tls.context(Endpoint("https://x", ca=ca))
+
+
+def test_the_trust_is_the_same_with_every_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python 3.13 sets both flags by itself, of which Argo CD's own certificate does not pass the first."""
+    create, wanted = ssl.create_default_context, ssl.VERIFY_X509_TRUSTED_FIRST | ssl.VERIFY_X509_PARTIAL_CHAIN
+
+    def newer() -> ssl.SSLContext:
+        made = create()
+        made.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
+        return made
+
+    for maker in (create, newer):
+        monkeypatch.setattr(ssl, "create_default_context", maker)
+        context = tls.context(Endpoint("https://x"))
+        assert context.verify_flags == wanted
+        assert (context.check_hostname, context.verify_mode) == (True, ssl.CERT_REQUIRED)
+        unnamed = tls.context(Endpoint("https://x"), check_names=False)
+        assert (unnamed.check_hostname, unnamed.verify_mode) == (False, ssl.CERT_REQUIRED)
+
+
+def test_no_password_of_a_client_certificate_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without one, OpenSSL asks the terminal."""
+    given: list[object] = []
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", lambda *_, **how: given.append(how))
+    tls.context(Endpoint("https://x", client_cert=Path("/c")))
+    assert given == [{"password": ""}]
 
 
 def test_a_ca_matters_nothing_where_anything_is_trusted() -> None:
