@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
-from kubernetes_validate import utils as kubernetes_schemas  # type: ignore[import-untyped]
 import yaml
+from kubernetes_validate import utils as kubernetes_schemas  # type: ignore[import-untyped]
 from referencing import Registry, Resource
 
 from dev.sandbox import tools
