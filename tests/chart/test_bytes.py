@@ -207,7 +207,7 @@ def rest(draw: st.DrawFn) -> dict[str, Any]:
 @given(user=rest(), enabled=st.booleans())
 def test_the_other_keys_are_judged_alike_too(user: dict[str, Any], enabled: bool) -> None:
     # With every optional object on, what is accepted is also rendered.
-    on = {
+    on: dict[str, dict[str, Any]] = {
         "metrics": {name: {"enabled": True} for name in ("serviceMonitor", "prometheusRule", "dashboard")},
         "networkPolicy": {"enabled": True},
     }
