@@ -72,7 +72,7 @@ def _service(url: str) -> dict[str, Any]:
 
 
 def _only_the_type(block: Any) -> bool:
-    """Tell whether a block says ``auth.type`` alone, which sets the type of the block that counts (command lines do)."""
+    """Tell whether a block says ``auth.type`` alone, as command lines do: it sets the type of the block that counts."""
     auth = block.get("auth") if isinstance(block, dict) and len(block) == 1 else None
     return isinstance(auth, dict) and list(auth) == ["type"]
 
