@@ -60,7 +60,15 @@ def _without_line(file: Path, text: str) -> Iterator[Mutant]:
         bare = line.strip()
         blocks = len(re.findall(r"{{-? *(?:if|with|range|define)\b", line)) - len(re.findall(r"{{-? *end\b", line))
         opens = bare.endswith((":", ">-", "-")) or re.search(r"(then|else|where) *-?}}$", bare)
-        if not bare or bare.startswith("#") or bare.startswith("{{- /*") or blocks or opens or "else" in bare or "define" in bare:
+        if (
+            not bare
+            or bare.startswith("#")
+            or bare.startswith("{{- /*")
+            or blocks
+            or opens
+            or "else" in bare
+            or "define" in bare
+        ):
             continue
         if not re.match(r"[-\w{.\"']", bare):
             continue
@@ -96,7 +104,9 @@ def _swapped(file: Path, text: str) -> Iterator[Mutant]:
             with_fault = text[: found.start()] + found.expand(replacement) + text[found.end() :]
             if with_fault != text:
                 number = text.count("\n", 0, found.start()) + 1
-                yield Mutant(file, number, f"{found[0]!r} becomes {found.expand(replacement)!r}: {line.strip()[:70]}", with_fault)
+                yield Mutant(
+                    file, number, f"{found[0]!r} becomes {found.expand(replacement)!r}: {line.strip()[:70]}", with_fault
+                )
 
 
 def _flipped(value: Any) -> Any:
@@ -158,7 +168,9 @@ def _rules(file: Path, text: str) -> Iterator[Mutant]:
         for step in path:
             place = place[step]
         gone = place.pop(key)
-        yield Mutant(file, 0, f"/{'/'.join(map(str, path))}: without {key} {json.dumps(gone)[:60]}", json.dumps(changed))
+        yield Mutant(
+            file, 0, f"/{'/'.join(map(str, path))}: without {key} {json.dumps(gone)[:60]}", json.dumps(changed)
+        )
 
 
 def mutants(file: Path) -> list[Mutant]:
@@ -182,7 +194,9 @@ def killed(mutant: Mutant) -> bool:
         root = Path(folder)
         for name in ("dev", "hook", "pyproject.toml"):
             (root / name).symlink_to(ROOT / name)
-        shutil.copytree(ROOT / "tests" / "chart", root / "tests" / "chart", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            ROOT / "tests" / "chart", root / "tests" / "chart", ignore=shutil.ignore_patterns("__pycache__")
+        )
         (root / "tests" / "__init__.py").touch()
         shutil.copytree(CHART, root / "chart")
         (root / "chart" / mutant.file).write_text(mutant.text, encoding="utf-8")
@@ -196,9 +210,11 @@ def killed(mutant: Mutant) -> bool:
         unittest = ("helm", "unittest", "--strict", "--failfast", "-f", "tests/**/*_test.yaml", "chart")
         suites = [f"tests/chart/{name}" for name in (VERDICTS if schema else FAST)]
         pytest = (sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *suites)
-        for command in ((pytest,) if schema else (unittest, pytest)):
+        for command in (pytest,) if schema else (unittest, pytest):
             try:
-                done = subprocess.run(command, cwd=root, env=environment, capture_output=True, timeout=SECONDS, check=False)
+                done = subprocess.run(
+                    command, cwd=root, env=environment, capture_output=True, timeout=SECONDS, check=False
+                )
             except subprocess.TimeoutExpired:
                 return True
             if done.returncode:
@@ -212,7 +228,9 @@ def files(changed: bool) -> list[Path]:
     found += [Path("values.yaml"), Path("values.schema.json")]
     if not changed:
         return found
-    said = subprocess.run(("git", "status", "--porcelain", "chart"), cwd=ROOT, capture_output=True, text=True, check=True)
+    said = subprocess.run(
+        ("git", "status", "--porcelain", "chart"), cwd=ROOT, capture_output=True, text=True, check=True
+    )
     names = {line[3:].removeprefix("chart/") for line in said.stdout.splitlines()}
     return [file for file in found if str(file) in names]
 

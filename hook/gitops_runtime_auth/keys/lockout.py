@@ -117,6 +117,11 @@ def block(record: Record | None, login: Login, now: float, timing: Timing, *, ho
     return Block(record.verdict, min(left, wait))
 
 
+def counts_for(record: Record | None, now: float, timing: Timing) -> float:
+    """Return for how many more seconds a record keeps the hook from sending that password again, 0 without one."""
+    return max(0.0, record.at + timing.lockout - now) if record is not None else 0.0
+
+
 def require_unrecorded(files: Path, login: Login, now: float, timing: Timing, *, hook: bool) -> None:
     """Raise LoginRefusedError or LoginUnansweredError if the mounted record says that ``login`` must not be sent."""
     why = block(mounted(files), login, now, timing, hook=hook)
