@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
+from gitops_runtime_auth import log
 from gitops_runtime_auth.context import Context
 from gitops_runtime_auth.errors import (
     AuthError,
@@ -86,7 +87,10 @@ def session(
 
 def _settled(run: Context, preparing: Background[StoredKeys] | None) -> bool:
     """Tell whether the record may be written: a thread that hangs at the Kubernetes API must not hold a refusal up."""
-    return preparing is None or preparing.done(run.timing.recording)
+    settled = preparing is None or preparing.done(run.timing.recording)
+    if not settled:
+        log.warning("The Kubernetes API does not answer, so this login is not recorded. Do not send it again soon.")
+    return settled
 
 
 def _hinted(error: AuthError, run: Context, login: Login) -> AuthError:
