@@ -50,6 +50,8 @@ class Runtime(Site):
             "image.repository": repository,
             "image.tag": tag,
             "keeper.interval": "2",
+            "keeper.gracePeriod": "5",
+            "hook.waitForSecrets": "3",
             f"{BLOCK}.server.svc": "argocd-server.argocd",
             f"{BLOCK}.server.caSecretKeyRef.name": "argocd-ca",
             f"{BLOCK}.server.caSecretKeyRef.key": "ca.crt",
@@ -61,9 +63,15 @@ class Runtime(Site):
         return [word for key, value in given.items() for word in ("--set", f"{key}={value}")]
 
     def hook_alone(self, account: str = "", **values: str) -> list[str]:
-        """Return helm's --set arguments for an install of the hook and none of the Deployments."""
-        off = ",".join(f"{service}.enabled=false" for service in ("app-proxy", *CONSUMERS))
-        return [*self.sets(account, **values), "--set", off]
+        """Return helm's --set arguments for an install of the hook and the keeper, and none of the Runtime."""
+        return [*self.sets(account, **values), "--set", "runtime.enabled=false"]
+
+    def without_keeper(self) -> None:
+        """End the keeper, so that nobody issues a key but the hook."""
+        self.kubectl("scale", "deployment/r-app-proxy", "--replicas=0")
+        within(60, lambda: not self.deployment("app-proxy")["status"].get("replicas"))
+        pods = f"{path_of(self.name, 'pods')}?labelSelector=app.kubernetes.io/component=app-proxy"
+        within(90, lambda: not (self.cluster.get(pods) or {})["items"])
 
     def helm(self, *words: str, program: str = "helm", check: bool = True) -> str:
         """Run helm and return all that it printed."""

@@ -56,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
     agent = commands.add_parser("agent", help="be ready only while Argo CD accepts the injected key")
     _add_connection(agent)
     agent.add_argument("--port", type=int, default=8080)
+    agent.add_argument("--url", default="", help="Argo CD's URL, where ARGO_CD_URL has no scheme")
     check_options.add_arguments(
         commands.add_parser("check", help="look before you install: what the account has and lacks")
     )
@@ -109,7 +110,7 @@ def run(argv: Sequence[str], timing: Timing) -> int:
         case "agent":
             from gitops_runtime_auth.commands import agent
 
-            return agent.run(os.environ, _mounted(options), options.port, timing)
+            return agent.run(os.environ, _mounted(options), options.port, timing, options.url)
         case "check":
             from gitops_runtime_auth.commands import check
 

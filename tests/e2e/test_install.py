@@ -50,8 +50,11 @@ def test_every_variant_comes_up_and_each_deployments_own_credential_is_accepted(
     for service in CONSUMERS:
         seen = environment(fresh, service)
         assert fresh.argocd.account(fresh.name, seen["ARGO_CD_TOKEN"]).name == fresh.name
-        assert seen["ARGO_CD_URL"] == "https://argocd-server.argocd"
-        assert seen["ARGOCD_SERVER"] == "argocd-server.argocd:443"
+        without_scheme = service == "gitops-operator"
+        assert seen["ARGO_CD_URL"] == ("argocd-server.argocd:443" if without_scheme else "https://argocd-server.argocd")
+        if not without_scheme:
+            assert seen["ARGOCD_SERVER"] == "argocd-server.argocd:443"
+            assert seen["ARGOCD_SERVER_ROOTPATH"] == ""
     proxy = environment(fresh, "app-proxy")
     if variant.startswith("password"):
         assert "ARGO_CD_TOKEN" not in proxy

@@ -30,7 +30,7 @@ def test_a_revoked_token_is_told_and_its_successor_is_taken_without_an_upgrade(r
     release.argocd.delete_key(release.name, "first", release.session)
     within(30, lambda: not any(map(release.ready, services)), "no pod is ready")
     (message,) = [m for reason, m in release.events() if reason == "AuthenticationFailed"]
-    for word in ("users-key", "has been revoked", "argocd account generate-token", "create secret generic users-key"):
+    for word in ("users-key", "has been revoked", "argocd account generate-token", "patch secret users-key"):
         assert word in message
     proxied = f"/api/v1/namespaces/{release.name}/pods/{pod(release)}:8080/proxy/metrics"
     told = release.cluster.text(proxied)

@@ -7,7 +7,7 @@ import pytest
 
 from dev.cluster import path_of
 from dev.keys import KEY_SECRET
-from dev.runtime import BLOCK, CHART, Runtime, runtime
+from dev.runtime import BLOCK, CHART, Runtime, runtime, within
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_the_key_revoked_and_the_password_gone_do_not_block(surroundings: Runtim
     surroundings.install()
     stored = surroundings.key()
     assert stored is not None
-    surroundings.helm("upgrade", "r", CHART, "--reuse-values", "--set", "app-proxy.enabled=false", "--wait")
+    surroundings.without_keeper()
     surroundings.cluster.delete(path_of(surroundings.name, "secrets", surroundings.name))
     surroundings.revoke(stored)
     said = surroundings.helm("uninstall", "r")
@@ -77,6 +77,7 @@ def test_a_namespace_that_is_being_deleted_does_not_block(surroundings: Runtime)
     began = time.monotonic()
     surroundings.helm("uninstall", "r", "--timeout", "4m", "--ignore-not-found", check=False)
     assert time.monotonic() - began < 180
+    within(60, lambda: surroundings.keys() == [], "no key outlives its namespace")
 
 
 def test_after_a_failed_install(surroundings: Runtime) -> None:

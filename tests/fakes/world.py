@@ -43,8 +43,11 @@ FAST = Timing(
     first_retry=0.002,
     longest_retry=0.02,
     request=5.0,
-    fastest_verdict=0.1,
+    fastest_verdict=0.08,
+    jitter=10.0,
     overload_passes=0.01,
+    event=0.5,
+    recording=0.5,
     fresh_shows=1.0,
     capability_shows=0.5,
     capability_lasts=0.1,
@@ -52,6 +55,7 @@ FAST = Timing(
     check=10.0,
     look=0.01,
     after_error=0.01,
+    leaving=0.3,
     stand_by=600.0,
     watch=5.0,
     agent_interval=0.05,
@@ -167,7 +171,7 @@ class World:
         self.argocd_namespace = "argocd"
         self.insecure = False
         for argocd in (self.argocd, self.other):
-            argocd.logins.refusal_takes = 0.11
+            argocd.logins.refusal_takes = 0.2
             argocd.account(ACCOUNT, password=PASSWORD if argocd is self.argocd else f"other-{PASSWORD}")
         self.give(PASSWORD)
         self.trust(self.argocd)
@@ -177,12 +181,19 @@ class World:
         """Name of the Secret with further request headers."""
         self.runs: list[Run] = []
         self._keepers = 0
+        self._left: set[threading.Thread] = set()
+        """Threads that runs left behind, whose process would have ended."""
         self._timers: list[threading.Timer] = []
 
     def close(self) -> None:
         for timer in self._timers:
             timer.cancel()
             timer.join()
+        if any(thread.is_alive() for thread in self._left):
+            self.kubernetes.server.heal()
+            self.kubernetes.fault(".*", answer=NO_RIGHT)  # not worth another try
+        for thread in self._left:
+            thread.join(5)
         for fake in (self.argocd, self.other, self.kubernetes):
             fake.close()
 
@@ -254,7 +265,11 @@ class World:
             "consumers": self.consumers,
             "waitFor": self.wait_for,
             "refused": REFUSED,
-            "leftovers": {"jobs": [f"{self.release}-auth-ensure"], "pods": [f"{self.release}-auth-verify"]},
+            "leftovers": {
+                "jobs": [f"{self.release}-auth-ensure"],
+                "pods": [f"{self.release}-auth-verify"],
+                "secrets": [],
+            },
         }
         values = {"global": {"external-arg-cd": {"server": server, "auth": auth}}, **deepcopy(self.values)}
         return {"values": values, "derived": derived | self.derived}
@@ -289,6 +304,7 @@ class World:
         """Run a command in this process; ``environ`` is laid over a pod's environment."""
         log, out, termination = io.StringIO(), io.StringIO(), self.files / "termination-log"
         termination.write_text("")
+        before = set(threading.enumerate())
         began = time.monotonic()
         with (
             mock.patch.dict(os.environ, self.environment() | environ),
@@ -299,6 +315,9 @@ class World:
         ):
             code = program.main(argv, timing)
         taken = time.monotonic() - began
+        self._left |= {
+            t for t in threading.enumerate() if t not in before and not t.name.endswith(("_serve)", "_accept)"))
+        }
         self.runs.append(Run(code, log.getvalue(), out.getvalue(), termination.read_text(), taken))
         return self.runs[-1]
 
@@ -368,7 +387,12 @@ class World:
         self.kubernetes.rollouts.mode = "held"
 
     def roll_out(self, later: float = 1) -> None:
-        """Have Helm change every workload, and let the rollouts finish, ``later`` seconds from now."""
+        """Have Helm change every workload, and let the rollouts finish, ``later`` seconds from now.
+
+        Two seconds pass by Argo CD's clock, which it tells in whole seconds.
+        """
+        for argocd in (self.argocd, self.other):
+            argocd.ahead += 2
         for name in [*self.consumers, *self.wait_for]:
             if self.find(self.path_of(name)):
                 self.kubernetes.rollouts.finish(self.path_of(name))
@@ -393,6 +417,10 @@ class World:
     def find(self, path: str) -> dict[str, Any] | None:
         """Return an object, None when there is none."""
         return deepcopy(self.kubernetes.objects.get(path))
+
+    def get(self, path: str) -> dict[str, Any]:
+        """Return an object that must be there."""
+        return deepcopy(self.kubernetes.objects[path])
 
     def put(self, path: str, body: dict[str, Any]) -> None:
         """Create or replace an object."""

@@ -6,7 +6,6 @@ import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import trustme
@@ -129,8 +128,8 @@ class Site(site.Site):
         generation = self.cluster.patch(path, begun)["metadata"]["generation"]
 
         def seen() -> bool:
-            status: dict[str, Any] = (self.cluster.get(path) or {}).get("status") or {}
-            return int(status.get("observedGeneration", 0)) >= generation
+            status = (self.cluster.get(path) or {}).get("status") or {}
+            return bool(status.get("observedGeneration", 0) >= generation)
 
         within(30, seen, "a rollout")
 

@@ -61,8 +61,8 @@ class Release:
     """The name by which the proxy before Argo CD is addressed: ``localhost`` is another server to the product."""
     values: dict[str, Any] = field(default_factory=dict)
     """More of the chart's values."""
-    consumers: tuple[str, ...] = ()
-    """Deployments that take the key, where there are others than the usual one."""
+    consumers: tuple[str, ...] = settings.CONSUMERS
+    """Workloads that take the key."""
     spare: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Other accounts of this release's life, by the part they play: name and credential."""
 
@@ -160,9 +160,7 @@ class Release:
 
     def start(self, command: str = "ensure", *arguments: str, **environ: str) -> "subprocess.Popen[str]":
         """Start ``command`` with ``environ`` added to its environment."""
-        text = settings.document(self.url, self.account, self.timeout, self.values)
-        if self.consumers:
-            text = settings.consumers(text, *self.consumers)
+        text = settings.document(self.url, self.account, self.timeout, self.values, self.consumers)
         (self.folder / "settings" / "settings.json").write_text(text)
         self._mount()
         (self.folder / "serviceaccount" / "token").write_text(self.token_of(RIGHTS.get(command, command)))

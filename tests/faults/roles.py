@@ -16,8 +16,10 @@ CONSUMERS = tuple(f"{RELEASE}-{service}" for service in ("event-reporter", "gito
 CONSUMER = CONSUMERS[0]
 """The one that is there when commands are run here: what is done to it is done to each."""
 APP_PROXY = f"{RELEASE}-app-proxy"
-JOBS = (f"{RELEASE}-auth-ensure", f"{RELEASE}-auth-ensure-rollback")
+JOBS = tuple(f"{RELEASE}-auth-{job}" for job in ("ensure", "ensure-rollback", "retire"))
 TEST_POD = f"{RELEASE}-auth-verify"
+CREDENTIAL = f"{RELEASE}-auth-credential"
+"""The Secret that carries an inline password to the install hook; Helm leaves it behind when that fails."""
 REFUSED = f"{RELEASE}-auth-refused"
 """The ConfigMap that remembers refused passwords."""
 
@@ -30,7 +32,7 @@ def rules(command: str, namespace: str, *, restarts: bool = True) -> list[Rule]:
     events = _rule("", "events", (), "create")
     # A Role may hold this: the API server takes the namespace's own name for the namespace of the request.
     own_namespace = _rule("", "namespaces", (namespace,), "get")
-    made = [_rule("", "secrets", (), "create"), _rule("", "configmaps", (), "create")]
+    made = [{**_rule("", "secrets", (), "create"), "resources": ["secrets", "configmaps"]}]
     record = _rule("", "configmaps", (REFUSED,), "get", "update")
     workloads = _rule("apps", "deployments", CONSUMERS, "get", *(["patch"] if restarts else []))
     match command:
@@ -39,11 +41,12 @@ def rules(command: str, namespace: str, *, restarts: bool = True) -> list[Rule]:
         case "keep":
             return [*made, _secret("get", "list", "watch", "update"), record, own_namespace, events, workloads]
         case "retire":
-            waited_for = _rule("apps", "deployments", (APP_PROXY,), "get")
-            return [_secret("get", "update", "delete"), own_namespace, events, workloads, waited_for]
+            waited_for = _rule("apps", "deployments", (*CONSUMERS, APP_PROXY), "get")
+            restarted = [_rule("apps", "deployments", CONSUMERS, "patch")] if restarts else []
+            return [_secret("get", "update", "delete"), own_namespace, events, waited_for, *restarted]
         case "cleanup":
             return [
-                _secret("get", "delete"),
+                _rule("", "secrets", (KEY_SECRET, CREDENTIAL), "get", "delete"),
                 _rule("", "configmaps", (REFUSED,), "get", "delete"),
                 own_namespace,
                 _rule("batch", "jobs", JOBS, "get", "delete"),
@@ -51,7 +54,7 @@ def rules(command: str, namespace: str, *, restarts: bool = True) -> list[Rule]:
                 events,
             ]
         case "keep-token":
-            return [events]
+            return [events, own_namespace]
         case "verify":
             return []
     raise AssertionError(command)

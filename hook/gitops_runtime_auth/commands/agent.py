@@ -47,9 +47,12 @@ class Injected:
         return tuple(dict.fromkeys(key for key in (mounted, self.token) if key)) or ("",)
 
 
-def injected(environ: Mapping[str, str]) -> Injected:
-    """Read the environment. Raises UsageError when it is not that of a Deployment of the chart."""
-    url = environ.get("ARGO_CD_URL", "")
+def injected(environ: Mapping[str, str], url: str = "") -> Injected:
+    """Read the environment. Raises UsageError when it is not that of a Deployment of the chart.
+
+    ``url`` takes the place of ARGO_CD_URL, which has no scheme where the vendor's program wants none.
+    """
+    url = url or environ.get("ARGO_CD_URL", "")
     file = environ.get("ARGO_CD_TOKEN_FILE", "")
     token = environ.get("ARGO_CD_TOKEN", "").strip()
     if not url or not (file or token):
@@ -120,9 +123,9 @@ class Agent:
                 health.beat()
 
 
-def run(environ: Mapping[str, str], mounted: Mounted, port: int, timing: Timing) -> int:
+def run(environ: Mapping[str, str], mounted: Mounted, port: int, timing: Timing, url: str = "") -> int:
     """Check the key until SIGTERM, serving /healthz, /readyz and /metrics at ``port``. Raises UsageError."""
-    agent = Agent(injected(environ), mounted, timing)
+    agent = Agent(injected(environ, url), mounted, timing)
     log.setup(as_json=True)
     if name := environ.get("ARGO_CD_TOKEN_SECRET_NAME"):
         metrics.KEY.info({"secret": name, "key": environ.get("ARGO_CD_TOKEN_SECRET_KEY", "")})

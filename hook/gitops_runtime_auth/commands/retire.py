@@ -64,7 +64,7 @@ def _revoke_replaced(run: Context) -> str:
     stored = run.key_secret.read()
     restarted = _restart_if_issued_lately(run, stored)
     if not stored.previous:
-        if not _await_rollout(run):
+        if run.settings.key_secret.former_names and not _await_rollout(run):
             run.key_secret.delete_former()
         return f"This upgrade replaced no API key{' that still lives' if restarted else ''}."
     waiting = _await_rollout(run)
@@ -72,7 +72,7 @@ def _revoke_replaced(run: Context) -> str:
     if waiting:
         return _told(waiting, stored)
     run.key_secret.delete_former()
-    left_seconds = stored.since + run.settings.grace_period - run.argocd.now()
+    left_seconds = stored.since + run.settings.grace_period - _now(run)
     if left_seconds > 0:
         return f"The keeper revokes the replaced API keys in {left_seconds:.0f} s (keeper.gracePeriod)."
     return _summary(revoke.revoke_replaced(run, stored, stored.previous))
@@ -80,11 +80,18 @@ def _revoke_replaced(run: Context) -> str:
 
 def _restart_if_issued_lately(run: Context, stored: StoredKeys) -> list[Workload]:
     """Restart what this upgrade left as it was although the key is a new one: there may be no keeper that does it."""
-    lately = stored.current and run.argocd.now() - stored.since < _LATELY
+    lately = stored.current and time.time() - stored.since < _LATELY
     if not lately or not run.settings.restart_consumers or stored.current is None:
         return []
     consumers = _workloads(run.settings.consumers)
     return rollout.restart(run.cluster, run.release.namespace, consumers, stored.current.key_id, stored.since)
+
+
+def _now(run: Context) -> float:
+    """Return the Unix time by Argo CD's clock, by which ``since`` was written. Raises AuthError without an answer."""
+    argocd = run.again(min(run.timing.revocation, run.deadline.left())).argocd
+    argocd.version()
+    return argocd.now()
 
 
 def _await_rollout(run: Context) -> list[Workload]:

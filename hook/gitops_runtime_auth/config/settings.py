@@ -97,6 +97,8 @@ class Settings:
     leftover_jobs: tuple[str, ...] = ()
     """Jobs that Helm leaves after a failed install, for uninstall to delete."""
     leftover_pods: tuple[str, ...] = ()
+    leftover_secrets: tuple[str, ...] = ()
+    """Secrets with a plain-text credential that a failed install may leave."""
     timeout: float = 180.0
     """Seconds for a whole run of a Job."""
     wait_for_secrets: float = 120.0
@@ -185,6 +187,7 @@ def _settings(values: Mapping[str, Any], derived: Mapping[str, Any]) -> Settings
         refused_record=derived["refused"],
         leftover_jobs=tuple(leftovers["jobs"]),
         leftover_pods=tuple(leftovers["pods"]),
+        leftover_secrets=tuple(leftovers["secrets"]),
         timeout=float(hook["timeout"]),
         wait_for_secrets=float(hook.get("waitForSecrets", Settings.wait_for_secrets)),
         enable_api_key=bool(hook.get("enableApiKey")),

@@ -9,9 +9,10 @@ import base64
 import hashlib
 import hmac
 import json
+import math
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +25,8 @@ from gitops_runtime_auth.timing import Timing
 KEY = "record"
 """Key of the ConfigMap's data that holds the record."""
 _SALT = 16
+_CLOCK_SKEW = 60.0
+"""Seconds. A record that is further in the future was written while Argo CD's clock was wrong, and counts as none."""
 _TRIES = 5
 
 Verdict = Literal["refused", "unclear"]
@@ -50,7 +53,8 @@ class Record:
     at: float
     """Unix time of the last send, by Argo CD's clock."""
     sends: int
-    """How many times Argo CD may have looked at the password since the record began."""
+    """How many times Argo CD may have looked at the password, whoever sent it, in a row of sends that are less than
+    ``timing.lockout`` apart."""
     verdict: Verdict
     refusals: int = 1
     """How many times in a row the same login was refused."""
@@ -58,6 +62,12 @@ class Record:
     def is_of(self, login: Login) -> bool:
         """Tell whether this is a record of ``login``. Takes 0.05 s on purpose."""
         return hmac.compare_digest(self.hash, _hash(login, base64.b64decode(self.salt)))
+
+
+def record_of(login: Login, at: float, sends: int, verdict: Verdict) -> Record:
+    """Return a new record of ``login``, which was sent last at ``at`` (Unix time), with a salt of its own."""
+    salt = os.urandom(_SALT)
+    return Record(base64.b64encode(salt).decode(), _hash(login, salt), at, sends, verdict)
 
 
 @dataclass(frozen=True)
@@ -69,16 +79,16 @@ class Block:
 
 
 def parse(text: str | None) -> Record | None:
-    """Read a record; whatever is not one counts as none."""
+    """Read a record; whatever is not one counts as none, because others may write the ConfigMap too."""
     try:
         fields = json.loads(text or "")
         record = Record(**fields)
         base64.b64decode(record.salt, validate=True)
-    except (ValueError, TypeError):
+        sane = math.isfinite(record.at) and min(record.sends, record.refusals) >= 0 and record.hash.isascii()
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
-    numbers = isinstance(record.at, int | float) and isinstance(record.sends, int) and isinstance(record.refusals, int)
-    known = record.verdict in ("refused", "unclear") and isinstance(record.hash, str)
-    return record if numbers and known else None
+    counts = isinstance(record.sends, int) and isinstance(record.refusals, int)
+    return record if sane and counts and record.verdict in ("refused", "unclear") else None
 
 
 def mounted(files: Path) -> Record | None:
@@ -102,9 +112,14 @@ def block(record: Record | None, login: Login, now: float, timing: Timing, *, ho
     if not hook:
         wait = min(timing.longest_lockout, timing.lockout * 2.0 ** min(record.refusals - 1, 10))
     left = record.at + wait - now
-    if left <= 0 or (record.verdict == "unclear" and hook and record.sends < 2):
+    if not 0 < left <= wait + _CLOCK_SKEW or (record.verdict == "unclear" and hook and record.sends < 2):
         return None
     return Block(record.verdict, min(left, wait))
+
+
+def counts_for(record: Record | None, now: float, timing: Timing) -> float:
+    """Return for how many more seconds a record keeps the hook from sending that password again, 0 without one."""
+    return max(0.0, record.at + timing.lockout - now) if record is not None else 0.0
 
 
 def require_unrecorded(files: Path, login: Login, now: float, timing: Timing, *, hook: bool) -> None:
@@ -139,6 +154,7 @@ class LockoutRecord:
         self._run = run
         self._login = login
         self._salt = os.urandom(_SALT)
+        self._claimed = False
 
     def claim(self, *, hook: bool) -> None:
         """Record that the password is about to be sent, and that its outcome is unclear until somebody says more.
@@ -151,36 +167,58 @@ class LockoutRecord:
         why = block(record, self._login, now, self._run.timing, hook=hook)
         if why:
             raise refused(self._login, why)
-        same = record is not None and record.is_of(self._login)
-        before = record if same and record is not None else None
-        recent = before is not None and now - before.at < self._run.timing.lockout
-        sends = (before.sends if before is not None and recent else 0) + 1
-        self._write(self._record("unclear", now, sends, before.refusals if before else 0), version)
+        refusals = record.refusals if record is not None and record.is_of(self._login) else 0
+        self._write(self._record("unclear", now, self._sends_in_a_row(record, now) + 1, refusals), version)
+        self._claimed = True
 
     def note(self, verdict: Verdict, sends: int) -> None:
-        """Record what became of the login. That it can't be recorded is a warning: the run has failed anyway."""
+        """Record what became of this run's ``sends``. That it can't be recorded is a warning.
+
+        The sends of other runs stay counted, because Argo CD counts them too.
+        """
 
         def noted(before: Record | None) -> Record:
+            now = self._run.argocd.now()
             refusals = before.refusals if before is not None and before.is_of(self._login) else 0
-            return self._record(verdict, self._run.argocd.now(), sends, refusals + (verdict == "refused"))
+            others = max(0, self._sends_in_a_row(before, now) - self._claimed)
+            return self._record(verdict, now, others + sends, refusals + (verdict == "refused"))
 
         try:
             self._update(noted)
         except AuthError as e:
             log.warning(f"The refused login could not be recorded ({e}) Do not send the same password again soon.")
 
+    def withdraw(self) -> None:
+        """Take the claim back: Argo CD has certainly not looked at the password. Claims of other runs stay."""
+
+        def withdrawn(before: Record | None) -> Record | None:
+            if before is None or not before.is_of(self._login):
+                return before
+            return replace(before, sends=before.sends - 1) if before.sends > 1 else None
+
+        if self._claimed:
+            self._try_to_update(withdrawn)
+
     def clear(self) -> None:
-        """Empty the record after a login that Argo CD accepted, or that it never looked at."""
+        """Empty the record after a login that Argo CD accepted."""
+        self._try_to_update(lambda _: None)
+
+    def _try_to_update(self, change: Callable[[Record | None], Record | None]) -> None:
         try:
-            self._update(lambda _: None)
+            self._update(change)
         except AuthError as e:
-            log.warning(f"The record of refused logins could not be emptied ({e})")
+            log.warning(f"The record of refused logins could not be changed ({e})")
+
+    def _sends_in_a_row(self, record: Record | None, now: float) -> int:
+        if record is None or not record.is_of(self._login) or now - record.at >= self._run.timing.lockout:
+            return 0
+        return record.sends
 
     def _update(self, change: Callable[[Record | None], Record | None]) -> None:
         for attempt in range(_TRIES):
             before, version = self._read()
             after = change(before)
-            if after is None and before is None:
+            if after == before:
                 return
             try:
                 self._write(after, version)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
+from gitops_runtime_auth import log
 from gitops_runtime_auth.context import Context
 from gitops_runtime_auth.errors import (
     AuthError,
@@ -12,16 +13,12 @@ from gitops_runtime_auth.errors import (
     LoginRefusedError,
     LoginUnansweredError,
     Refusal,
-    RetryableError,
 )
 from gitops_runtime_auth.keys import privileges
 from gitops_runtime_auth.keys.lockout import LockoutRecord, Login
 from gitops_runtime_auth.kube.secret import StoredKeys
 
 T = TypeVar("T")
-
-_RECORDING = 10.0
-"""Seconds for which a refusal waits for the thread that loads the Kubernetes client, in order to be recorded."""
 
 
 class Background(Generic[T]):
@@ -68,16 +65,16 @@ def session(
     try:
         token = run.argocd.login(login.account, login.password, again_in_doubt=preparing is not None)
     except (LoginRefusedError, LoginUnansweredError) as e:
-        if _settled(preparing):
+        if _settled(run, preparing):
             record.note("refused" if isinstance(e, LoginRefusedError) else "unclear", e.sends)
         raise _hinted(e, run, login) from None
     except KeyRefusedError as e:  # only who sends the right password is told that the account may not log in
-        if _settled(preparing):
+        if _settled(run, preparing):
             record.clear()
         raise privileges.explained(run, e, login.account) from None
-    except RetryableError as e:
-        if not e.sent and _settled(preparing):
-            record.clear()
+    except AuthError:  # of all others ``login`` promises that Argo CD has looked at no password
+        if _settled(run, preparing):
+            record.withdraw()
         raise
     try:
         if preparing is not None:
@@ -88,9 +85,12 @@ def session(
         run.argocd.end(token)
 
 
-def _settled(preparing: Background[StoredKeys] | None) -> bool:
+def _settled(run: Context, preparing: Background[StoredKeys] | None) -> bool:
     """Tell whether the record may be written: a thread that hangs at the Kubernetes API must not hold a refusal up."""
-    return preparing is None or preparing.done(_RECORDING)
+    settled = preparing is None or preparing.done(run.timing.recording)
+    if not settled:
+        log.warning("The Kubernetes API does not answer, so this login is not recorded. Do not send it again soon.")
+    return settled
 
 
 def _hinted(error: AuthError, run: Context, login: Login) -> AuthError:

@@ -131,7 +131,7 @@ def _with_losses(memory: Memory, seen: Seen, timing: Timing) -> Memory:
     lost = (*lost, seen.now)
     further = len(lost) - _LOSSES_OF_A_STORM
     pause = min(timing.storm_longest_pause, timing.storm_first_pause * 2.0**further) if further >= 0 else 0.0
-    return replace(memory, lost=lost, lost_key=current.key_id, issue_not_before=seen.now + pause)
+    return replace(memory, lost=lost, lost_key=current.key_id, issue_not_before=seen.now + pause if pause else 0.0)
 
 
 class Keeper:
@@ -184,7 +184,7 @@ class Keeper:
     def leave(self, run: Context, stored: StoredKeys | None = None) -> Verdict:
         """Revoke the release's keys: the namespace is being deleted, and no key outlives it.
 
-        ``stored`` is what the Secret still holds. Without it, or once it is gone, the keys of the last good check count.
+        ``stored`` is what the Secret still holds. Without it, the keys of the last good check count.
         """
         known = stored if stored and stored.current else self._memory.known
         for key in (*known.previous, *([known.current] if known.current else [])):

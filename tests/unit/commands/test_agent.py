@@ -210,10 +210,12 @@ def _free_port() -> int:
         return int(server.getsockname()[1])
 
 
+@pytest.mark.parametrize("scheme", [True, False], ids=["url", "host and port, as gitops-operator has it"])
 def test_the_program_serves_its_endpoints_and_ends_with_0_at_sigterm(
-    argocd: FakeArgoCD, key: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    argocd: FakeArgoCD, key: str, scheme: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("ARGO_CD_URL", argocd.url)
+    monkeypatch.setenv("ARGO_CD_URL", argocd.url if scheme else argocd.url.partition("://")[2])
+    more = [] if scheme else [f"--url={argocd.url}"]
     monkeypatch.setenv("ARGO_CD_TOKEN", key)
     monkeypatch.setenv("ARGO_CD_TOKEN_SECRET_NAME", "argocd-token")
     monkeypatch.setenv("ARGO_CD_TOKEN_SECRET_KEY", "token")
@@ -235,7 +237,7 @@ def test_the_program_serves_its_endpoints_and_ends_with_0_at_sigterm(
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=look_and_end, daemon=True).start()
-    assert program.main(["agent", "--port", str(port)], FAST) == 0
+    assert program.main(["agent", "--port", str(port), *more], FAST) == 0
     (ready, metrics) = seen
     assert ready == (200, "ready\n")
     assert 'gitops_runtime_auth_key_info{key="token",secret="argocd-token"} 1.0' in metrics[1]

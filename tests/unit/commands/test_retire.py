@@ -120,6 +120,7 @@ def test_an_upgrade_that_replaced_nothing_waits_for_nobody(world: World) -> None
     world.install()
     world.roll_out(later=5)
     world.status_of(CONSUMER, availableReplicas=0)
+    world.set("hook.timeout", 60)
     assert world.retire().seconds < 3
     assert world.live() == [world.key]
 

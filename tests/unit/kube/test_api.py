@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gitops_runtime_auth import log
 from gitops_runtime_auth.errors import (
     AnswerError,
     ConfigurationError,
@@ -141,7 +142,7 @@ def test_what_can_heal_is_tried_again(kubernetes: FakeKubernetes, cluster: Clust
         impatient(cluster).get(X)
 
 
-@pytest.mark.parametrize("status", [301, 400, 404, 405, 413, 501])
+@pytest.mark.parametrize("status", [300, 301, 400, 404, 405, 413, 501])
 def test_what_can_not_heal_is_not_tried_again(kubernetes: FakeKubernetes, cluster: Cluster, status: int) -> None:
     kubernetes.fault("GET", answer=as_text(status, "no"))
     with pytest.raises(AnswerError) as raised:
@@ -158,6 +159,18 @@ def test_a_connection_that_breaks_is_made_again(kubernetes: FakeKubernetes, clus
     assert len(kubernetes.log) == 2
 
 
+def test_what_is_logged(kubernetes: FakeKubernetes, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    for level in ("debug", "progress"):
+        monkeypatch.setattr(log, level, lambda message, **_: lines.append(message))
+    kubernetes.fault("GET", answer=as_text(503, "busy"), times=1)
+    cluster.get(X)
+    first, again, second = lines
+    assert first.startswith(f"span kubernetes GET {X} ")
+    assert again.startswith("Kubernetes GET: The Kubernetes API is busy (HTTP 503).; trying again in 0.0 s (")
+    assert second.startswith(f"span kubernetes GET {X} ")
+
+
 def test_the_server_says_how_long_to_wait(kubernetes: FakeKubernetes, cluster: Cluster) -> None:
     kubernetes.fault("GET", answer=as_json(429, {"kind": "Status"}, **{"Retry-After": "60"}))
     with pytest.raises(TemporaryError) as raised:
@@ -169,10 +182,13 @@ def test_the_server_says_how_long_to_wait(kubernetes: FakeKubernetes, cluster: C
 def test_no_answer_until_the_deadline(kubernetes: FakeKubernetes, cluster: Cluster) -> None:
     kubernetes.server.close()
     began = time.monotonic()
-    with pytest.raises(UnreachableError, match=r"^The Kubernetes API does not answer \(\w+\)\.$") as raised:
+    with pytest.raises(
+        UnreachableError, match=r"^The Kubernetes API does not answer \(NewConnectionError\)\.$"
+    ) as raised:
         impatient(cluster, 0.15).get(X)
     assert 0.05 < time.monotonic() - began < 1
     assert raised.value.sent
+    assert raised.value.remedy == "Check the network policies and the API server's health, then try again."
 
 
 def test_the_last_try_has_a_second(kubernetes: FakeKubernetes, cluster: Cluster) -> None:
@@ -193,8 +209,11 @@ def test_a_request_has_its_own_bound(kubernetes: FakeKubernetes, in_pod: Path) -
 @pytest.mark.parametrize("content", [b"[1]", b"null", b"<html>", b"", b"[" * 5000])
 def test_something_that_is_no_object(kubernetes: FakeKubernetes, cluster: Cluster, content: bytes) -> None:
     kubernetes.fault("GET", answer=Answer(200, content))
-    with pytest.raises(AnswerError, match=f"answers GET {X} with something that is not an object") as raised:
+    with pytest.raises(
+        AnswerError, match=f"^The Kubernetes API answers GET {X} with something that is not an"
+    ) as raised:
         cluster.get(X)
+    assert raised.value.remedy == ("Check what stands between this pod and the API server (a proxy needs NO_PROXY).")
     assert raised.value.status == 200
 
 
@@ -310,7 +329,13 @@ def test_a_server_whose_certificate_another_ca_signed(kubernetes: FakeKubernetes
     (in_pod / "ca.crt").write_bytes(trustme.CA().cert_pem.bytes())
     cluster = api.connect(Deadline(20), QUICK)
     began = time.monotonic()
-    with pytest.raises(ConfigurationError, match=r"^The certificate of the Kubernetes API can't be verified \(.+\)\.$"):
+    with pytest.raises(
+        ConfigurationError, match=r"^The certificate of the Kubernetes API can't be verified \(.+\)\.$"
+    ) as raised:
         cluster.get(X)
+    assert raised.value.remedy == (
+        "In a pod: see that no proxy or mesh stands before the API server. With a kubeconfig: correct its"
+        " certificate-authority."
+    )
     assert time.monotonic() - began < 1, "waiting does not mend that"
     assert kubernetes.log == []

@@ -306,4 +306,5 @@ def test_objects_that_lack_what_they_should_have() -> None:
     assert rollout._rolled_out({}) == 0
     assert rollout._annotation({"spec": {"template": {"metadata": {"annotations": None}}}}) == ""
     assert not rollout._done(D, {"metadata": {}, "spec": {}})
+    assert not rollout._done(D, {"spec": {}, "status": {"updatedReplicas": 1}})
     assert rollout._done(D, {"spec": {}, "status": {"updatedReplicas": 1, "availableReplicas": 1}})

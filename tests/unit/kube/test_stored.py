@@ -37,7 +37,7 @@ def test_a_key_tells_its_id_and_its_end() -> None:
     ["", "garbage", token(account="other"), token(capability="login"), token(account="robot:x")],
 )
 def test_what_is_no_api_key_of_the_account_has_no_id(text: str) -> None:
-    assert StoredKey.from_token(text, "robot", URL) == StoredKey(text, "robot", URL)
+    assert StoredKey.from_token(text, "robot", URL, "CA", True) == StoredKey(text, "robot", URL, "CA", True)
     assert StoredKey.from_token(text, "robot", URL).key_id == ""
 
 
@@ -102,6 +102,12 @@ def test_written_and_read_again() -> None:
     }
 
 
+def test_lines_of_a_ca_stay() -> None:
+    pem = "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n"
+    keys = StoredKeys(key(ca=pem), (key("gra.two", ca=f"{pem}{pem}"),))
+    assert decode(encode(keys, SHAPE), SHAPE) == keys
+
+
 def test_a_long_ca_that_all_keys_share_is_written_once() -> None:
     keys = StoredKeys(key(ca="C" * 250_000), tuple(key(f"gra.{n}", ca="C" * 250_000) for n in range(30)))
     data = encode(keys, SHAPE)
@@ -139,6 +145,7 @@ def test_a_key_is_found_where_another_shape_has_put_it() -> None:
         ("https://a.example:8443/argo/", "a.example:8443/argo"),
         ("http://[::1]/x", "[::1]:80/x"),
         ("http://[::1]:81", "[::1]:81"),
+        ("https://a.example/X", "a.example:443/X"),
         ("https://user@a.example", "a.example:443"),
         ("https://a.example:99999", ""),
         ("http://[", ""),
@@ -149,7 +156,7 @@ def test_the_server_of_a_url(url: str, shown: str) -> None:
 
 
 def test_a_secret_without_a_key_is_not_written() -> None:
-    with pytest.raises(ValueError, match="without a key is deleted"):
+    with pytest.raises(ValueError, match=r"^A Secret without a key is deleted, not written\.$"):
         encode(StoredKeys(), SHAPE)
 
 
@@ -227,6 +234,7 @@ def test_previous_keys_of_another_shape(previous: object) -> None:
         (0.5, 0.5),
         (99999999999, 99999999999.0),
         (0, 0.0),
+        (-0.0, 0.0),
         (-1, 0.0),
         (1e11, 0.0),
         (10**400, 0.0),

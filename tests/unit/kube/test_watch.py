@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from gitops_runtime_auth import log
 from gitops_runtime_auth.kube.api import Cluster
 from gitops_runtime_auth.kube.watch import Watch
 from gitops_runtime_auth.timing import Timing
@@ -155,12 +156,19 @@ def within(pauses: list[float], *ceilings: float) -> None:
     assert len(set(pauses)) == len(pauses), "there is jitter"
 
 
-def test_pauses_grow_while_watches_fail_and_have_an_end(kubernetes: FakeKubernetes, cluster: Cluster) -> None:
+def test_pauses_grow_while_watches_fail_and_have_an_end(
+    kubernetes: FakeKubernetes, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(log, "debug", lambda message, **_: lines.append(message))
     kubernetes.fault("GET", answer=as_text(403, "no"))
     pauses = Pauses(6)
     Watch(cluster, "ns", "x", lambda: None, pauses, PACED).run()
     within(pauses.noted, 0.1, 0.2, 0.4, 0.5, 0.5, 0.5)
     assert len(kubernetes.log) == 6
+    assert {line for line in lines if "ended" in line} == {
+        f"The watch ended: Something other than the Kubernetes API answers GET {X[:-2]} (HTTP 403)."
+    }
 
 
 def test_a_server_that_ends_each_watch_at_once_does_not_make_it_spin(
