@@ -40,7 +40,7 @@ def document(
         "consumers": [*consumers],
         "waitFor": [],
         "refused": REFUSED,
-        "leftovers": {"jobs": [*JOBS], "pods": [TEST_POD], "secrets": []},
+        "leftovers": {"jobs": [*JOBS], "pods": [TEST_POD], "secrets": [CREDENTIAL]},
     }
     return json.dumps({"values": values, "derived": derived})
 
