@@ -45,9 +45,9 @@ FAST = Timing(
     request=5.0,
     fastest_verdict=0.08,
     jitter=10.0,
-    recording=1.0,
     overload_passes=0.01,
     event=0.5,
+    recording=0.5,
     fresh_shows=1.0,
     capability_shows=0.5,
     capability_lasts=0.1,
@@ -55,6 +55,7 @@ FAST = Timing(
     check=10.0,
     look=0.01,
     after_error=0.01,
+    leaving=0.3,
     stand_by=600.0,
     watch=5.0,
     agent_interval=0.05,
@@ -386,7 +387,12 @@ class World:
         self.kubernetes.rollouts.mode = "held"
 
     def roll_out(self, later: float = 1) -> None:
-        """Have Helm change every workload, and let the rollouts finish, ``later`` seconds from now."""
+        """Have Helm change every workload, and let the rollouts finish, ``later`` seconds from now.
+
+        Two seconds pass by Argo CD's clock, which it tells in whole seconds.
+        """
+        for argocd in (self.argocd, self.other):
+            argocd.ahead += 2
         for name in [*self.consumers, *self.wait_for]:
             if self.find(self.path_of(name)):
                 self.kubernetes.rollouts.finish(self.path_of(name))
@@ -411,6 +417,10 @@ class World:
     def find(self, path: str) -> dict[str, Any] | None:
         """Return an object, None when there is none."""
         return deepcopy(self.kubernetes.objects.get(path))
+
+    def get(self, path: str) -> dict[str, Any]:
+        """Return an object that must be there."""
+        return deepcopy(self.kubernetes.objects[path])
 
     def put(self, path: str, body: dict[str, Any]) -> None:
         """Create or replace an object."""

@@ -64,7 +64,7 @@ def _revoke_replaced(run: Context) -> str:
     stored = run.key_secret.read()
     restarted = _restart_if_issued_lately(run, stored)
     if not stored.previous:
-        if not _await_rollout(run):
+        if run.settings.key_secret.former_names and not _await_rollout(run):
             run.key_secret.delete_former()
         return f"This upgrade replaced no API key{' that still lives' if restarted else ''}."
     waiting = _await_rollout(run)

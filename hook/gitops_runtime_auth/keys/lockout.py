@@ -9,6 +9,7 @@ import base64
 import hashlib
 import hmac
 import json
+import math
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -24,6 +25,8 @@ from gitops_runtime_auth.timing import Timing
 KEY = "record"
 """Key of the ConfigMap's data that holds the record."""
 _SALT = 16
+_CLOCK_SKEW = 60.0
+"""Seconds. A record that is further in the future was written while Argo CD's clock was wrong, and counts as none."""
 _TRIES = 5
 
 Verdict = Literal["refused", "unclear"]
@@ -61,6 +64,12 @@ class Record:
         return hmac.compare_digest(self.hash, _hash(login, base64.b64decode(self.salt)))
 
 
+def record_of(login: Login, at: float, sends: int, verdict: Verdict) -> Record:
+    """Return a new record of ``login``, which was sent last at ``at`` (Unix time), with a salt of its own."""
+    salt = os.urandom(_SALT)
+    return Record(base64.b64encode(salt).decode(), _hash(login, salt), at, sends, verdict)
+
+
 @dataclass(frozen=True)
 class Block:
     """Why a password is not to be sent now, and for how many more seconds."""
@@ -70,16 +79,16 @@ class Block:
 
 
 def parse(text: str | None) -> Record | None:
-    """Read a record; whatever is not one counts as none."""
+    """Read a record; whatever is not one counts as none, because others may write the ConfigMap too."""
     try:
         fields = json.loads(text or "")
         record = Record(**fields)
         base64.b64decode(record.salt, validate=True)
-    except (ValueError, TypeError):
+        sane = math.isfinite(record.at) and min(record.sends, record.refusals) >= 0 and record.hash.isascii()
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
-    numbers = isinstance(record.at, int | float) and isinstance(record.sends, int) and isinstance(record.refusals, int)
-    known = record.verdict in ("refused", "unclear") and isinstance(record.hash, str)
-    return record if numbers and known else None
+    counts = isinstance(record.sends, int) and isinstance(record.refusals, int)
+    return record if sane and counts and record.verdict in ("refused", "unclear") else None
 
 
 def mounted(files: Path) -> Record | None:
@@ -103,9 +112,14 @@ def block(record: Record | None, login: Login, now: float, timing: Timing, *, ho
     if not hook:
         wait = min(timing.longest_lockout, timing.lockout * 2.0 ** min(record.refusals - 1, 10))
     left = record.at + wait - now
-    if left <= 0 or (record.verdict == "unclear" and hook and record.sends < 2):
+    if not 0 < left <= wait + _CLOCK_SKEW or (record.verdict == "unclear" and hook and record.sends < 2):
         return None
     return Block(record.verdict, min(left, wait))
+
+
+def counts_for(record: Record | None, now: float, timing: Timing) -> float:
+    """Return for how many more seconds a record keeps the hook from sending that password again, 0 without one."""
+    return max(0.0, record.at + timing.lockout - now) if record is not None else 0.0
 
 
 def require_unrecorded(files: Path, login: Login, now: float, timing: Timing, *, hook: bool) -> None:

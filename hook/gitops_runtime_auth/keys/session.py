@@ -96,9 +96,11 @@ def _settled(run: Context, preparing: Background[StoredKeys] | None) -> bool:
 def _hinted(error: AuthError, run: Context, login: Login) -> AuthError:
     """Add that the password ends with a newline: ``echo pw | kubectl create secret --from-file`` leaves one."""
     if isinstance(error, LoginRefusedError) and login.password.endswith(("\n", "\r")):
-        origin = run.settings.auth.origin()
-        problem = f"{error.problem[:-1]}; the password from {origin} ends with a newline."
-        return LoginRefusedError(problem, error.remedy, sends=error.sends)
+        return LoginRefusedError(
+            f"{error.problem[:-1]}; the password from {run.settings.auth.origin()} ends with a newline.",
+            error.remedy,
+            sends=error.sends,
+        )
     return error
 
 

@@ -54,7 +54,7 @@ def test_trouble_is_told_by_readiness_and_one_event(installed: World, how: str) 
     assert not keeper.health.ready
     new = installed.events()[told:]
     assert [(kind, reason) for kind, reason, _ in new[:1]] == [("Warning", "AuthenticationFailed")]
-    assert len(new) <= 2, "a state is told once (a refused password says how long it waits)"
+    assert len(new) <= 3, "a state is told once; a refused password says for how many seconds it is not sent again"
 
 
 @pytest.mark.parametrize(("how", "valid"), [*((h, 0.0) for h in REFUSED), *((h, 1.0) for h in UNKNOWN)])

@@ -29,7 +29,7 @@ def test_it_holds_what_the_user_asks_for_under_his_names(world: World) -> None:
     assert data["URL"] == world.url
     assert data["SERVER"] == world.url.removeprefix("https://")
     assert data["who"] == ACCOUNT
-    metadata = world.find(world.path("image-updater"))["metadata"]
+    metadata = world.get(world.path("image-updater"))["metadata"]
     assert metadata["labels"]["team"] == "a"
     assert metadata["annotations"]["reloader"] == "yes"
 
@@ -42,7 +42,7 @@ def test_a_change_of_its_shape_is_followed_without_a_new_key(world: World) -> No
     assert world.upgrade().code == 0
     assert world.key == key
     assert world.secret()["url"] == world.url
-    assert world.find(world.path())["metadata"]["labels"]["team"] == "a"
+    assert world.get(world.path())["metadata"]["labels"]["team"] == "a"
     assert len(world.argocd.logins.seen) == 1
 
 
@@ -157,7 +157,7 @@ def stored_by_another_run(world: World) -> str:
 def test_two_installs_at_once_end_with_one_key(world: World) -> None:
     """The other run stores its key between this one's look and write: this one revokes its own."""
     world.install()
-    other = world.find(world.path())
+    other = world.get(world.path())
     world.remove(world.path())
     world.kubernetes.fault(POST, times=1, does=lambda: world.put(world.path(), other))
     done = world.install()
@@ -170,10 +170,10 @@ def test_two_installs_at_once_end_with_one_key(world: World) -> None:
 def test_two_upgrades_at_once_end_with_one_key(world: World) -> None:
     """A Secret is replaced only in the version that was read: the slower run takes the faster one's key."""
     world.install()
-    old = world.find(world.path())
+    old = world.get(world.path())
     world.argocd.revoke(ACCOUNT)
     world.upgrade()
-    faster = world.find(world.path())
+    faster = world.get(world.path())
     world.put(world.path(), old)
     fault = world.kubernetes.fault(PUT, times=1, does=lambda: world.put(world.path(), faster))
     done = world.upgrade()

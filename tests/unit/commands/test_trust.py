@@ -99,6 +99,7 @@ def test_a_replaced_key_is_revoked_where_it_was_made_with_the_trust_of_then(worl
     first, token = world.key, world.token
     world.move_to(world.other)
     world.upgrade()
+    world.roll_out()
     world.remount()
     assert world.run(command).code == 0
     assert first not in world.argocd.live_keys(ACCOUNT)
