@@ -58,11 +58,11 @@ def branches(file: Path, text: str) -> Iterator[Branch]:
                 yield branch(action.start(), "{{- else -}}" + _FAIL, f"not {start}", began)
 
 
-def _nearest_first(file: Path) -> tuple[str, str]:
-    """Return the suites that most likely reach a template, and all of them, which take six times as long."""
-    folder = file.relative_to("templates").parent
-    near = "notes" if file.suffix == ".txt" else f"{'runtime' if folder == Path() else folder}/*"
-    return f"tests/{near}_test.yaml", "tests/**/*_test.yaml"
+def _nearest_first(file: Path) -> tuple[str, ...]:
+    """Return the suite that mirrors a template, if there is one, and all of them, which take six times as long."""
+    near = "notes" if file.suffix == ".txt" else str(file.relative_to("templates").with_suffix(""))
+    mirror = (f"tests/{near}_test.yaml",) if (helm.CHART / "tests" / f"{near}_test.yaml").exists() else ()
+    return (*mirror, "tests/**/*_test.yaml")
 
 
 def reached(branch: Branch) -> bool:
