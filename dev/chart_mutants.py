@@ -58,7 +58,15 @@ def _without_line(file: Path, text: str) -> Iterator[Mutant]:
         bare = line.strip()
         blocks = len(re.findall(r"{{-? *(?:if|with|range|define)\b", line)) - len(re.findall(r"{{-? *end\b", line))
         opens = bare.endswith((":", ">-", "-")) or re.search(r"(then|else|where) *-?}}$", bare)
-        if not bare or bare.startswith("#") or bare.startswith("{{- /*") or blocks or opens or "else" in bare or "define" in bare:
+        if (
+            not bare
+            or bare.startswith("#")
+            or bare.startswith("{{- /*")
+            or blocks
+            or opens
+            or "else" in bare
+            or "define" in bare
+        ):
             continue
         if not re.match(r"[-\w{.\"']", bare):
             continue
@@ -94,7 +102,9 @@ def _swapped(file: Path, text: str) -> Iterator[Mutant]:
             with_fault = text[: found.start()] + found.expand(replacement) + text[found.end() :]
             if with_fault != text:
                 number = text.count("\n", 0, found.start()) + 1
-                yield Mutant(file, number, f"{found[0]!r} becomes {found.expand(replacement)!r}: {line.strip()[:70]}", with_fault)
+                yield Mutant(
+                    file, number, f"{found[0]!r} becomes {found.expand(replacement)!r}: {line.strip()[:70]}", with_fault
+                )
 
 
 def _flipped(value: Any) -> Any:
@@ -156,7 +166,9 @@ def _rules(file: Path, text: str) -> Iterator[Mutant]:
         for step in path:
             place = place[step]
         gone = place.pop(key)
-        yield Mutant(file, 0, f"/{'/'.join(map(str, path))}: without {key} {json.dumps(gone)[:60]}", json.dumps(changed))
+        yield Mutant(
+            file, 0, f"/{'/'.join(map(str, path))}: without {key} {json.dumps(gone)[:60]}", json.dumps(changed)
+        )
 
 
 def mutants(file: Path) -> list[Mutant]:
@@ -192,7 +204,9 @@ def _cases() -> tuple[dict[str, Any], ...]:
     """The values that tests/chart hands to helm for a verdict: each file of ok/ and bad/, and each default as null."""
     defaults = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
     folders = (ROOT / "tests" / "chart" / name for name in ("ok", "bad"))
-    users = [yaml.safe_load(p.read_text(encoding="utf-8")) or {} for folder in folders for p in sorted(folder.glob("*"))]
+    users = [
+        yaml.safe_load(p.read_text(encoding="utf-8")) or {} for folder in folders for p in sorted(folder.glob("*"))
+    ]
 
     def nulls(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
         for key, value in node.items():
@@ -226,7 +240,9 @@ def killed(mutant: Mutant) -> bool:
         root = Path(folder)
         for name in ("dev", "hook", "pyproject.toml"):
             (root / name).symlink_to(ROOT / name)
-        shutil.copytree(ROOT / "tests" / "chart", root / "tests" / "chart", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            ROOT / "tests" / "chart", root / "tests" / "chart", ignore=shutil.ignore_patterns("__pycache__")
+        )
         (root / "tests" / "__init__.py").touch()
         shutil.copytree(CHART, root / "chart")
         (root / "chart" / mutant.file).write_text(mutant.text, encoding="utf-8")
@@ -236,13 +252,32 @@ def killed(mutant: Mutant) -> bool:
             "HELM_PLUGINS": str(tools.PLUGINS),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
-        near = root / "chart" / "tests" / mutant.file.relative_to("templates").with_suffix("") if mutant.file.parts[0] == "templates" else root
+        near = (
+            root / "chart" / "tests" / mutant.file.relative_to("templates").with_suffix("")
+            if mutant.file.parts[0] == "templates"
+            else root
+        )
         unittest = ("helm", "unittest", "--strict", "--failfast", "chart", "-f")
-        suites = [f"tests/{near.relative_to(root / 'chart' / 'tests')}_test.yaml"] if Path(f"{near}_test.yaml").exists() else []
-        pytest = (sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *(f"tests/chart/{name}" for name in FAST))
+        suites = (
+            [f"tests/{near.relative_to(root / 'chart' / 'tests')}_test.yaml"]
+            if Path(f"{near}_test.yaml").exists()
+            else []
+        )
+        pytest = (
+            sys.executable,
+            "-m",
+            "pytest",
+            "-x",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            *(f"tests/chart/{name}" for name in FAST),
+        )
         for command in (*((*unittest, suite) for suite in (*suites, "tests/**/*_test.yaml")), pytest):
             try:
-                done = subprocess.run(command, cwd=root, env=environment, capture_output=True, timeout=SECONDS, check=False)
+                done = subprocess.run(
+                    command, cwd=root, env=environment, capture_output=True, timeout=SECONDS, check=False
+                )
             except subprocess.TimeoutExpired:
                 return True
             if done.returncode:
@@ -256,7 +291,9 @@ def files(changed: bool) -> list[Path]:
     found += [Path("values.yaml"), Path("values.schema.json")]
     if not changed:
         return found
-    said = subprocess.run(("git", "status", "--porcelain", "chart"), cwd=ROOT, capture_output=True, text=True, check=True)
+    said = subprocess.run(
+        ("git", "status", "--porcelain", "chart"), cwd=ROOT, capture_output=True, text=True, check=True
+    )
     names = {line[3:].removeprefix("chart/") for line in said.stdout.splitlines()}
     return [file for file in found if str(file) in names]
 
@@ -275,7 +312,9 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     chosen = [f for f in files(bool(os.environ.get("CHANGED"))) if re.search(options.only, str(f))]
-    todo = [m for f in chosen for m in mutants(f) if not m.what.startswith(tuple(EQUIVALENT) or ("-",))][:: options.sample]
+    todo = [m for f in chosen for m in mutants(f) if not m.what.startswith(tuple(EQUIVALENT) or ("-",))][
+        :: options.sample
+    ]
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     with ThreadPoolExecutor(options.jobs) as pool:
         for mutant, noticed in zip(todo, pool.map(killed, todo), strict=True):

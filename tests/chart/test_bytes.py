@@ -66,7 +66,9 @@ server = st.fixed_dictionaries(
     },
 )
 block = st.fixed_dictionaries({}, optional={"auth": auth, "server": server})
-third = block.map(lambda b: {"argo-cd": {"server": {**(b.get("server") or {}), **({"auth": b["auth"]} if "auth" in b else {})}}})
+third = block.map(
+    lambda b: {"argo-cd": {"server": {**(b.get("server") or {}), **({"auth": b["auth"]} if "auth" in b else {})}}}
+)
 document = st.fixed_dictionaries(
     {}, optional={"external-arg-cd": block, "external-argo-cd": block, "integrations": third | st.none()}
 )
@@ -85,7 +87,9 @@ def _assert_judged_alike(user: dict[str, Any]) -> None:
 
 @settings(fixed, max_examples=30)
 @given(document=document)
-def test_what_is_accepted_renders_to_valid_manifests_and_what_is_refused_never_renders(document: dict[str, Any]) -> None:
+def test_what_is_accepted_renders_to_valid_manifests_and_what_is_refused_never_renders(
+    document: dict[str, Any],
+) -> None:
     _assert_judged_alike({"global": document})
 
 
@@ -203,7 +207,7 @@ def rest(draw: st.DrawFn) -> dict[str, Any]:
 @given(user=rest(), enabled=st.booleans())
 def test_the_other_keys_are_judged_alike_too(user: dict[str, Any], enabled: bool) -> None:
     # With every optional object on, what is accepted is also rendered.
-    on = {
+    on: dict[str, dict[str, Any]] = {
         "metrics": {name: {"enabled": True} for name in ("serviceMonitor", "prometheusRule", "dashboard")},
         "networkPolicy": {"enabled": True},
     }

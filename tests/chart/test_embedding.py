@@ -35,9 +35,9 @@ def _contract(manifests: list[helm.Manifest], name: str) -> dict[str, Any]:
 def _assert_same_environment(manifests: list[helm.Manifest]) -> None:
     for own, ours in (("own", "event-reporter"), ("own-proxy", "app-proxy"), ("own-operator", "gitops-operator")):
         assert _contract(manifests, f"r-{own}") == _contract(manifests, f"r-{ours}")
-    own, ours = (helm.one(manifests, "Deployment", f"r-{name}") for name in ("own", "event-reporter"))
-    assert helm.volumes(own)["argocd-token"] == helm.volumes(ours)["argocd-token"]
-    mounts = [(helm.pod_spec(m) or {})["containers"][0]["volumeMounts"] for m in (own, ours)]
+    embedded, chart = (helm.one(manifests, "Deployment", f"r-{name}") for name in ("own", "event-reporter"))
+    assert helm.volumes(embedded)["argocd-token"] == helm.volumes(chart)["argocd-token"]
+    mounts = [(helm.pod_spec(m) or {})["containers"][0]["volumeMounts"] for m in (embedded, chart)]
     assert mounts[0][0] == mounts[1][0]
     address = {"ARGO_CD_URL", "ARGOCD_SERVER", "ARGOCD_SERVER_ROOTPATH"}
     ours_env = _contract(manifests, "r-event-reporter")
@@ -86,7 +86,10 @@ def test_an_aliased_subchart_gives_the_same_environment_with_its_own_key_secret(
     manifests = helm.render(values, helm=name, chart=aliased)
     _assert_same_environment(manifests)
     assert _contract(manifests, "r-own")["ARGO_CD_TOKEN"] == ("mine", "a")
-    assert helm.one(manifests, "Job", "r-auth-ensure")["metadata"]["labels"]["app.kubernetes.io/name"] == "gitops-runtime-auth"
+    assert (
+        helm.one(manifests, "Job", "r-auth-ensure")["metadata"]["labels"]["app.kubernetes.io/name"]
+        == "gitops-runtime-auth"
+    )
 
 
 def test_a_chart_that_only_shares_the_global_gets_the_defaults_of_the_rest(parent: Path, tmp_path: Path) -> None:

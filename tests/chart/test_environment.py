@@ -121,7 +121,10 @@ def test_server_forms(server: dict[str, Any], url: str, address: str, rootpath: 
 
 def test_a_user_name_that_kubernetes_would_expand_arrives_as_it_is() -> None:
     manifests = helm.render(block({"username": "$(HOSTNAME) $$ $"}))
-    raw = {v["name"]: v.get("value") for v in (helm.pod_spec(helm.one(manifests, "Deployment", "r-app-proxy")) or {})["containers"][0]["env"]}
+    raw = {
+        v["name"]: v.get("value")
+        for v in (helm.pod_spec(helm.one(manifests, "Deployment", "r-app-proxy")) or {})["containers"][0]["env"]
+    }
     assert raw["ARGO_CD_USERNAME"] == "$$(HOSTNAME) $$$$ $$"
     assert contract(manifests, "app-proxy")["ARGO_CD_USERNAME"] == "$(HOSTNAME) $$ $"
 

@@ -1,4 +1,4 @@
-"""Unset, null and empty are the same: each value set to null is accepted and renders, or is refused in the schema's words."""
+"""Unset, null and empty are the same: a null is accepted and renders, or is refused in the schema's words."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,16 +14,44 @@ DEFAULTS = yaml.safe_load(
     (Path(__file__).parent / "ok" / "vendor-file.yaml").read_text(encoding="utf-8").split("\nargo-cd:")[0]
 )["global"]["external-argo-cd"]
 BLOCK = {
-    "server": [*DEFAULTS["server"], "url", "insecureSkipVerify", "caSecretKeyRef", "caConfigMapKeyRef", "headersSecretRef"],
+    "server": [
+        *DEFAULTS["server"],
+        "url",
+        "insecureSkipVerify",
+        "caSecretKeyRef",
+        "caConfigMapKeyRef",
+        "headersSecretRef",
+    ],
     "auth": [*DEFAULTS["auth"], "acceptExpiring"],
 }
 REFUSED = {
     *("image", "image.repository", "image.pullPolicy", "keySecret", "keySecret.name", "keySecret.data"),
-    *("keySecret.data.token", "hook", "hook.timeout", "hook.logLevel", "hook.enabled", "hook.startTimeout", "hook.cleanup"),
+    *(
+        "keySecret.data.token",
+        "hook",
+        "hook.timeout",
+        "hook.logLevel",
+        "hook.enabled",
+        "hook.startTimeout",
+        "hook.cleanup",
+    ),
     *("keeper", "keeper.interval", "keeper.restartConsumers", "networkPolicy", "proxy", "metrics", "runtime"),
     *("metrics.serviceMonitor", "metrics.prometheusRule", "metrics.prometheusRule.expiresWithin", "metrics.dashboard"),
-    *("runtime.enabled", "runtimeDefaults", "runtimeDefaults.enabled", "runtimeDefaults.image", "runtimeDefaults.replicas"),
-    *("app-proxy", "sources-server", "event-reporter", "gitops-operator", "hook.serviceAccount", "hook.cleanup.enabled"),
+    *(
+        "runtime.enabled",
+        "runtimeDefaults",
+        "runtimeDefaults.enabled",
+        "runtimeDefaults.image",
+        "runtimeDefaults.replicas",
+    ),
+    *(
+        "app-proxy",
+        "sources-server",
+        "event-reporter",
+        "gitops-operator",
+        "hook.serviceAccount",
+        "hook.cleanup.enabled",
+    ),
     "hook.outputLogPolicy",
 }
 """What can not be missing."""
@@ -51,7 +79,9 @@ def test_a_null_is_a_missing_value(path: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("name", ["external-arg-cd", "external-argo-cd", "integrations"])
-@pytest.mark.parametrize("more", [{}, {"server": {"url": "https://a"}}, {"auth": {"type": "token", "token": "a"}}], ids=str)
+@pytest.mark.parametrize(
+    "more", [{}, {"server": {"url": "https://a"}}, {"auth": {"type": "token", "token": "a"}}], ids=str
+)
 def test_a_null_in_the_block_is_judged_alike_in_each_spelling(name: str, more: dict[str, Any]) -> None:
     for half, keys in BLOCK.items():
         for key in keys:

@@ -51,7 +51,9 @@ def test_every_object_and_pod_template_has_the_standard_labels(case: str) -> Non
         for metadata in _templates(manifest):
             assert {f"app.kubernetes.io/{label}" for label in LABELS} | {"helm.sh/chart"} <= set(metadata["labels"])
             assert all(isinstance(v, str) and len(v) <= 63 for v in metadata["labels"].values())
-        assert manifest["metadata"].get("namespace") == (None if manifest["kind"] in CLUSTER_WIDE else manifest["metadata"]["namespace"])
+        assert manifest["metadata"].get("namespace") == (
+            None if manifest["kind"] in CLUSTER_WIDE else manifest["metadata"]["namespace"]
+        )
 
 
 def test_common_labels_and_annotations_are_on_every_object_and_pod() -> None:
@@ -70,7 +72,9 @@ def test_selectors_fit_their_pods_and_no_others(case: str) -> None:
             assert selector.items() <= manifest["spec"]["template"]["metadata"]["labels"].items()
             assert set(selector) == {f"app.kubernetes.io/{label}" for label in ("name", "instance", "component")}
             seen.add(selector["app.kubernetes.io/component"])
-    assert seen == ({"key-keeper"} if case == "companion" else {"app-proxy", "sources-server", "event-reporter", "gitops-operator"})
+    assert seen == (
+        {"key-keeper"} if case == "companion" else {"app-proxy", "sources-server", "event-reporter", "gitops-operator"}
+    )
 
 
 @each_case
@@ -87,13 +91,18 @@ def test_names_stay_within_63_characters(case: str, release: str) -> None:
 
 def test_a_name_that_is_cut_ends_in_no_dot_and_carries_a_hash() -> None:
     release = "a-release-name-that-is-cut-right-be.hind-a-dot"
-    (name,) = (m["metadata"]["name"] for m in helm.render(release=release) if m["metadata"]["name"].endswith("rollback"))
+    (name,) = (
+        m["metadata"]["name"] for m in helm.render(release=release) if m["metadata"]["name"].endswith("rollback")
+    )
     assert re.fullmatch(r"a-release-name-that-is-cut-right-be-[0-9a-f]{5}-auth-ensure-rollback", name)
 
 
 @pytest.mark.parametrize("namespace", ["123", "true", "1e3"])
 def test_namespaces_that_look_like_something_else_stay_strings(namespace: str) -> None:
-    values = {"hook": {"enableApiKey": True, "argocdNamespace": namespace}, "metrics": {"prometheusRule": {"enabled": True}}}
+    values = {
+        "hook": {"enableApiKey": True, "argocdNamespace": namespace},
+        "metrics": {"prometheusRule": {"enabled": True}},
+    }
     manifests = helm.render(values, "--namespace", namespace)
     assert {m["metadata"]["namespace"] for m in manifests} == {namespace}
     subjects = [s for m in manifests for s in m.get("subjects", [])]
@@ -146,7 +155,11 @@ def _contexts(values: dict[str, Any], *flags: str) -> list[tuple[dict[str, Any],
 
 def test_security_contexts_are_laid_over_the_defaults_and_null_takes_away() -> None:
     values = {
-        "podSecurityContext": {"runAsUser": 1000, "fsGroup": None, "seccompProfile": {"type": "Localhost", "localhostProfile": "a"}},
+        "podSecurityContext": {
+            "runAsUser": 1000,
+            "fsGroup": None,
+            "seccompProfile": {"type": "Localhost", "localhostProfile": "a"},
+        },
         "securityContext": {"readOnlyRootFilesystem": False, "allowPrivilegeEscalation": None},
     }
     for pod, container in _contexts(values):
@@ -189,7 +202,14 @@ EVENTS = {
 
 
 def test_hooks_have_events_weights_and_policies_so_that_what_a_job_needs_comes_before_it() -> None:
-    order = {"ServiceAccount": -30, "ConfigMap": -30, "NetworkPolicy": -30, "Role": -20, "RoleBinding": -10, "Secret": -1}
+    order = {
+        "ServiceAccount": -30,
+        "ConfigMap": -30,
+        "NetworkPolicy": -30,
+        "Role": -20,
+        "RoleBinding": -10,
+        "Secret": -1,
+    }
     hooks = [m for m in _rendered("everything") if "helm.sh/hook" in m["metadata"].get("annotations", {})]
     # Of each of three commands: account, settings, Role, binding, Job; a second Job; Argo CD's Role and binding; the
     # rehearsal and the credential; of helm test account, Role, binding and Pod; the hooks' NetworkPolicy.
@@ -237,13 +257,21 @@ def test_before_an_inline_credential_is_handed_over_the_job_has_been_rehearsed()
 def test_where_flux_is_no_hook_makes_helm_read_logs(policy: str | None, api: str | None, there: bool) -> None:
     values = {"hook": {"outputLogPolicy": policy}} if policy else {}
     manifests = helm.render(values, *(("--api-versions", api) if api else ()))
-    found = ["helm.sh/hook-output-log-policy" in m["metadata"].get("annotations", {}) for m in manifests if m["kind"] in ("Job", "Pod")]
+    found = [
+        "helm.sh/hook-output-log-policy" in m["metadata"].get("annotations", {})
+        for m in manifests
+        if m["kind"] in ("Job", "Pod")
+    ]
     assert found == [there] * 5
 
 
 def test_switches_leave_out_whole_hooks() -> None:
     def events(values: dict[str, Any]) -> set[str]:
-        return {e for m in helm.render(values) for e in m["metadata"].get("annotations", {}).get("helm.sh/hook", "").split(",")} - {""}
+        return {
+            e
+            for m in helm.render(values)
+            for e in m["metadata"].get("annotations", {}).get("helm.sh/hook", "").split(",")
+        } - {""}
 
     every = {"pre-install", "pre-upgrade", "pre-rollback", "post-upgrade", "post-rollback", "post-delete", "test"}
     values = {"global": {"external-arg-cd": {"auth": {"password": "pw"}}}, "hook": {"enableApiKey": True}}
@@ -280,7 +308,13 @@ def test_what_a_cluster_policy_can_demand_reaches_every_pod_of_ours() -> None:
         "extraVolumeMounts": [{"name": "data", "mountPath": "/data"}],
     }
     values = {
-        "hook": {**pod, **more, "labels": {"job": "a"}, "annotations": {"job": "b"}, "serviceAccount": {"annotations": {"role": "a"}}},
+        "hook": {
+            **pod,
+            **more,
+            "labels": {"job": "a"},
+            "annotations": {"job": "b"},
+            "serviceAccount": {"annotations": {"role": "a"}},
+        },
         "runtimeDefaults": {**pod, **more},
         "imagePullSecrets": [{"name": "mine"}],
         "app-proxy": {"enabled": False},
@@ -303,7 +337,11 @@ def test_what_a_cluster_policy_can_demand_reaches_every_pod_of_ours() -> None:
             assert manifest["metadata"]["labels"]["job"] == "a"
             assert manifest["metadata"]["annotations"]["job"] == "b"
             assert "job" not in metadata["labels"]
-    accounts = {m["metadata"]["name"]: m["metadata"].get("annotations", {}).get("role") for m in manifests if m["kind"] == "ServiceAccount"}
+    accounts = {
+        m["metadata"]["name"]: m["metadata"].get("annotations", {}).get("role")
+        for m in manifests
+        if m["kind"] == "ServiceAccount"
+    }
     assert accounts == {"r-key-keeper": None} | {f"r-auth-{c}": "a" for c in ("ensure", "retire", "cleanup", "verify")}
 
 
@@ -322,7 +360,10 @@ def test_globals_are_defaults_for_what_is_empty() -> None:
         spec, seen = helm.pod_spec(manifest) or {}, helm.environment(manifest)
         assert (spec["nodeSelector"], spec["tolerations"]) == ({"from": "global"}, [{"operator": "Exists"}])
         assert spec["imagePullSecrets"] == [{"name": "one"}, {"name": "two"}]
-        assert spec["containers"][0]["image"] == "registry.example.com/mirror/gitops-runtime-auth/gitops-runtime-auth:0.1.0"
+        assert (
+            spec["containers"][0]["image"]
+            == "registry.example.com/mirror/gitops-runtime-auth/gitops-runtime-auth:0.1.0"
+        )
         assert (seen["HTTP_PROXY"], seen["HTTPS_PROXY"]) == ("http://g:1", "http://g:2")
         assert seen["NO_PROXY"].startswith(".global,localhost")
     closer = {
@@ -363,12 +404,16 @@ DIGEST = "sha256:" + "0" * 64
 )
 def test_tag_and_digest_of_an_image(image: dict[str, str], of_service: dict[str, str], expected: str) -> None:
     manifests = helm.render({"image": image, "event-reporter": {"image": of_service}})
-    assert (helm.pod_spec(helm.one(manifests, "Deployment", "r-event-reporter")) or {})["containers"][0]["image"] == expected
+    assert (helm.pod_spec(helm.one(manifests, "Deployment", "r-event-reporter")) or {})["containers"][0][
+        "image"
+    ] == expected
 
 
 def test_pull_policies() -> None:
     manifests = helm.render({"image": {"pullPolicy": "Never"}, "event-reporter": {"image": {"pullPolicy": "Always"}}})
-    policies = {m["metadata"]["name"]: s["containers"][0]["imagePullPolicy"] for m in manifests if (s := helm.pod_spec(m))}
+    policies = {
+        m["metadata"]["name"]: s["containers"][0]["imagePullPolicy"] for m in manifests if (s := helm.pod_spec(m))
+    }
     assert policies.pop("r-event-reporter") == "Always"
     assert set(policies.values()) == {"Never"}
 
@@ -382,7 +427,11 @@ def test_what_the_services_have_in_common_stands_once_and_each_lays_its_own_over
     }
     manifests = helm.render(values)
     found = {m["metadata"]["name"]: m["spec"] for m in manifests if m["kind"] == "Deployment"}
-    assert {name: spec["replicas"] for name, spec in found.items()} == {"r-app-proxy": 2, "r-sources-server": 2, "r-event-reporter": 0}
+    assert {name: spec["replicas"] for name, spec in found.items()} == {
+        "r-app-proxy": 2,
+        "r-sources-server": 2,
+        "r-event-reporter": 0,
+    }
     resources = {name: spec["template"]["spec"]["containers"][0]["resources"] for name, spec in found.items()}
     assert resources["r-app-proxy"] == {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}
     assert resources["r-event-reporter"] == {"requests": {"cpu": "1"}, "limits": {"memory": "512Mi"}}

@@ -50,7 +50,10 @@ def test_rules_of_the_defaults() -> None:
         ("jobs", ("get", "delete"), ("r-auth-ensure", "r-auth-ensure-rollback", "r-auth-retire")),
         ("pods", ("get", "delete"), ("r-auth-verify",)),
     }
-    assert rules(manifests, "r-auth-cleanup") == cleanup | {("namespaces", ("get",), ("ns",)), ("events", ("create",), ())}
+    assert rules(manifests, "r-auth-cleanup") == cleanup | {
+        ("namespaces", ("get",), ("ns",)),
+        ("events", ("create",), ()),
+    }
     keeper = _common("get", "list", "watch", "update") | MAKES
     assert rules(manifests, "r-key-keeper") == keeper | {("deployments", ("get", "patch"), tuple(CONSUMERS))}
     assert len([m for m in manifests if m["kind"] == "Role"]) == 4
@@ -80,7 +83,10 @@ def test_further_consumers_by_their_kind() -> None:
     assert expected <= rules(manifests, "r-key-keeper")
     retire = rules(manifests, "r-auth-retire")
     assert {("deployments", ("get",), ("a", "c", "r-key-keeper")), ("statefulsets", ("get",), ("b",))} <= retire
-    assert rules(manifests, "r-auth-verify") == {("deployments", ("get",), ("a", "c")), ("statefulsets", ("get",), ("b",))}
+    assert rules(manifests, "r-auth-verify") == {
+        ("deployments", ("get",), ("a", "c")),
+        ("statefulsets", ("get",), ("b",)),
+    }
 
 
 def test_a_key_secret_of_another_name_and_its_former_names() -> None:

@@ -185,7 +185,10 @@ def test_common_labels_and_annotations_reach_the_key_secret_which_the_hook_makes
 
 def test_only_the_chosen_types_keys_and_no_credential_are_in_the_settings() -> None:
     both = {"username": "alice", "password": "pw-1", "token": "tk-1", "acceptExpiring": True}
-    for kind, left in (("password", ["passwordSecretKeyRef", "type", "username"]), ("token", ["acceptExpiring", "tokenSecretKeyRef", "type"])):
+    for kind, left in (
+        ("password", ["passwordSecretKeyRef", "type", "username"]),
+        ("token", ["acceptExpiring", "tokenSecretKeyRef", "type"]),
+    ):
         document = helm.settings(helm.render(block({"type": kind, **both})))
         assert sorted(document["values"]["global"]["external-arg-cd"]["auth"]) == left
         assert "pw-1" not in json.dumps(document)

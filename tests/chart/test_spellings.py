@@ -65,8 +65,13 @@ def test_which_spelling_counts(blocks: dict[str, Any], name: str, kind: str, who
 
 @pytest.mark.parametrize("third", [False, True])
 def test_the_block_that_counts_counts_as_a_whole_over_the_defaults(third: bool) -> None:
-    block = {"server": {"svc": "argocd.b", "port": 80, "rootpath": "/x"}, "auth": {"passwordSecretKeyRef": {"name": "mine"}}}
-    blocks = {"third": block} if third else {"first": block, "second": {"server": {"insecureSkipVerify": True}, **TOKEN}}
+    block = {
+        "server": {"svc": "argocd.b", "port": 80, "rootpath": "/x"},
+        "auth": {"passwordSecretKeyRef": {"name": "mine"}},
+    }
+    blocks = (
+        {"third": block} if third else {"first": block, "second": {"server": {"insecureSkipVerify": True}, **TOKEN}}
+    )
     found = helm.settings(helm.render(spelt(**blocks)))["values"]["global"]["external-arg-cd"]
     assert found == {
         "server": {

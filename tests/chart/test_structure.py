@@ -37,7 +37,13 @@ def _reached(text: str, found: set[str]) -> set[str]:
 
 
 def test_every_named_template_stands_in_a_leaf_file_and_is_used() -> None:
-    assert {file.name for file, _ in BODIES.values()} == {"_names.tpl", "_pod.tpl", "_connection.tpl", "_public.tpl", "_job.tpl"}
+    assert {file.name for file, _ in BODIES.values()} == {
+        "_names.tpl",
+        "_pod.tpl",
+        "_connection.tpl",
+        "_public.tpl",
+        "_job.tpl",
+    }
     called = {name for text in FILES.values() for name, _ in CALL.findall(text)}
     by_parents = {name for name, (file, _) in BODIES.items() if file.name == "_public.tpl"}
     by_name = {"env.address", "env.service", "token.volume", "token.mount", "credentialChecksum"}
