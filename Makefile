@@ -10,7 +10,7 @@ DIST ?= dist
 LOCK := uv pip compile -q --universal --generate-hashes
 VERSION := $(shell sed -n 's/^version: //p' chart/Chart.yaml)
 
-.PHONY: help demo test test-fast test-chart test-e2e test-faults soak bench lint format generate image release-check package lock audit up down venv
+.PHONY: help demo test test-fast test-chart test-e2e test-faults test-zoo mutants soak bench lint format generate image release-check package lock audit up down venv
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -24,7 +24,7 @@ test: venv ## Everything: lint, unit, chart, docs, and the end-to-end tests on t
 test-fast: venv ## The same without the cluster
 	@$(PY) -m dev.check_all --fast
 
-lint: venv ## ruff, mypy, yamllint, actionlint
+lint: venv ## ruff, mypy, who may import whom, yamllint, actionlint
 	@$(PY) -m dev.check_all --only lint
 
 test-chart: venv tools ## The values contract under helm 3, helm 4 and Python; helm unittest; ct lint, ct install
@@ -32,7 +32,10 @@ test-chart: venv tools ## The values contract under helm 3, helm 4 and Python; h
 	@$(PY) -m pytest -q tests/e2e/test_chart_testing*.py
 
 test-e2e: up ## The end-to-end tests alone
-	@$(PY) -m pytest tests/e2e
+	@$(PY) -m pytest -m "not zoo" tests/e2e
+
+test-zoo: up ## Beside Flux, the argocd-operator and External Secrets, which are built for it (10 minutes, once)
+	@$(PY) -m pytest -m zoo tests/e2e
 
 test-faults: up ## Faults between hook and servers; FULL=1 for all of them
 	@$(if $(E2E_KUBECONFIG),$(if $(FAULTS_ARGOCD),,echo "The faults dial Argo CD from this machine: set FAULTS_ARGOCD=HOST:PORT" >&2; exit 1))
@@ -40,6 +43,9 @@ test-faults: up ## Faults between hook and servers; FULL=1 for all of them
 
 soak: up ## An hour of revocations, deletions and restarts (SOAK_SECONDS)
 	@SOAK_SECONDS=$${SOAK_SECONDS:-3600} $(PY) -m pytest -s tests/soak
+
+mutants: venv tools ## Change the code one small thing at a time: do the unit tests notice? CHANGED=1, FOLDERS="keys kube", MINUTES=60
+	@$(PY) -m dev.mutants $(if $(CHANGED),--changed) $(if $(MINUTES),--minutes $(MINUTES)) $(FOLDERS)
 
 bench: up ## What it costs, beside what people do today; writes docs/performance.*
 	@$(PY) -m dev.bench
@@ -58,9 +64,10 @@ package: venv tools ## What a release publishes beside the image: wheel and sdis
 	@$(PY) -m hatchling build -d $(abspath $(DIST))/python
 	@$$($(SANDBOX) tools)/helm package chart -d $(DIST)/chart
 
-lock: ## Write both lock files anew (needs uv: pipx install uv)
+lock: ## Write the lock files anew (needs uv: pipx install uv)
 	@$(LOCK) --output-file=requirements.lock pyproject.toml
 	@$(LOCK) --group=dev --output-file=requirements-dev.lock pyproject.toml
+	@$(LOCK) --group=build --output-file=requirements-build.lock
 
 audit: ## Known vulnerabilities of what the image holds, as the package index tells them (needs pipx)
 	@pipx run pip-audit==2.10.1 --strict --disable-pip --require-hashes -r requirements.lock
@@ -80,9 +87,10 @@ tools: venv ## Build the client programs (helm, ct, argocd, ...), once
 
 venv: $(VENV)/.made
 
-$(VENV)/.made: requirements-dev.lock
+$(VENV)/.made: requirements-dev.lock pyproject.toml
 	@echo "  Python packages ..." >&2
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed: make PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "The venv module is missing: apt-get install python3-venv" >&2; exit 1; }
 	@$(VENV)/bin/pip install -q --require-hashes -r requirements-dev.lock
+	@$(VENV)/bin/pip install -q --no-deps --no-build-isolation -e .
 	@touch $@

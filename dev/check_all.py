@@ -45,6 +45,7 @@ CHECKS = (
     Check("lint", "ruff", ("ruff", "check", ".")),
     Check("lint", "ruff format", ("ruff", "format", "--check", "-q", ".")),
     Check("lint", "mypy --strict", ("mypy",)),
+    Check("lint", "layers", ("lint-imports", "--no-cache", "--no-logo")),
     Check(
         "lint",
         "yamllint",
@@ -61,8 +62,9 @@ CHECKS = (
     Check("docs", "documentation", _pytest("tests/docs")),
     Check("cluster", "sandbox", _sandbox("up")),
     Check("cluster", "image", _sandbox("load-image")),
-    Check("cluster", "end to end", _pytest(*_FOUR_FILES_AT_ONCE, "-m", "not alone", "tests/e2e")),
-    Check("cluster", "end to end, alone", _pytest("-m", "alone", "tests/e2e")),
+    Check("cluster", "end to end", _pytest(*_FOUR_FILES_AT_ONCE, "-m", "not alone and not zoo", "tests/e2e")),
+    Check("cluster", "end to end, alone", _pytest("-m", "alone and not zoo", "tests/e2e")),
+    Check("cluster", "Flux", _pytest("tests/e2e/test_flux.py")),
     Check("cluster", "faults", _inside(*_pytest("-s", "tests/faults"))),
     Check("cluster", "soak", _pytest("tests/soak")),
 )
@@ -74,6 +76,8 @@ def impossible(check: Check) -> str:
         return ""
     if check.name in ("sandbox", "image"):
         return "the cluster of E2E_KUBECONFIG is there, with E2E_IMAGE"
+    if check.name == "Flux":
+        return "only the sandbox can start its helm-controller"
     if check.name == "faults" and not os.environ.get("FAULTS_ARGOCD"):
         return "they dial Argo CD from this machine: set FAULTS_ARGOCD=HOST:PORT"
     return ""

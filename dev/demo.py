@@ -3,6 +3,8 @@
 import base64
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 import time
@@ -11,7 +13,7 @@ from collections.abc import Callable
 from dev.sandbox import tools
 from dev.sandbox.paths import KUBECONFIG
 
-NAMESPACE, RELEASE = "argocd", "runtime"
+NAMESPACE, RELEASE = "argocd", "my-runtime"
 FOREIGN = os.environ.get("E2E_KUBECONFIG")
 IMAGE = os.environ.get("E2E_IMAGE", "localhost/gitops-runtime-auth:dev")
 ENVIRONMENT = {
@@ -19,6 +21,9 @@ ENVIRONMENT = {
     "KUBECONFIG": FOREIGN or str(KUBECONFIG),
     "PATH": f"{tools.CURRENT}:{os.environ['PATH']}",
 }
+
+
+_REMEDY = re.compile(r"kubectl [^\n]*patch configmap argocd-cm[^\n]*'\{[^\n]*?\}'")
 
 
 class DemoError(Exception):
@@ -153,23 +158,11 @@ def main() -> int:
         prepare()
         say("A stock Argo CD: its admin may log in, but not have API keys. The install is refused and says why")
         refusal = show(*install, check=False)
-        hold(
-            "the refusal names the missing capability and the remedy",
-            "lacks the apiKey capability" in refusal and "patch configmap argocd-cm" in refusal,
-        )
+        hold("the refusal names the missing capability", "lacks the apiKey capability" in refusal)
+        remedy = _REMEDY.search(refusal)
+        hold("and the command that adds it", remedy)
         say("The remedy, as printed")
-        show(
-            "kubectl",
-            "-n",
-            "argocd",
-            "patch",
-            "configmap",
-            "argocd-cm",
-            "--type",
-            "merge",
-            "-p",
-            '{"data": {"accounts.admin": "apiKey, login"}}',
-        )
+        show(*shlex.split(remedy[0] if remedy else ""))
         say("The same command again")
         show(*install)
         say("What exists now")

@@ -75,7 +75,7 @@ def keeper(idle: Runtime) -> dict[str, float]:
     """Return an idle keeper's metrics now, with all its requests to Argo CD summed up."""
     pods = f"/api/v1/namespaces/{idle.name}/pods"
     listed = idle.cluster.get(f"{pods}?labelSelector=app.kubernetes.io/component=app-proxy") or {}
-    text = idle.text(f"{pods}/{listed['items'][0]['metadata']['name']}:8080/proxy/metrics")
+    text = idle.cluster.text(f"{pods}/{listed['items'][0]['metadata']['name']}:8080/proxy/metrics")
     values = {name: float(v) for name, v in re.findall(r"^(\w+(?:\{[^}]*\})?) ([-0-9.e+]+)$", text, re.MULTILINE)}
     asked = sum(v for name, v in values.items() if name.startswith("gitops_runtime_auth_argocd_request_seconds_count"))
     return {**values, "requests": asked, "at": time.time()}

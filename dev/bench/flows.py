@@ -6,14 +6,13 @@ import re
 from dataclasses import dataclass
 
 from dev.bench.chamber import PROGRAM, Chamber, Timing
+from dev.cluster import decoded, path_of
+from dev.identity import identity
+from dev.keys import KEY_SECRET
+from dev.rendered import install_hook
 from dev.runtime import Runtime
 from dev.sandbox.network import KUBERNETES_IP
 from dev.sandbox.paths import PKI
-from gitops_runtime_auth.config.values import chart_defaults, merge
-from gitops_runtime_auth.errors import ConflictError
-from gitops_runtime_auth.kube import secret as store
-from gitops_runtime_auth.kube.cluster import secret_path
-from tests.faults.place import identity
 
 SERVER = "argocd-server.argocd"
 _SPAN = re.compile(r"span (.+) ([0-9.]+) s$", re.MULTILINE)
@@ -29,15 +28,17 @@ class Release:
 
     def __post_init__(self) -> None:
         self.files = f"/bench/{self.namespace}"
-        self._token = identity(self.runtime.cluster, self.namespace)
+        # Debug: the spans that tell where the time goes. A hundred logins take their turn.
+        sets = self.runtime.sets(hook__logLevel="debug", hook__timeout="300")
+        self._hook = install_hook("r", self.namespace, *sets)
+        self._token = identity(self.runtime.cluster, self.namespace, "ensure", self._hook.rules)
         ca = (PKI / "ca.crt").read_text()
-        argocd = self.runtime.cluster.get("/api/v1/namespaces/argocd/secrets/argocd-secret") or {}
         files: dict[str, str | bytes] = {
             "serviceaccount/ca.crt": ca,
             "serviceaccount/token": self._token,
-            "ca/ca.crt": base64.b64decode(argocd["data"]["tls.crt"]),
+            "ca/ca.crt": decoded(self.runtime.cluster, "argocd", "argocd-secret")["tls.crt"],
             "credential/value": f"password-of-{self.runtime.name}",
-            "settings/settings.json": json.dumps(self._settings()),
+            "settings/settings.json": self._hook.settings,
             "kubeconfig": self._kubeconfig(ca),
         }
         for name, content in files.items():
@@ -56,10 +57,7 @@ class Release:
             "GITOPS_RUNTIME_AUTH_SERVICE_ACCOUNT": f"{self.files}/serviceaccount",
             "KUBERNETES_SERVICE_HOST": KUBERNETES_IP,
             "KUBERNETES_SERVICE_PORT": "443",
-            "RELEASE_NAME": "r",
-            "RELEASE_NAMESPACE": self.namespace,
-            "POD_NAME": "hook",
-            "CHART": "gitops-runtime-auth",
+            **self._hook.environment,
         }
 
     def by_hand(self) -> Timing:
@@ -71,8 +69,8 @@ class Release:
         secret = {
             "apiVersion": "v1",
             "kind": "Secret",
-            "metadata": {"name": store.NAME, "namespace": self.namespace},
-            "stringData": {store.KEY: token.said.strip()},
+            "metadata": {"name": KEY_SECRET, "namespace": self.namespace},
+            "stringData": {"token": token.said.strip()},
         }
         apply = ["/bench/kubectl", f"--kubeconfig={self.files}/kubeconfig", "apply", "-f", "-"]
         return login + token + _checked(self.chamber.time(apply, {}, json.dumps(secret)))
@@ -84,37 +82,25 @@ class Release:
 
     def ask_by_hand(self) -> Timing:
         """Ask Argo CD about the account with the stored key, by its CLI."""
-        entry = self.runtime.key() if self.namespace == self.runtime.name else None
-        assert entry
-        words = ["account", "get", f"--account={entry.account}", f"--server={SERVER}", "--insecure"]
-        return self._argocd(*words, f"--auth-token={entry.token}", f"--config={self.files}/none")
+        key = self.runtime.key() if self.namespace == self.runtime.name else None
+        assert key
+        words = ["account", "get", f"--account={key.account}", f"--server={SERVER}", "--insecure"]
+        return self._argocd(*words, f"--auth-token={key.token}", f"--config={self.files}/none")
 
     def mount(self) -> None:
         """Let the next run find the stored Secret mounted, as an upgrade does."""
-        secret = self.runtime.cluster.get(secret_path(self.namespace, store.NAME)) or {}
+        secret = self.runtime.cluster.get(path_of(self.namespace, "secrets", KEY_SECRET)) or {}
         for name, value in secret["data"].items():
             self.chamber.write(f"{self.files}/key/{name}", base64.b64decode(value))
 
     def forget(self) -> None:
         """Become a release that was never installed."""
-        path = secret_path(self.namespace, store.NAME)
-        try:
-            self.runtime.cluster.delete(path)
-        except ConflictError:
-            self.runtime.cluster.delete(path)
+        self.runtime.cluster.delete(path_of(self.namespace, "secrets", KEY_SECRET))
         for key_id in self.runtime.keys():  # noqa: SIM118
             self.runtime.argocd.delete_key(self.runtime.name, key_id, self.runtime.session)
 
     def _argocd(self, *words: str) -> Timing:
         return _checked(self.chamber.time(["/bench/argocd", *words], {}))
-
-    def _settings(self) -> dict[str, object]:
-        ref = {"name": self.runtime.name, "key": "password"}
-        auth = {"type": "password", "username": self.runtime.name, "passwordSecretKeyRef": ref}
-        server = {"url": f"https://{SERVER}", "caSecretKeyRef": {"name": "argocd-ca", "key": "ca.crt"}}
-        given = {"global": {"external-arg-cd": {"server": server, "auth": auth}}}
-        # Debug: the spans that tell where the time goes. A hundred logins take their turn.
-        return merge({"hook": chart_defaults()["hook"]}, {**given, "hook": {"logLevel": "debug", "timeout": 300}})
 
     def _kubeconfig(self, ca: str) -> str:
         cluster = {

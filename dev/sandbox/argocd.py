@@ -18,7 +18,7 @@ _RECIPE = STATE / "argocd-recipe"
 
 def manifests() -> str:
     """Return Argo CD's own manifests, changed as little as this cluster needs."""
-    folder = tools.module_folder(tools.ARGOCD_LINES[tools.ARGOCD], "github.com/argoproj/argo-cd/v3")
+    folder = tools.module_folder(tools.ARGOCD_LINES[tools.ARGOCD], tools.ARGOCD_MODULE)
     text = (folder / "manifests" / "install.yaml").read_text()
     text = re.sub(r"image: \S*argoproj/argocd:\S+", f"image: {images.ARGOCD_IMAGE}", text)
     text = re.sub(r"image: \S*/redis:\S+", f"image: {images.REDIS_IMAGE}", text)
@@ -30,9 +30,11 @@ def manifests() -> str:
 
 
 def recipe(archives: Iterable[Path]) -> str:
-    """Return what a sandbox's Argo CD is made of: its manifests and its images, whose names tell their contents."""
+    """Return what a sandbox is made of: versions, Argo CD's manifests, and images, whose names tell their contents."""
     parts = (manifests(), *(path.name for path in archives))
-    return f"{tools.ARGOCD} {hashlib.sha256(chr(0).join(parts).encode()).hexdigest()}"
+    unusual = tools.KUBERNETES not in list(tools.KUBERNETES_LINES)[:1]
+    versions = f"{tools.ARGOCD} on {tools.KUBERNETES}" if unusual else tools.ARGOCD
+    return f"{versions} {hashlib.sha256(chr(0).join(parts).encode()).hexdigest()}"
 
 
 def apply(made_of: str) -> None:
@@ -47,7 +49,7 @@ def apply(made_of: str) -> None:
 
 
 def is_wanted(made_of: str) -> bool:
-    """Tell whether the sandbox's Argo CD is what SANDBOX_ARGOCD and this checkout's recipes ask for."""
+    """Tell whether the sandbox is what the environment (SANDBOX_*) and this checkout's recipes ask for."""
     return _RECIPE.exists() and _RECIPE.read_text() == made_of
 
 

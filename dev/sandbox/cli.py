@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from dev.sandbox import argocd, controlplane, debian, images, network, node, pki, processes, tools
+from dev.sandbox import argocd, controlplane, debian, images, neighbours, network, node, pki, processes, tools
 from dev.sandbox.paths import CACHE, KUBECONFIG, STATE
 from dev.sandbox.shell import SandboxError, step
 
@@ -44,6 +44,9 @@ def main(arguments: Sequence[str]) -> int:
     load.add_argument("--name", default=PROJECT_IMAGE)
     load.add_argument("--containerfile", type=Path, default=Path("Dockerfile"))
     load.add_argument("--context", type=Path, default=Path())
+    neighbour = commands.add_parser("neighbour", help="start or stop a program that people run beside Argo CD")
+    neighbour.add_argument("name", choices=neighbours.NAMES)
+    neighbour.add_argument("action", choices=["up", "down"])
     execute = commands.add_parser("exec", help="run a program in the cluster's network: exec -- PROGRAM ...")
     execute.add_argument("program", nargs=argparse.REMAINDER)
     options = parser.parse_args(arguments)
@@ -77,6 +80,10 @@ def _run(options: argparse.Namespace) -> int:
             _require_root()
             with _alone():
                 down()
+        case "neighbour":
+            _require_root()
+            with _alone():
+                (neighbours.up if options.action == "up" else neighbours.down)(options.name)
         case "load-image":
             _require_root()
             with _alone():

@@ -4,7 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
-from dev.sandbox import cgroups, images, pki, processes
+from dev.sandbox import cgroups, images, pki, processes, tools
 from dev.sandbox.controlplane import kubectl
 from dev.sandbox.debian import CNI_PLUGINS
 from dev.sandbox.network import BRIDGE, NODE_IP, POD_CIDR
@@ -79,6 +79,8 @@ _PROXY = {
     "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
     "kind": "KubeProxyConfiguration",
     "mode": "nftables",
+    # Needed up to Kubernetes 1.30 alone; from 1.33 on the mode has no gate any more, and the proxy would refuse one.
+    **({"featureGates": {"NFTablesProxyMode": True}} if tools.KUBERNETES.startswith("1.30.") else {}),
     "clientConnection": {"kubeconfig": str(pki.kubeconfig("proxy"))},
     "hostnameOverride": pki.NODE,
     "conntrack": {"maxPerCore": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},

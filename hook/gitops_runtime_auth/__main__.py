@@ -1,4 +1,4 @@
-"""The process: the only place that exits, and the last net under every failure."""
+"""The process: the only place that exits. Every failure of a command ends here, in two sentences and an exit code."""
 
 import gc
 import os
@@ -6,32 +6,50 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from types import TracebackType
 
-from gitops_runtime_auth import cli, log
+from gitops_runtime_auth import cli, log, termination
 from gitops_runtime_auth.errors import AuthError
+from gitops_runtime_auth.timing import Timing
 
 TERMINATION_LOG = Path("/dev/termination-log")
-"""Where Kubernetes reads a container's last words (``terminationMessagePath``)."""
+"""The file whose text Kubernetes shows as the reason why the container ended (``terminationMessagePath``)."""
 
 
-def main(argv: Sequence[str]) -> int:
-    """Run a command and return its exit code (sysexits; see ``errors``). Ends every failure in two sentences."""
+def main(argv: Sequence[str], timing: Timing = Timing()) -> int:  # noqa: B008
+    """Run the command that ``argv`` names and return its exit code: 0, one of ``errors``, 130 (Ctrl-C), 143 (SIGTERM).
+
+    Whatever fails is told in two sentences, in the log and in the termination message. Raises nothing.
+    """
     log.setup()
     try:
-        return cli.run(argv)
+        return cli.run(argv, timing)
     except AuthError as e:
         return _fail(e.problem, e.remedy, e.exit_code)
     except KeyboardInterrupt:
         return 130
-    except Exception as e:
-        # Only where it happened: a traceback's text can hold values, and values can be credentials.
-        frame = traceback.extract_tb(e.__traceback__)[-1]
-        where = f"{Path(frame.filename).name}:{frame.lineno}"
+    except termination.Terminated:
         return _fail(
-            f"This program failed in a way it was not made for ({type(e).__name__} at {where}).",
-            "Run the command again, and report this line if it comes back.",
+            "This run was ended from outside before it was done (SIGTERM).",
+            "If its Job was deleted or replaced, there is nothing to do; otherwise run the command again.",
+            termination.EXIT_CODE,
+        )
+    except Exception as e:
+        return _fail(
+            f"Unexpected internal error: {type(e).__name__} in {_place(e.__traceback__)}.",
+            "Run the command again; if the error comes back, report it with this line and the chart's version.",
             os.EX_TEMPFAIL,
         )
+
+
+def _place(trace: TracebackType | None) -> str:
+    """Name the line that raised, and the line of this package that led there.
+
+    Never more of the traceback: its text holds values, and values can be credentials.
+    """
+    lines = [f"{frame.f_globals.get('__name__', '?')}:{number}" for frame, number in traceback.walk_tb(trace)]
+    own = [line for line in lines if line.startswith(f"{__package__}.")]
+    return lines[-1] if lines[-1:] == own[-1:] or not own else f"{lines[-1]}, called from {own[-1]}"
 
 
 def _fail(problem: str, remedy: str, code: int) -> int:
@@ -39,19 +57,22 @@ def _fail(problem: str, remedy: str, code: int) -> int:
     log.error(f"What to do: {remedy}")
     if TERMINATION_LOG.exists():
         try:
-            TERMINATION_LOG.write_text(f"{problem}\n{remedy}\n", encoding="utf-8", errors="replace")
+            text = log.printable(f"{problem}\n{remedy}\n")
+            TERMINATION_LOG.write_text(text, encoding="utf-8", errors="replace")
         except OSError as e:
-            log.debug(f"No termination message could be written: {e.strerror}")
+            log.debug(f"The termination message could not be written ({e.strerror}).")
     return code
 
 
 def run() -> None:
-    """Entry point of the command ``gitops-runtime-auth``."""
-    sys.setswitchinterval(
-        0.0005
-    )  # a login is timed (gitops_runtime_auth/argocd/login.py) while another thread loads the Kubernetes client
-    code = main(sys.argv[1:])
-    gc.freeze()  # or Python searches all that was loaded for garbage on its way out: 0.04 s
+    """Run the program ``gitops-runtime-auth``: the command line's arguments, the process' signals and exit code."""
+    termination.raise_at_sigterm(Timing().terminates)
+    try:
+        code = main(sys.argv[1:])
+    except termination.Terminated:  # came while another failure was being told
+        code = termination.EXIT_CODE
+    # Python's last garbage collection would visit every object that was loaded, which takes 0.04 s.
+    gc.freeze()
     sys.exit(code)
 
 

@@ -1,13 +1,16 @@
-"""Commands and flags. Each command imports what it needs when it runs: start-up time is the hook's cost."""
+"""The command line. Each command's module is imported when the command runs: start-up time is part of every install."""
 
 import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from gitops_runtime_auth import log
-from gitops_runtime_auth.errors import AuthError, UsageError
+from gitops_runtime_auth.errors import UsageError
+from gitops_runtime_auth.mounted import Mounted
+from gitops_runtime_auth.preflight import options as check_options
+from gitops_runtime_auth.timing import Timing
 
 
 class _Parser(argparse.ArgumentParser):
@@ -16,10 +19,10 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _Version(argparse.Action):
-    """Prints the chart's version: it stands once, in the Chart.yaml that image and wheel carry along."""
+    """Prints the version of the chart: it stands once, in the Chart.yaml that image and wheel hold."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        from gitops_runtime_auth.config.values import chart_file
+        from gitops_runtime_auth.config.schema import chart_file
 
         lines = chart_file("Chart.yaml").read_text(encoding="utf-8").splitlines()
         version = next(line for line in lines if line.startswith("version:"))
@@ -32,113 +35,90 @@ def parser() -> argparse.ArgumentParser:
     top = _Parser(prog="gitops-runtime-auth", description="Connects a GitOps Runtime to an existing Argo CD.")
     top.add_argument("--version", action=_Version, nargs=0, default=argparse.SUPPRESS, help="print the version and end")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
-    commands.add_parser("ensure", help="check the account, obtain an API key, write the Secret (install hook)")
+    ensure = commands.add_parser("ensure", help="check the account, obtain an API key, write the Secret (install hook)")
+    ensure.add_argument(
+        "--before-rollback", action="store_true", help="warn and end with 0 where a rollback can't be helped"
+    )
     commands.add_parser("retire", help="revoke what an upgrade replaced (post-upgrade hook)")
     commands.add_parser("cleanup", help="revoke the release's keys, delete its Secret (post-delete hook)")
     commands.add_parser("keep", help="keep the API key working (app-proxy's default)")
-    _add_verify(
-        commands.add_parser("verify", help="show that Argo CD accepts each Deployment's credential (helm test)")
+    verify = commands.add_parser("verify", help="show that Argo CD accepts each consumer's credential (helm test)")
+    _add_connection(verify)
+    verify.add_argument("--deployments", type=_names, default=(), metavar="NAME,NAME", help="the enabled ones")
+    verify.add_argument(
+        "--consumers", type=_names, default=(), metavar="KIND/NAME,...", help="further workloads that take the API key"
     )
+    verify.add_argument("--key-secret", default="", metavar="NAME", help="the Secret that holds the API key")
+    verify.add_argument(
+        "--token-keys", type=_names, default=("token",), metavar="KEY,KEY", help="the Secret's keys that hold a token"
+    )
+    verify.add_argument("--timeout", type=float, default=120.0, metavar="SECONDS", help="for all of it (default 120)")
     agent = commands.add_parser("agent", help="be ready only while Argo CD accepts the injected key")
-    agent.add_argument("--ca-file", type=Path, default=Path("/var/run/gitops-runtime-auth/ca/ca.crt"))
-    agent.add_argument("--insecure-skip-verify", action="store_true")
+    _add_connection(agent)
     agent.add_argument("--port", type=int, default=8080)
-    _add_check(commands.add_parser("check", help="look before you install: what the account has and lacks"))
+    agent.add_argument("--url", default="", help="Argo CD's URL, where ARGO_CD_URL has no scheme")
+    check_options.add_arguments(
+        commands.add_parser("check", help="look before you install: what the account has and lacks")
+    )
     completion = commands.add_parser("completion", help="print the shell completion script")
     completion.add_argument("shell", choices=["bash", "zsh", "tcsh"])
     return top
 
 
-def _add_verify(verify: argparse.ArgumentParser) -> None:
-    verify.add_argument("--ca-file", type=Path, default=Path("/var/run/gitops-runtime-auth/ca/ca.crt"))
-    verify.add_argument("--insecure-skip-verify", action="store_true")
-    verify.add_argument("--deployments", default="", metavar="NAME,NAME", help="the enabled ones")
+def _add_connection(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--ca-file", type=Path, metavar="FILE", help="default: the mounted one")
+    command.add_argument("--insecure-skip-verify", action="store_true")
 
 
-def _add_check(check: argparse.ArgumentParser) -> None:
-    check.description = (
-        "Asks the cluster and Argo CD, from your laptop, whether helm install will work. Changes nothing."
-    )
-    files: dict[str, Any] = {"action": "append", "default": []}
-    check.add_argument("-f", "--values", dest="files", metavar="FILE", help="values file, - for stdin", **files)
-    check.add_argument("--set", dest="sets", metavar="KEY=VALUE", help="as helm's", **files)
-    check.add_argument("--set-string", dest="strings", metavar="KEY=VALUE", help="as helm's", **files)
-    check.add_argument("--set-file", dest="from_files", metavar="KEY=FILE", help="as helm's", **files)
-    check.add_argument("-n", "--namespace", default="", help="the release's namespace (default: the kubeconfig's)")
-    check.add_argument("--release", default="", help="the release's name, to tell its Secret from somebody else's")
-    check.add_argument("--kubeconfig", default="", metavar="FILE", help="default: $KUBECONFIG or ~/.kube/config")
-    check.add_argument("--context", dest="kube_context", metavar="NAME", help="context of the kubeconfig")
-    check.add_argument("--server", default="", metavar="URL", help="Argo CD's address as seen from here")
-    check.add_argument("--ca-file", type=Path, metavar="FILE", help="CA certificate to trust instead of the Secret's")
-    check.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="for the whole run (default 30)")
-    check.add_argument("-o", "--output", choices=["table", "json"], default="table")
+def _mounted(options: argparse.Namespace) -> Mounted:
+    folder = os.environ.get("GITOPS_RUNTIME_AUTH_FILES", "/var/run/gitops-runtime-auth")
+    return Mounted(Path(folder), options.ca_file, options.insecure_skip_verify)
 
 
-def run(argv: Sequence[str]) -> int:
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name for name in text.split(",") if name)
+
+
+def run(argv: Sequence[str], timing: Timing) -> int:
     """Run the command that ``argv`` names and return its exit code. Raises every error of ``errors``."""
-    options = parser().parse_args(argv)
+    top = parser()
+    options, unknown = top.parse_known_args(argv)
+    if unknown and options.command != "check":  # which hands them to helm
+        top.error(f"unrecognized arguments: {' '.join(unknown)}")
     match options.command:
         case "ensure":
-            return _ensure()
+            from gitops_runtime_auth.commands import ensure
+
+            return ensure.run(os.environ, timing, before_rollback=options.before_rollback)
         case "retire":
-            from gitops_runtime_auth import context
             from gitops_runtime_auth.commands import retire
 
-            log.info(retire.retire(context.from_environment()))
-            return 0
+            return retire.run(os.environ, timing)
         case "cleanup":
-            return _cleanup()
+            from gitops_runtime_auth.commands import cleanup
+
+            return cleanup.run(os.environ, timing)
         case "keep":
             from gitops_runtime_auth.commands import keep
 
-            return keep.run(os.environ)
+            return keep.run(os.environ, timing)
         case "verify":
             from gitops_runtime_auth.commands import verify
 
-            names = [name for name in options.deployments.split(",") if name]
-            return verify.run(os.environ, names, options.ca_file, options.insecure_skip_verify)
+            what = {name: getattr(options, name) for name in ("deployments", "consumers", "key_secret", "token_keys")}
+            return verify.run(os.environ, verify.Options(_mounted(options), timeout=options.timeout, **what), timing)
         case "agent":
             from gitops_runtime_auth.commands import agent
 
-            log.setup(as_json=True)
-            return agent.run(os.environ, options.ca_file, options.insecure_skip_verify, options.port)
+            return agent.run(os.environ, _mounted(options), options.port, timing, options.url)
         case "check":
             from gitops_runtime_auth.commands import check
-            from gitops_runtime_auth.preflight import access as laptop
 
             log.setup("warning")
-            given = {name: value for name, value in vars(options).items() if name != "command"}
-            return check.run(laptop.Given(**given))
+            return check.run(check_options.from_arguments(options, unknown), timing)
         case "completion":
             import shtab
 
             print(shtab.complete(parser(), options.shell))
             return 0
     raise AssertionError(options.command)
-
-
-def _ensure() -> int:
-    from gitops_runtime_auth import context
-    from gitops_runtime_auth.commands import ensure
-    from gitops_runtime_auth.kube import events
-
-    run_context = context.from_environment()
-    try:
-        log.info(ensure.ensure(run_context))
-    except AuthError as e:
-        events.emit(run_context, "Warning", "AuthenticationFailed", f"{e.problem} {e.remedy}")
-        raise
-    return 0
-
-
-def _cleanup() -> int:
-    from gitops_runtime_auth import context
-    from gitops_runtime_auth.commands import cleanup
-
-    try:
-        left = {"job": os.environ.get("HOOK_JOB", ""), "pod": os.environ.get("TEST_POD", "")}
-        cleanup.cleanup(context.from_environment(), **left)
-    except Exception as e:
-        # Whatever it is must not block helm uninstall; its text may hold a credential.
-        log.warning(f"The clean-up ended early ({type(e).__name__}). {cleanup.BY_HAND}")
-    return 0

@@ -1,128 +1,211 @@
-"""What a command of the product runs with: settings, mounted files, the two APIs and the deadline."""
+"""What one run of a command works with: settings, mounted files, the two APIs, the deadline."""
 
+import hashlib
 import os
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 from gitops_runtime_auth import log
-from gitops_runtime_auth.argocd import tls
 from gitops_runtime_auth.argocd.client import ArgoCD
+from gitops_runtime_auth.argocd.endpoint import Endpoint
 from gitops_runtime_auth.argocd.http import Transport
 from gitops_runtime_auth.config import settings
-from gitops_runtime_auth.config.settings import Server, Settings
-from gitops_runtime_auth.errors import MissingSecretError, UsageError
-from gitops_runtime_auth.kube import api as apiserver
-from gitops_runtime_auth.kube.cluster import Cluster
-from gitops_runtime_auth.kube.secret import Entry
-from gitops_runtime_auth.release import Owner, fingerprint
+from gitops_runtime_auth.config.settings import Settings
+from gitops_runtime_auth.connections import Connections
+from gitops_runtime_auth.errors import ConfigurationError, MissingSecretError, UsageError
+from gitops_runtime_auth.kube import namespace
+from gitops_runtime_auth.kube.api import Cluster
+from gitops_runtime_auth.kube.events import Pod
+from gitops_runtime_auth.kube.secret import KeySecret, StoredKey
+from gitops_runtime_auth.mounted import Mounted, text
+from gitops_runtime_auth.release import Installation, Release, identity_of
 from gitops_runtime_auth.retry import Deadline
+from gitops_runtime_auth.timing import Timing
 
 FILES = Path(os.environ.get("GITOPS_RUNTIME_AUTH_FILES", "/var/run/gitops-runtime-auth"))
-"""Where the chart mounts the files; the variable lets a process outside a pod be given its own (tests)."""
-CLUSTER_CA = apiserver.SERVICE_ACCOUNT / "ca.crt"
+"""Where the chart mounts the files. The variable gives a process outside a pod files of its own."""
 
 
 @dataclass
 class Context:
-    """One run of a command. Clients are made when first used; tests hand in their own."""
+    """One run of a command. Clients are made when they are first used, because each import costs the user time.
+
+    As a ``with`` block it closes the connections at its end.
+    """
 
     settings: Settings
-    owner: Owner
+    release: Release
     deadline: Deadline
+    timing: Timing
+    connections: Connections
     files: Path = FILES
     chart: str = ""
-    pod: tuple[str, str] = ("", "")
-    """Name and uid of this pod, for Events."""
-    consumers: tuple[str, ...] = ()
-    """Deployments that take the key by environment."""
-    connect_cluster: Callable[[Deadline], Cluster] = field(default=apiserver.connect)
-    connect_argocd: Callable[[Server, str | None, Deadline], ArgoCD] = field(
-        default=lambda server, ca, deadline: ArgoCD(Transport(server, ca), deadline)
-    )
+    """Name and version of the chart, for the label ``helm.sh/chart``."""
+    pod: Pod = field(default=Pod("", ""))
+    """This pod, which Events are about."""
+
+    def __enter__(self) -> "Context":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connections.close()
+
+    def again(self, seconds: float) -> "Context":
+        """Return this context with ``seconds`` from now on, over the same connections; mounted files are read anew."""
+        return replace(self, deadline=Deadline(seconds))
 
     @cached_property
-    def ca(self) -> str | None:
-        """The mounted CA certificate of Argo CD (PEM), None when there is none."""
-        return tls.read_ca(self.files / "ca" / "ca.crt")
+    def endpoint(self) -> Endpoint:
+        """The Argo CD of the settings, with the mounted CA, headers and client certificate."""
+        server = self.settings.server
+        mounted = Mounted(self.files, insecure=server.insecure_skip_verify)
+        return mounted.endpoint(server.url, server.ca_origin)
 
     @cached_property
     def argocd(self) -> ArgoCD:
-        """The Argo CD of the settings."""
-        return self.connect_argocd(self.settings.server, self.ca, self.deadline)
+        """A client of the Argo CD of the settings."""
+        return self.connections.argocd(self.endpoint, self.deadline)
 
     @cached_property
     def cluster(self) -> Cluster:
-        """The cluster that this pod runs in."""
-        return self.connect_cluster(self.deadline)
+        """A client of the cluster that this pod runs in."""
+        return self.connections.cluster(self.deadline)
 
-    @property
-    def argocd_namespace(self) -> str:
-        """Argo CD's namespace as far as it is known, for remedies and for ``hook.enableApiKey``."""
-        return self.settings.server.namespace or self.owner.namespace
+    @cached_property
+    def installation(self) -> Installation:
+        """This release of this cluster: whose keys may be revoked. Asks the Kubernetes API once."""
+        uid = namespace.uid(self.cluster, self.release.namespace)
+        return Installation(self.release, identity_of(uid))
 
-    def argocd_of(self, entry: Entry) -> ArgoCD:
-        """Return the Argo CD that ``entry``'s key was made in."""
-        if entry.url == self.settings.server.url:
-            return self.argocd
-        return self.connect_argocd(Server(entry.url, entry.insecure), entry.ca or None, self.deadline)
+    @cached_property
+    def key_secret(self) -> KeySecret:
+        """The Secret with the API key."""
+        return KeySecret(self.cluster, self.release, self.chart, self.settings.key_secret)
 
-    def entry(self, token: str, account: str) -> Entry:
-        """Return ``token`` with the server of the settings."""
-        server = self.settings.server
-        return Entry(token, account, server.url, self.ca or "", server.insecure_skip_verify)
+    def argocd_of(self, key: StoredKey, deadline: Deadline) -> ArgoCD:
+        """Return a client of the Argo CD in which ``key`` was made, with the trust of then."""
+        if key.url == self.settings.server.url:
+            return self.connections.argocd(self.endpoint, deadline)
+        endpoint = Endpoint(key.url, key.insecure, key.ca or None, "the CA of an earlier configuration")
+        return self.connections.argocd(endpoint, deadline)
+
+    def stored_key(self, token: str, account: str) -> StoredKey:
+        """Return ``token`` as a key of ``account`` at the Argo CD of the settings."""
+        endpoint = self.endpoint
+        return StoredKey.from_token(token, account, endpoint.url, endpoint.ca or "", endpoint.insecure_skip_verify)
 
     def credential(self) -> str:
         """Return the mounted password (as it is) or token (without the blanks that pasting adds).
 
-        Read at each call: the mount follows its Secret. Raises MissingSecretError.
+        Read at each call, because the mount follows its Secret. Raises MissingSecretError.
         """
         auth = self.settings.auth
-        try:
-            value = (self.files / "credential" / "value").read_bytes().decode("utf-8", "replace")
-        except OSError:
-            value = ""
+        value = text(self.files / "credential" / "value") or ""
         if auth.type == "token":
             value = value.strip()
         if not value:
-            ref = auth.ref
-            name, key = (ref.name, ref.key) if ref else ("", auth.type)
+            name, key, where = auth.credential.name, auth.credential.key, self.release.namespace
             raise MissingSecretError(
-                f'Secret "{name}" in namespace {self.owner.namespace} does not exist, or its key "{key}" is missing'
-                " or empty.",
-                f"Create it (kubectl -n {self.owner.namespace} create secret generic {name}"
-                f" --from-literal={key}=...), or correct"
-                f" global.external-arg-cd.auth.{auth.type}SecretKeyRef.",
+                f'Secret "{name}" in namespace {where} does not exist, or its key "{key}" is missing or empty.',
+                f"Create it (kubectl -n {where} create secret generic {name} --from-literal={key}=...), or correct"
+                f" {auth.path}.{auth.type}SecretKeyRef.",
             )
         return value
 
+    def await_credential(self) -> None:
+        """Wait until the password or token is mounted, see ``_await``. Raises MissingSecretError."""
+        self._await(self._missing_credential)
 
-def from_environment(
-    environ: Mapping[str, str] = os.environ, files: Path = FILES, cluster_ca: Path = CLUSTER_CA
-) -> Context:
+    def await_connection(self) -> None:
+        """Wait until the request headers and the client certificate are mounted, see ``_await``.
+
+        Raises MissingSecretError.
+        """
+        self._await(self._missing_for_connection)
+
+    def _await(self, missing: Callable[[], MissingSecretError | None]) -> None:
+        """Wait for a Secret that the values name, because somebody may be about to make it.
+
+        A Secret that comes late shows in a mount within about a minute (the kubelet's sync period). Raises what
+        ``missing`` returns after ``hook.waitForSecrets`` seconds.
+        """
+        patience = self.deadline.at_most(self.settings.wait_for_secrets)
+        told = False
+        while (error := missing()) is not None:
+            if not patience.left():
+                raise error
+            if not told:
+                log.info(f"{error.problem} Waiting up to {patience.left():.0f} s until it comes.")
+                told = True
+            time.sleep(min(self.timing.look, patience.left()))
+
+    def await_ca(self) -> bool:
+        """Wait for the CA certificate that the values name and that is not there; tell whether it came."""
+        if self.endpoint.ca or not self.settings.server.ca_origin:
+            return False
+        patience = self.deadline.at_most(self.settings.wait_for_secrets)
+        log.info(
+            f"{self.settings.server.ca_origin} is not there. Waiting up to {patience.left():.0f} s until it comes."
+        )
+        while patience.left():
+            if text(self.files / "ca" / "ca.crt"):
+                del self.endpoint  # both are made anew, with the certificate that came
+                self.__dict__.pop("argocd", None)
+                return True
+            time.sleep(min(self.timing.look, patience.left()))
+        return False
+
+    def _missing_credential(self) -> MissingSecretError | None:
+        try:
+            self.credential()
+        except MissingSecretError as e:
+            return e
+        return None
+
+    def _missing_for_connection(self) -> MissingSecretError | None:
+        server = self.settings.server
+        for name, folder in ((server.headers_secret, "headers"), (server.client_cert_secret, "client-cert")):
+            if name and not any((self.files / folder).glob("[!.]*")):
+                return MissingSecretError(
+                    f'Secret "{name}" in namespace {self.release.namespace} does not exist or is empty.',
+                    "Create it, or correct the reference under server in your values.",
+                )
+        return None
+
+
+def from_environment(environ: Mapping[str, str], timing: Timing, transport: type[Transport] = Transport) -> Context:
     """Build the context of a pod that the chart made. Raises UsageError, ConfigurationError."""
-    loaded = settings.load(files / "settings" / "settings.json")
+    files = Path(environ.get("GITOPS_RUNTIME_AUTH_FILES") or FILES)
+    loaded, content = settings.load(files / "settings" / "settings.json")
     log.setup(loaded.log_level)
-    try:
-        identity = fingerprint(cluster_ca.read_bytes())
-    except OSError as e:
-        raise UsageError(
-            f"The cluster's CA {cluster_ca} can't be read ({e.strerror}).",
-            "Run this in a pod whose ServiceAccount token is mounted, as the chart does.",
-        ) from None
-    names = ("RELEASE_NAME", "RELEASE_NAMESPACE")
-    missing = [name for name in names if not environ.get(name)]
+    missing = [name for name in ("RELEASE_NAME", "RELEASE_NAMESPACE") if not environ.get(name)]
     if missing:
         raise UsageError(
             f"The environment lacks {' and '.join(missing)}.", "Run this through the chart, which sets them."
         )
+    _require_same_settings(content, environ.get("SETTINGS_SHA256", ""))
     return Context(
         settings=loaded,
-        owner=Owner(identity, environ["RELEASE_NAMESPACE"], environ["RELEASE_NAME"]),
+        release=Release(environ["RELEASE_NAME"], environ["RELEASE_NAMESPACE"]),
         deadline=Deadline(loaded.timeout),
+        timing=timing,
+        connections=Connections(timing, transport),
         files=files,
         chart=environ.get("CHART", ""),
-        pod=(environ.get("POD_NAME", ""), environ.get("POD_UID", "")),
-        consumers=tuple(filter(None, environ.get("CONSUMERS", "").split(","))),
+        pod=Pod(environ.get("POD_NAME", ""), environ.get("POD_UID", "")),
     )
+
+
+def _require_same_settings(content: bytes, wanted: str) -> None:
+    """Refuse settings that are not the ones that this pod was made for.
+
+    Whoever may edit the ConfigMap could otherwise have the password sent to a server of his choice at the next start.
+    """
+    if hashlib.sha256(content).hexdigest() != wanted:
+        raise ConfigurationError(
+            "The settings in the ConfigMap are not the ones that this pod was made for, so nothing was sent anywhere.",
+            "Run helm upgrade, which writes both anew, and find out who edited the ConfigMap.",
+        )

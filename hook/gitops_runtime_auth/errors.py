@@ -119,7 +119,14 @@ class AnswerError(AuthError):
 
 
 class LoginUnansweredError(AnswerError):
-    """Argo CD may have refused logins without anybody hearing of it: more of them could lock the account."""
+    """Argo CD may have refused logins without anybody hearing of it: more of them could lock the account.
+
+    ``sends`` counts the logins that Argo CD may have looked at.
+    """
+
+    def __init__(self, problem: str, remedy: str, *, sends: int) -> None:
+        super().__init__(problem, remedy, status=0)
+        self.sends = sends
 
 
 class RefusedError(AuthError):
@@ -129,20 +136,30 @@ class RefusedError(AuthError):
 
 
 class LoginRefusedError(RefusedError):
-    """Argo CD refused the user name and password. Never sent again: five refusals lock an account."""
+    """Argo CD refused the user name and password. Never sent again: five refusals lock an account.
+
+    ``sends`` counts the logins that Argo CD may have looked at, 0 when it certainly compared no password.
+    """
+
+    def __init__(self, problem: str, remedy: str, *, sends: int) -> None:
+        super().__init__(problem, remedy)
+        self.sends = sends
 
 
 class KeyRefusedError(RefusedError):
     """Argo CD does not accept a token, and says why in ``refusal``.
 
     ``seconds`` is the time from the request's end to the answer's head: it tells a login that was looked at from
-    one that was not.
+    one that was not. ``date`` is the Unix time of the answer by Argo CD's clock, None when it did not say.
     """
 
-    def __init__(self, problem: str, remedy: str, *, refusal: Refusal, seconds: float = 0.0) -> None:
+    def __init__(
+        self, problem: str, remedy: str, *, refusal: Refusal, seconds: float = 0.0, date: float | None = None
+    ) -> None:
         super().__init__(problem, remedy)
         self.refusal = refusal
         self.seconds = seconds
+        self.date = date
 
 
 class PrivilegeError(RefusedError):

@@ -1,4 +1,4 @@
-"""Log lines: short and plain for Jobs, which people read in ``helm install``'s output; JSON for what runs on."""
+"""The log: plain lines for Jobs, which people read in ``helm install``'s output; JSON for long-running commands."""
 
 import json
 import logging
@@ -9,10 +9,18 @@ from datetime import UTC, datetime
 _logger = logging.getLogger("gitops-runtime-auth")
 
 
+def printable(text: str) -> str:
+    """Return ``text`` with everything escaped that could steer a terminal; line breaks stay.
+
+    Messages hold what users and servers write: addresses, names, redirects.
+    """
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
 class _Plain(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         prefix = "" if record.levelno == logging.INFO else f"{record.levelname}: "
-        return prefix + record.getMessage()
+        return prefix + printable(record.getMessage())
 
 
 class _Json(logging.Formatter):
@@ -20,9 +28,10 @@ class _Json(logging.Formatter):
         line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
-            "message": record.getMessage(),
+            "message": printable(record.getMessage()),
         }
-        line.update(getattr(record, "fields", {}))
+        fields: dict[str, object] = getattr(record, "fields", {})
+        line.update((name, printable(value) if isinstance(value, str) else value) for name, value in fields.items())
         return json.dumps(line, ensure_ascii=False)
 
 
@@ -40,23 +49,23 @@ def _emit(level: int, message: str, fields: dict[str, object]) -> None:
 
 
 def debug(message: str, **fields: object) -> None:
-    """Log a detail for the developer."""
+    """Log a detail for developers."""
     _emit(logging.DEBUG, message, fields)
 
 
 def progress(message: str, **fields: object) -> None:
-    """Log what somebody who waits for a Job wants to see, and a process that runs on says only when asked."""
-    runs_on = any(isinstance(handler.formatter, _Json) for handler in _logger.handlers)
-    _emit(logging.DEBUG if runs_on else logging.INFO, message, fields)
+    """Log a step on the way: at level info for a Job, which somebody waits for, at level debug for the others."""
+    long_running = any(isinstance(handler.formatter, _Json) for handler in _logger.handlers)
+    _emit(logging.DEBUG if long_running else logging.INFO, message, fields)
 
 
 def info(message: str, **fields: object) -> None:
-    """Log a step."""
+    """Log a step that is done."""
     _emit(logging.INFO, message, fields)
 
 
 def warning(message: str, **fields: object) -> None:
-    """Log what works now and will hurt later."""
+    """Log what works now and will cause trouble later."""
     _emit(logging.WARNING, message, fields)
 
 
@@ -66,7 +75,7 @@ def error(message: str, **fields: object) -> None:
 
 
 class Span:
-    """Times a step and logs it at debug level, so that a run shows where its time went (seconds)."""
+    """Measures a step and logs its duration in seconds at level debug, so that a run shows where its time went."""
 
     def __init__(self, name: str) -> None:
         self.name = name

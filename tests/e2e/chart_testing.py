@@ -4,7 +4,6 @@ Every chart/ci case installs, passes ``helm test`` and goes, from nothing and as
 Each takes two minutes, so they are shared between two files, which run side by side.
 """
 
-import base64
 import os
 import shutil
 import subprocess
@@ -15,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from dev.cluster import decoded
 from dev.runtime import BLOCK, CHART, CONFIG, IMAGE, Runtime, runtime
-from gitops_runtime_auth.kube.cluster import secret_path
 from tests.chart import helm
 
 PASSWORD = "a-password"
@@ -34,19 +33,15 @@ def restricted() -> Iterator[Runtime]:
         made.account(f"{made.name}-robot", PASSWORD)
         made.secret("argocd-initial-admin-secret", password=PASSWORD)
         made.secret("my-argo-cd-token", token=made.argocd.create_key(f"{made.name}-robot", "ct", made.session))
-        ca = made.cluster.get("/api/v1/namespaces/argocd/secrets/argocd-secret") or {}
-        made.cluster.create(
-            secret_path(made.name), {"metadata": {"name": "argocd-secret"}, "data": {"tls.crt": ca["data"]["tls.crt"]}}
-        )
+        made.secret("argocd-secret", **{"tls.crt": decoded(made.cluster, "argocd", "argocd-secret")["tls.crt"]})
         made.cluster.create(f"/api/v1/namespaces/{made.name}/serviceaccounts", {"metadata": {"name": "event-reporter"}})
         yield made
 
 
 def _adapt(chart: Path, place: Runtime, case: str) -> None:
     """Let the case name what this cluster has; no Prometheus operator, no proxy, no vendor's image."""
-    token = place.cluster.get(secret_path(place.name, "my-argo-cd-token")) or {}
     replaced = {
-        "an-api-key": base64.b64decode(token["data"]["token"]).decode(),
+        "an-api-key": decoded(place.cluster, place.name, "my-argo-cd-token")["token"],
         "username: admin": f"username: {place.name}-robot",
         "username: alice": f"username: {place.name}-robot",
         "https://argocd.example.com:8443/argocd": "https://argocd-server.argocd",

@@ -3,14 +3,14 @@
 import threading
 from collections.abc import Callable
 
+from dev.keys import StoredKey
 from dev.runtime import Runtime
-from gitops_runtime_auth.kube.secret import Entry
 
 
 class Client(threading.Thread):
     """Uses the Runtime's credential every 100 ms, as a pod that reads it anew would, and counts refusals."""
 
-    def __init__(self, runtime: Runtime, credential: Callable[[], Entry | None]) -> None:
+    def __init__(self, runtime: Runtime, credential: Callable[[], StoredKey | None]) -> None:
         super().__init__(daemon=True)
         self._runtime, self._credential = runtime, credential
         self.uses, self.refusals = 0, 0

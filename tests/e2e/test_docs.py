@@ -3,14 +3,12 @@
 They change Argo CD's settings (accounts, RBAC), which are put back afterwards: nothing else may use it meanwhile.
 """
 
-import base64
 import os
 import re
 import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +16,10 @@ import pytest
 
 from dev.sandbox import tools
 from dev.sandbox.cli import PROJECT_IMAGE
-from dev.sandbox.paths import KUBECONFIG
-from gitops_runtime_auth.config.settings import Server
-from gitops_runtime_auth.preflight.access import Given, Laptop
-from gitops_runtime_auth.retry import Deadline
+from dev.site import CONFIG, Site
 from tests.docs.blocks import ALL, INLINE, ROOT, Block
 
 pytestmark = pytest.mark.alone
-CONFIG = os.environ.get("E2E_KUBECONFIG") or str(KUBECONFIG)
 REPOSITORY, _, TAG = (os.environ.get("E2E_IMAGE") or PROJECT_IMAGE).rpartition(":")
 IMAGE = f"image:\n  repository: {REPOSITORY}\n  tag: {TAG}\n"
 SETTINGS = ("argocd-cm", "argocd-rbac-cm")
@@ -36,35 +30,29 @@ def reader(tmp_path: Path) -> Iterator[dict[str, str]]:
     """A stock Argo CD, a folder with the chart, and the environment of somebody who has the programs installed."""
     (tmp_path / "chart").symlink_to(ROOT / "chart")
     program = tmp_path / "gitops-runtime-auth"
-    program.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m hook "$@"\n', encoding="utf-8")
+    program.write_text(
+        f'#!/bin/sh\nPYTHONPATH={ROOT / "hook"} exec {sys.executable} -m gitops_runtime_auth "$@"\n', encoding="utf-8"
+    )
     program.chmod(0o755)
-    with ExitStack() as stack:
-        laptop = Laptop(Given(kubeconfig=CONFIG), Deadline(900), stack, "argocd")
-        laptop.open_way("https://argocd-server", outside=False)
-        argocd = laptop.connect(Server("https://argocd-server", insecure_skip_verify=True), None)
-        cluster = laptop.kubernetes()
-        path = "/api/v1/namespaces/argocd/configmaps/"
-        before: dict[str, Any] = {name: (cluster.get(path + name) or {}).get("data") or {} for name in SETTINGS}
-        cluster.patch(f"{path}argocd-cm", {"data": {"accounts.admin": None}})
-        initial = cluster.get("/api/v1/namespaces/argocd/secrets/argocd-initial-admin-secret") or {}
-        password = base64.b64decode(initial["data"]["password"]).decode()
-        session = argocd.login("admin", password)
-        try:
-            yield {
-                **os.environ,
-                "PATH": f"{tmp_path}:{tools.CURRENT}:{os.environ['PATH']}",
-                "KUBECONFIG": CONFIG,
-                "ADMIN_PASSWORD": password,
-                "RUNTIME_PASSWORD": secrets.token_hex(12),
-                # As after argocd login: its session, by port-forward.
-                "ARGOCD_AUTH_TOKEN": session,
-                "ARGOCD_OPTS": "--port-forward --port-forward-namespace argocd --insecure",
-            }
-        finally:
-            for name in SETTINGS:
-                after = (cluster.get(path + name) or {}).get("data") or {}
-                cluster.patch(path + name, {"data": dict.fromkeys(after) | before[name]})
-            argocd.logout(session)
+    site, path = Site(), "/api/v1/namespaces/argocd/configmaps/"
+    before: dict[str, Any] = {name: (site.cluster.get(path + name) or {}).get("data") or {} for name in SETTINGS}
+    site.cluster.patch(f"{path}argocd-cm", {"data": {"accounts.admin": None}})
+    try:
+        yield {
+            **os.environ,
+            "PATH": f"{tmp_path}:{tools.CURRENT}:{os.environ['PATH']}",
+            "KUBECONFIG": CONFIG,
+            "ADMIN_PASSWORD": site.admin_password,
+            "RUNTIME_PASSWORD": secrets.token_hex(12),
+            # As after argocd login: its session, by port-forward.
+            "ARGOCD_AUTH_TOKEN": site.session,
+            "ARGOCD_OPTS": "--port-forward --port-forward-namespace argocd --insecure",
+        }
+    finally:
+        for name in SETTINGS:
+            after = (site.cluster.get(path + name) or {}).get("data") or {}
+            site.cluster.patch(path + name, {"data": dict.fromkeys(after) | before[name]})
+        site.close()
 
 
 def install(folder: Path, environ: dict[str, str]) -> None:

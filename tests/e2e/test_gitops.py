@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from dev.cluster import Object, path_of
+from dev.keys import KEY_SECRET
 from dev.runtime import CHART, CM, CONFIG, CONSUMERS, IMAGE, Runtime, runtime, within
-from gitops_runtime_auth.kube import secret as store
-from gitops_runtime_auth.kube.cluster import Object, secret_path
 
 # By label, Argo CD takes what carries the Application's name for its own, in every namespace: other tests' releases.
 pytestmark = pytest.mark.alone
@@ -125,16 +125,16 @@ def test_argocd_installs_keeps_and_removes_the_chart(release: Runtime, charts: s
         assert state(release) == ("Synced", "Healthy")
         assert release.key() == first, "the Secret that the hook made is neither pruned nor made anew"
 
-        release.argocd.delete_key(release.name, first.key_id(), release.session)
+        release.revoke(first)
         within(30, release.works)
         refreshed(release)
         synced(release, 90)
         second = release.key()
         assert second is not None
-        assert release.restarted_for() == {second.key_id()}
+        assert release.restarted_for() == {second.id}
     finally:
         remove(release)
-    secret = secret_path(release.name, store.NAME)
+    secret = path_of(release.name, "secrets", KEY_SECRET)
     try:  # now and then Argo CD does not wait for the PostDelete hook that it has just made
         within(60, lambda: release.keys() == [] and release.cluster.get(secret) is None)
     except AssertionError:

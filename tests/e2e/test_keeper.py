@@ -6,10 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from dev.cluster import path_of
+from dev.keys import KEY_SECRET
 from dev.runtime import CONSUMERS, Runtime, runtime, within
-from gitops_runtime_auth.kube import rollout
-from gitops_runtime_auth.kube import secret as store
-from gitops_runtime_auth.kube.cluster import secret_path
 
 INTERVAL = 10.0
 
@@ -29,7 +28,7 @@ def follows(release: Runtime, service: str) -> bool:
     status = deployment["status"]
     return bool(
         key
-        and annotations.get(rollout.ANNOTATION) == key.key_id()
+        and annotations.get("gitops-runtime-auth/key-id") == key.id
         and status.get("observedGeneration") == deployment["metadata"]["generation"]
         and status.get("updatedReplicas") == 1
         and status.get("readyReplicas") == status.get("replicas")
@@ -40,20 +39,20 @@ def follows(release: Runtime, service: str) -> bool:
 def test_a_revoked_key_is_replaced_within_the_interval_and_consumers_follow(release: Runtime) -> None:
     old = release.key()
     assert old is not None
-    release.argocd.delete_key(old.account, old.key_id(), release.session)
+    release.revoke(old)
     within(INTERVAL + 5, lambda: release.works() and all(follows(release, service) for service in CONSUMERS))
     new = release.key()
     assert new is not None
     assert new.token != old.token
     within(60, release.settled)
-    assert release.restarted_for() == {new.key_id()}
+    assert release.restarted_for() == {new.id}
     assert any(reason == "ApiKeyRegenerated" for reason, _ in release.events())
 
 
 @pytest.mark.alone
 def test_a_deleted_secret_is_back_within_two_seconds_and_nobody_is_refused_meanwhile(release: Runtime) -> None:
     old = release.key()
-    release.cluster.delete(secret_path(release.name, store.NAME))
+    release.cluster.delete(path_of(release.name, "secrets", KEY_SECRET))
     within(2, release.works)
     assert release.accepts(old), "pods still hold the old key"
     within(60, release.settled)

@@ -67,7 +67,7 @@ def test_nothing_shows_a_credential(release: Runtime) -> None:
     said = release.install(*sets)
     first = release.key()
     assert first is not None
-    release.argocd.delete_key(release.name, first.key_id(), release.session)
+    release.revoke(first)
     within(30, release.works)
     second = release.key()
     assert second is not None
@@ -78,11 +78,10 @@ def test_nothing_shows_a_credential(release: Runtime) -> None:
     assert any("/app/bin/python" in text for place, text in places.items() if place.startswith("processes of"))
     assert leaks({**places, "helm": said}, *canaries) == []
 
-    without_keeper = [*sets, "--set", "app-proxy.enabled=false"]
-    release.install(*without_keeper)
-    release.argocd.delete_key(release.name, second.key_id(), release.session)
+    release.without_keeper()
+    release.revoke(second)
     release.secret("wrong", password=f"{PASSWORD}-wrong")
-    refused = [*without_keeper, "--set", f"{BLOCK}.auth.passwordSecretKeyRef.name=wrong"]
+    refused = [*sets, "--set", f"{BLOCK}.auth.passwordSecretKeyRef.name=wrong"]
     said = release.helm("upgrade", "r", CHART, *refused, check=False)
     assert "refuses the login" in said
     places = shown(release)

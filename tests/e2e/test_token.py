@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from dev.keys import StoredKey, understood
 from dev.runtime import BLOCK, CONSUMERS, Runtime, runtime, within
-from gitops_runtime_auth.kube.secret import Entry
 
 
 @pytest.fixture
@@ -18,11 +18,11 @@ def release() -> Iterator[Runtime]:
         yield made
 
 
-def give(release: Runtime, key_id: str) -> Entry:
+def give(release: Runtime, key_id: str) -> StoredKey:
     """Make a key and store it, as the two commands of the remedy do."""
-    token = release.argocd.create_key(release.name, key_id, release.session)
+    token = release.key_by_hand(key_id)
     release.secret("users-key", api=token)
-    return Entry(token, release.name, release.argocd.url)
+    return understood(token)
 
 
 def test_a_revoked_token_is_told_and_its_successor_is_taken_without_an_upgrade(release: Runtime) -> None:
@@ -30,10 +30,10 @@ def test_a_revoked_token_is_told_and_its_successor_is_taken_without_an_upgrade(r
     release.argocd.delete_key(release.name, "first", release.session)
     within(30, lambda: not any(map(release.ready, services)), "no pod is ready")
     (message,) = [m for reason, m in release.events() if reason == "AuthenticationFailed"]
-    for word in ("users-key", "has been revoked", "argocd account generate-token", "create secret generic users-key"):
+    for word in ("users-key", "has been revoked", "argocd account generate-token", "patch secret users-key"):
         assert word in message
     proxied = f"/api/v1/namespaces/{release.name}/pods/{pod(release)}:8080/proxy/metrics"
-    told = release.text(proxied)
+    told = release.cluster.text(proxied)
     assert "gitops_runtime_auth_key_valid 0.0" in told
     assert 'gitops_runtime_auth_key_info{key="api",secret="users-key"} 1.0' in told
     assert release.keys() == [], "nothing is made in the user's place"

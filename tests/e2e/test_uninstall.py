@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from dev.runtime import BLOCK, CHART, Runtime, runtime
-from gitops_runtime_auth.kube import secret as store
-from gitops_runtime_auth.kube.cluster import secret_path
+from dev.cluster import path_of
+from dev.keys import KEY_SECRET
+from dev.runtime import BLOCK, CHART, Runtime, runtime, within
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_no_key_and_no_secret_stay(surroundings: Runtime, program: str) -> None:
     assert surroundings.keys() == []
     left = surroundings.cluster.get(f"/api/v1/namespaces/{surroundings.name}/pods") or {}
     assert "r-auth-verify" not in {pod["metadata"]["name"] for pod in left["items"]}
-    assert surroundings.cluster.get(secret_path(surroundings.name, store.NAME)) is None
+    assert surroundings.cluster.get(path_of(surroundings.name, "secrets", KEY_SECRET)) is None
 
 
 @pytest.mark.parametrize("program", ["helm", "helm4"])
@@ -39,7 +39,7 @@ def test_the_users_own_key_and_secret_stay(surroundings: Runtime, program: str) 
     surroundings.install(*sets, program=program)
     surroundings.helm("uninstall", "r", program=program)
     assert surroundings.keys() == ["users-own"]
-    assert surroundings.cluster.get(secret_path(surroundings.name, "users-key"))
+    assert surroundings.cluster.get(path_of(surroundings.name, "secrets", "users-key"))
 
 
 def test_argocd_gone_does_not_block(surroundings: Runtime) -> None:
@@ -53,22 +53,22 @@ def test_argocd_gone_does_not_block(surroundings: Runtime) -> None:
     began = time.monotonic()
     said = surroundings.helm("uninstall", "r", "--timeout", "4m")
     assert time.monotonic() - began < 180
-    assert stored.key_id() in said
+    assert stored.id in said
     assert "argocd account delete-token" in said
-    assert surroundings.cluster.get(secret_path(surroundings.name, store.NAME)) is None
+    assert surroundings.cluster.get(path_of(surroundings.name, "secrets", KEY_SECRET)) is None
 
 
 def test_the_key_revoked_and_the_password_gone_do_not_block(surroundings: Runtime) -> None:
     surroundings.install()
     stored = surroundings.key()
     assert stored is not None
-    surroundings.helm("upgrade", "r", CHART, "--reuse-values", "--set", "app-proxy.enabled=false", "--wait")
-    surroundings.cluster.delete(secret_path(surroundings.name, surroundings.name))
-    surroundings.argocd.delete_key(stored.account, stored.key_id(), surroundings.session)
+    surroundings.without_keeper()
+    surroundings.cluster.delete(path_of(surroundings.name, "secrets", surroundings.name))
+    surroundings.revoke(stored)
     said = surroundings.helm("uninstall", "r")
     assert "does not exist, or its key" in said
     assert "argocd account delete-token" in said
-    assert surroundings.cluster.get(secret_path(surroundings.name, store.NAME)) is None
+    assert surroundings.cluster.get(path_of(surroundings.name, "secrets", KEY_SECRET)) is None
 
 
 def test_a_namespace_that_is_being_deleted_does_not_block(surroundings: Runtime) -> None:
@@ -77,6 +77,7 @@ def test_a_namespace_that_is_being_deleted_does_not_block(surroundings: Runtime)
     began = time.monotonic()
     surroundings.helm("uninstall", "r", "--timeout", "4m", "--ignore-not-found", check=False)
     assert time.monotonic() - began < 180
+    within(60, lambda: surroundings.keys() == [], "no key outlives its namespace")
 
 
 def test_after_a_failed_install(surroundings: Runtime) -> None:

@@ -4,10 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from dev.cluster import path_of
+from dev.keys import KEY_SECRET, StoredKey, understood
 from dev.runtime import BLOCK, CHART, CONSUMERS, Runtime, runtime, within
-from gitops_runtime_auth.kube import secret as store
-from gitops_runtime_auth.kube.cluster import secret_path
-from gitops_runtime_auth.kube.secret import Entry
 from tests.e2e.client import Client
 
 
@@ -90,14 +89,14 @@ def test_from_password_to_token_and_back(release: Runtime) -> None:
     release.secret("users-key", token=token)
     given = ["--set", f"{BLOCK}.auth.type=token", "--set", f"{BLOCK}.auth.tokenSecretKeyRef.name=users-key"]
     given += ["--set", f"{BLOCK}.auth.tokenSecretKeyRef.key=token"]
-    users = Entry(token, other, release.argocd.url)
+    users = understood(token)
 
-    def what_pods_use() -> Entry | None:
+    def what_pods_use() -> StoredKey | None:
         return users if release.take("users-key") else release.key() or users
 
     with Client(release, what_pods_use) as client:
         release.install(*release.sets(), *given)
-        assert release.cluster.get(secret_path(release.name, store.NAME)) is None
+        assert release.cluster.get(path_of(release.name, "secrets", KEY_SECRET)) is None
         assert release.keys() == []
         release.install()
         within(60, release.settled)

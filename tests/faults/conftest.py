@@ -1,12 +1,17 @@
-"""Fixtures: the site, and releases that are ready to run."""
+"""Fixtures: the site, and releases that are ready to run; and the tables that the tests end with."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.faults.place import Site, identity
+from tests.faults.place import Site
 from tests.faults.release import Release
+
+LONG_FIRST = ("matrix", "storm", "lockout_patterns")
+"""Three files are run at a time, in this order: what takes long is not to be left for one worker at the end."""
+TABLE = "table"
+"""Under this name a test records (``record_property``) what is to be printed in the end, whichever process ran it."""
 
 
 @pytest.fixture(scope="session")
@@ -21,8 +26,24 @@ def release(site: Site, tmp_path: Path) -> Callable[[], Release]:
     """Make a release with an account and a namespace of its own."""
 
     def make() -> Release:
-        account, password = site.account()
-        namespace = site.namespace()
-        return Release(site, tmp_path / namespace, account, password, namespace, identity(site.cluster, namespace))
+        account, password = site.new_account()
+        namespace = site.new_namespace()
+        return Release(site, tmp_path / namespace, account, password, namespace, site.between())
 
     return make
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Bring the files into that order, those that it does not name last."""
+    names = [f"test_{name}" for name in LONG_FIRST]
+    items.sort(key=lambda item: names.index(item.path.stem) if item.path.stem in names else len(names))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the tables that the tests recorded."""
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            for name, text in report.user_properties:
+                if name == TABLE:
+                    terminalreporter.write_sep("-", report.nodeid)
+                    terminalreporter.write_line(str(text))

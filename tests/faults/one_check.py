@@ -1,40 +1,34 @@
 """The keeper's process for one check: ``keep`` without its port, its watch and its waiting.
 
-Ends with 0 when the key works and nothing is under way any more.
+Ends with 0 when the key works and nothing is under way any more, else with 75.
 """
 
+import os
 import sys
 import time
 
 from gitops_runtime_auth import context, log
 from gitops_runtime_auth.commands import keep
-from gitops_runtime_auth.context import Context
-from gitops_runtime_auth.service import connections
-from gitops_runtime_auth.service import health as probes
+from gitops_runtime_auth.service.health import Health
 from gitops_runtime_auth.service.keeper import Keeper
-from gitops_runtime_auth.service.lockout import Refusals
+from gitops_runtime_auth.timing import Timing
 
 CHECKS = 10
-"""More than a rollout without pods takes."""
+"""More than a rollout without pods and a short grace period take."""
 
 
 def main() -> int:
-    base = context.from_environment()
-    log.setup(base.settings.log_level, as_json=True)
-    kept = connections.Connections()
-
-    def fresh(seconds: float) -> Context:
-        return kept.serve(base, seconds)
-
-    keeper = Keeper(fresh, Refusals(base.settings, base.files / "refused-login"))
-    loop = keep.Loop(fresh, keeper.check, probes.Health(keep.STALLS_AFTER))
-    verdict = loop.turn()
-    for _ in range(CHECKS):
-        if not verdict.again_soon:
-            break
-        time.sleep(1)
+    timing = Timing()
+    with context.from_environment(os.environ, timing) as base:
+        log.setup(base.settings.log_level, as_json=True)
+        loop = keep.Loop(base, Keeper(base), Health(timing.stalls_after))
         verdict = loop.turn()
-    return 0 if verdict.ready and not verdict.again_soon else 75
+        for _ in range(CHECKS):
+            if not verdict.again_soon:
+                break
+            time.sleep(1)
+            verdict = loop.turn()
+    return 0 if verdict.ready and not verdict.again_soon else os.EX_TEMPFAIL
 
 
 if __name__ == "__main__":

@@ -4,12 +4,24 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
+from tests.faults.place import within
 from tests.faults.release import Release, Result
 
-ROLLOUT = "helm's rollout"
-"""Among the commands: the Deployments follow, as they do between an upgrade's two hooks."""
+ROLLOUT, GRACE_ENDS = "rollout", "grace"
+"""Among the commands: the Deployments follow, as they do between an upgrade's two hooks; the grace period ends."""
+LOCKOUT_SECONDS = 331
+"""After this long a password is sent again whose login was refused or not answered."""
+
+
+class End(Enum):
+    """What there must be once everything has been put right."""
+
+    KEY = "one live key, the one in the Secret"
+    EMPTY = "no live key and no Secret"
+    NO_KEY = "no live key; the Secret goes with its namespace"
 
 
 @dataclass(frozen=True)
@@ -19,18 +31,28 @@ class Scenario:
     prepare: Callable[[Release], None]
     command: str = "ensure"
     then: tuple[str, ...] = ("ensure",)
-    ends_empty: bool = False
-    """No key and no Secret are what is wanted, instead of one of each."""
+    end: End = End.KEY
+    code: int = 0
+    """How the runs end that met no fault."""
+    live: int | None = None
+    """How many keys live after the run that met a fault; None where that depends on the fault."""
+    logins: int = 2
+    """How many times a password may be sent by the run that met a fault: once more than without, when in doubt."""
 
     def follow(self, release: Release) -> Iterator[tuple[str, Result]]:
-        """Run what puts everything right."""
+        """Run what puts everything right. Doubt about a login lasts as long for the keeper as a refusal does."""
         for command in self.then:
-            if self.command == "keep":
+            if command == "keep":
                 time.sleep(1.1)  # a container's restart takes longer, and Argo CD tells keys' ages in whole seconds
-            if command == ROLLOUT:
-                release.site.roll_out(release.namespace)
-            else:
-                yield command, release.run(command=command)
+                if release.record():
+                    release.age_record(LOCKOUT_SECONDS)
+            match command:
+                case "rollout":
+                    release.site.roll_out(release.namespace)
+                case "grace":
+                    release.values = {}
+                case _:
+                    yield command, release.run(command=command)
 
 
 def done(release: Release, command: str = "ensure") -> None:
@@ -41,6 +63,7 @@ def done(release: Release, command: str = "ensure") -> None:
 def _upgraded(release: Release) -> None:
     done(release)
     release.site.roll_out(release.namespace)
+    time.sleep(1)  # the grace period
 
 
 def _installed(release: Release) -> None:
@@ -50,6 +73,13 @@ def _installed(release: Release) -> None:
 def _revoked(release: Release) -> None:
     done(release)
     release.revoke_all()
+
+
+def _wiped(release: Release) -> None:
+    """Whoever writes argocd-secret does not know of the keys."""
+    done(release)
+    release.site.wipe_keys(release.account)
+    within(30, lambda: not release.holds_a_good_key(), "Argo CD forgets the keys")
 
 
 def _replaced(release: Release) -> None:
@@ -68,13 +98,20 @@ def _another_account(release: Release) -> None:
     """The upgrade's settings are there, its hook has not run."""
     done(release)
     if "another" not in release.spare:
-        release.spare["another"] = release.site.account()
+        release.spare["another"] = release.site.new_account()
     release.use(*release.spare["another"])
 
 
 def _moved_to_another_account(release: Release) -> None:
     _another_account(release)
     _upgraded(release)
+
+
+def _rolled_back(release: Release) -> None:
+    """An upgrade to another account is rolled back: the settings of before are there, the hook has not run."""
+    first = (release.account, release.password)
+    _moved_to_another_account(release)
+    release.use(*first)
 
 
 def _moved_to_another_address(release: Release) -> None:
@@ -84,26 +121,36 @@ def _moved_to_another_address(release: Release) -> None:
     _upgraded(release)
 
 
-def _moved_to_a_token(release: Release) -> None:
-    done(release)
+def _a_token(release: Release) -> None:
+    """The user brings a key of their own, from the beginning."""
     account, argocd = release.account, release.site.argocd
     if "token" not in release.spare:
-        key = argocd.create_key(account, f"users-own-{secrets.token_hex(4)}", release.site._session)
+        key = argocd.create_key(account, f"users-own-{secrets.token_hex(4)}", release.site.session)
         release.spare["token"] = (account, key)
-    auth = {"type": "token", "tokenSecretKeyRef": {"name": "mine", "key": "token"}}
-    release.values = _auth(auth)
+    auth: dict[str, Any] = {"type": "token"}
+    release.values = {"global": {"external-arg-cd": {"auth": auth}}}
     release.use(*release.spare["token"])
+
+
+def _moved_to_a_token(release: Release) -> None:
+    done(release)
+    _a_token(release)
     _upgraded(release)
 
 
-def _auth(given: dict[str, Any]) -> dict[str, Any]:
-    return {"global": {"external-arg-cd": {"auth": given}}}
+def _in_its_grace_period(release: Release) -> None:
+    """The consumers run with the new key, but what mounts it may still have the one before."""
+    _another_account(release)
+    done(release)
+    release.site.roll_out(release.namespace)
+    release.values = {"keeper": {"gracePeriod": 30}}
 
 
 def _without_api_key(release: Release) -> None:
     """An account that may only log in, and a hook that may change that."""
     if "robot" not in release.spare:
-        release.spare["robot"] = release.site.account("login")
+        release.spare["robot"] = release.site.new_account("login")
+        release.token_of("ensure")  # whose rights are extended
         release.site.let_into_argocds_namespace(release.namespace)
     release.use(*release.spare["robot"])
     release.site.give(release.account, "login")
@@ -117,20 +164,30 @@ def _old(release: Release) -> None:
     time.sleep(2.1)  # Argo CD counts in whole seconds
 
 
+def _being_deleted(release: Release) -> None:
+    """The namespace is being deleted; the API server answers as it does then, until it takes the rights away."""
+    done(release)
+    release.between.kubernetes.namespace = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
+
+
 SCENARIOS = {
     "install": Scenario(lambda _: None),
-    "upgrade": Scenario(_installed),
+    "upgrade": Scenario(_installed, logins=0),
     "revoked": Scenario(_revoked),
     "account": Scenario(_another_account, then=("ensure", ROLLOUT, "retire")),
+    "rollback": Scenario(_rolled_back, "rollback", ("ensure", ROLLOUT, "retire"), logins=0),
     "apikey": Scenario(_without_api_key),
-    "retire": Scenario(_moved_to_another_account, "retire", ("retire",)),
-    "restart": Scenario(_replaced, "retire", ("retire",)),
-    "address": Scenario(_moved_to_another_address, "retire", ("retire",)),
-    "token": Scenario(_moved_to_a_token, "retire", ("retire",), ends_empty=True),
-    "cleanup": Scenario(_moved_to_another_account, "cleanup", ("cleanup",), ends_empty=True),
+    "given": Scenario(_a_token, end=End.EMPTY, logins=0),
+    "retire": Scenario(_moved_to_another_account, "retire", ("retire",), logins=0),
+    "grace": Scenario(_in_its_grace_period, "retire", ("retire", GRACE_ENDS, "retire"), live=2, logins=0),
+    "restart": Scenario(_replaced, "retire", ("retire",), logins=0),
+    "address": Scenario(_moved_to_another_address, "retire", ("retire",), logins=0),
+    "token": Scenario(_moved_to_a_token, "retire", ("retire",), End.EMPTY, logins=0),
+    "cleanup": Scenario(_moved_to_another_account, "cleanup", ("cleanup",), End.EMPTY, logins=1),
     # The second check is the one that revokes what the killed one made and did not store: until there is a younger
     # key in the Secret, somebody may be about to store it.
-    "rotate": Scenario(_old, "keep", ("keep", "keep")),
-    "restore": Scenario(_revoked, "keep", ("keep",)),
-    "deleted": Scenario(_deleted, "keep", ("keep",)),
+    "rotate": Scenario(_old, "keep", ("keep", "keep"), logins=0),
+    "restore": Scenario(_wiped, "keep", ("keep",), logins=1),
+    "deleted": Scenario(_deleted, "keep", ("keep",), logins=1),
+    "namespace": Scenario(_being_deleted, "keep", ("keep",), End.NO_KEY, code=75, logins=0),
 }

@@ -5,10 +5,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from threading import Lock
 
-from tests.faults.proxy import HANDSHAKES, KINDS
+from tests.faults.traffic import HANDSHAKES, KINDS, Fault
 
 WORDS = {0: "healed", -9: "killed"}
-COUNTS = ("faults", "runs", "keys left over", "secrets lost", "sessions of killed runs, held by nobody", "leaks")
+COUNTS = (
+    "faults",
+    "runs",
+    "keys left over",
+    "secrets lost",
+    "records left over",
+    "sessions of killed runs, held by nobody",
+    "leaks",
+)
 """``secrets lost``: faults after which the Secret, good before, holds no working key even after the next run."""
 
 
@@ -20,6 +28,10 @@ class Cell:
     step: str
     occurrence: int
     kind: str
+
+    @property
+    def fault(self) -> Fault:
+        return (self.step, self.occurrence, self.kind)
 
     def __str__(self) -> str:
         return f"{self.scenario}: {self.kind} at {self.step} ({self.occurrence})"
@@ -43,8 +55,8 @@ class Tally:
     def table(self) -> str:
         lines = []
         for (scenario, step, occurrence), kinds in sorted(self.outcomes.items()):
-            lines.append(f"{scenario:8} {step}{f' ({occurrence})' if occurrence > 1 else ''}")
+            lines.append(f"{scenario:9} {step}{f' ({occurrence})' if occurrence > 1 else ''}")
             met = (f"{kind}:{kinds[kind]}" for kind in (*KINDS, *HANDSHAKES) if kind in kinds)
-            lines.append("         " + "  ".join(met))
+            lines.append("          " + "  ".join(met))
         lines.append(", ".join(f"{name}: {self.counts[name]}" for name in COUNTS))
         return "\n".join(lines)

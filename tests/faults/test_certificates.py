@@ -9,8 +9,8 @@ import pytest
 import trustme
 
 from tests.faults.place import Site
-from tests.faults.proxy import FaultProxy
 from tests.faults.release import Release
+from tests.faults.traffic import is_connection
 
 PAST = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 CONFIGURATION = 78
@@ -21,22 +21,19 @@ def run(site: Site, release: Release, cert: trustme.LeafCert, **environ: str) ->
     """Run the hook against an Argo CD with ``cert``; return its exit code, its words, and the requests that came."""
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     cert.configure_cert(tls)
-    argocd = FaultProxy("argocd", site.argocd_at, tls)
-    kubernetes = FaultProxy("kubernetes", site.apiserver, site.tls)
-    try:
-        process = release.start(argocd.port, kubernetes.port, **environ)
-        said, _ = process.communicate(timeout=60)
-    finally:
-        argocd.close()
-        kubernetes.close()
-    return process.returncode, said, [step for step in argocd.seen if not step.endswith(" CONNECT")]
+    release.between = site.between(tls)
+    traffic = release.between.begin()
+    process = release.start(**environ)
+    said, _ = process.communicate(timeout=60)
+    asked = [step for step in traffic.seen if step.startswith("argocd ") and not is_connection(step)]
+    return process.returncode, said, asked
 
 
 @pytest.mark.parametrize(
     ("issue", "words"),
     [
         (lambda ca: ca.issue_cert("127.0.0.1", not_before=PAST, not_after=PAST + datetime.timedelta(1)), "has expired"),
-        (lambda ca: ca.issue_cert("argocd.example.com"), "is for another host name"),
+        (lambda ca: ca.issue_cert("argocd.example.com"), "argocd.example.com"),
         (lambda _: trustme.CA().issue_cert("127.0.0.1"), "is not signed by a known CA"),
     ],
     ids=["expired", "another name", "unknown issuer"],
@@ -50,6 +47,15 @@ def test_a_certificate_that_is_no_good_is_explained(
     assert words in said
     assert asked == [], "nothing is sent before the certificate is trusted"
     assert one.secret() is None
+
+
+def test_a_server_s_own_certificate_is_pinned_whatever_its_names(site: Site, release: Callable[[], Release]) -> None:
+    """A stock Argo CD's certificate names ``argocd-server`` only, under whatever name its Service is reached."""
+    one, own = release(), trustme.CA().issue_cert("argocd-server")
+    (one.folder / "ca" / "ca.crt").write_bytes(own.cert_chain_pems[0].bytes())
+    code, said, _ = run(site, one, own)
+    assert code == 0, said
+    assert one.holds_a_good_key()
 
 
 def test_a_public_ca_needs_no_setting(site: Site, release: Callable[[], Release]) -> None:

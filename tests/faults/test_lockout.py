@@ -1,76 +1,139 @@
-"""A refused password is sent once, and what Argo CD refuses at once was never looked at."""
+"""A refused password is sent once, by whomever, and what Argo CD refuses at once was never looked at."""
 
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise, repeat
 
 import pytest
 
-from gitops_runtime_auth.argocd.http import Transport
-from gitops_runtime_auth.argocd.login import FASTEST_VERDICT
-from gitops_runtime_auth.config.settings import Server
-from gitops_runtime_auth.errors import KeyRefusedError
+from dev.argocd import ArgoCD, ArgoCDError
+from tests.faults.outcomes import LOGIN
 from tests.faults.place import Site
 from tests.faults.release import Release
+from tests.faults.roles import CONSUMER
+from tests.faults.scenarios import LOCKOUT_SECONDS
+from tests.faults.traffic import Traffic
 
-LOGIN = "argocd POST /api/v1/session"
+FASTEST_VERDICT = 0.5
+"""Seconds by which Argo CD delays every login that it looks at, at least; what the product goes by."""
 IN_FLIGHT = 70
 """Argo CD takes 50 (``util/session``, ``maxConcurrentLoginRequestsCount``) and refuses the others at once."""
+WRONG = "canary-wrong-password"
 
 
 def test_no_verdict_on_a_password_is_faster_than_the_limit(site: Site) -> None:
     """Wrong, unknown and locked: a refusal under 0.5 s can be none of them, and so may be tried again."""
-    name, password = site.account()
+    name, password = site.new_account()
     took = []
     for user, word in [*[(name, "wrong")] * 6, (name, password), ("nobody-of-that-name", "x")]:
         began = time.monotonic()
-        with pytest.raises(KeyRefusedError, match="locked account"):
-            site.argocd.send("POST", "/api/v1/session", body={"username": user, "password": word}, timeout=60)
+        with pytest.raises(ArgoCDError, match="Invalid username or password"):
+            site.argocd.login(user, word)
         took.append(time.monotonic() - began)
     assert min(took) >= FASTEST_VERDICT, took
 
 
-def test_each_run_sends_a_refused_password_once(release: Callable[[], Release]) -> None:
-    """Three runs are three failures: the account is not locked, and the right password works at once."""
+def test_a_refused_password_is_sent_once_by_whomever(release: Callable[[], Release]) -> None:
+    """An installer that retries, a keeper that starts, an uninstall: one send. Another password is sent at once."""
     one = release()
-    (one.folder / "credential" / "value").write_text("canary-wrong-password")
-    for _ in range(3):
-        refused = one.run()
-        assert refused.code == 77
-        assert refused.seen.count(LOGIN) == 1
-        assert "canary" not in refused.said
+    one.site.consumers(one.namespace, CONSUMER)
+    one.mount_credential(WRONG)
+    first = one.run()
+    assert (first.code, len(first.traffic.logins)) == (77, 1)
+    for command in ("ensure", "ensure", "keep", "rollback"):
+        again = one.run(command=command)
+        assert again.code == {"keep": 75, "rollback": 0}.get(command, 77)
+        assert again.traffic.seen.count(LOGIN) == 0, command
+        assert "not sent again for 3" in again.said
+        assert WRONG not in again.said
     assert one.secret() is None
-    (one.folder / "credential" / "value").write_text(one.password)
+    one.mount_credential(f"{WRONG}-too")
+    other = one.run()
+    assert (other.code, len(other.traffic.logins)) == (77, 1), "another wrong password is another one"
+    one.mount_credential(one.password)
     assert one.run().code == 0
+    assert one.record() == {}, "a login that succeeds empties the record"
 
 
+def test_a_refused_password_is_sent_again_when_argocd_has_forgotten(release: Callable[[], Release]) -> None:
+    """The password may be right by then, or the account was locked by somebody else."""
+    one = release()
+    one.mount_credential(WRONG)
+    assert one.run().code == 77
+    one.age_record(LOCKOUT_SECONDS - 10)
+    assert one.run().traffic.logins == []
+    one.age_record(10)
+    assert len(one.run().traffic.logins) == 1
+
+
+def test_uninstall_after_a_refusal_sends_no_password(release: Callable[[], Release]) -> None:
+    one = release()
+    one.mount_credential(WRONG)
+    assert one.run().code == 77
+    left = one.run(command="cleanup")
+    assert (left.code, left.traffic.seen.count(LOGIN)) == (0, 0)
+    assert one.record() == {}, "uninstall deletes the record"
+
+
+def test_a_disabled_account_costs_no_login_while_a_key_is_there(site: Site, release: Callable[[], Release]) -> None:
+    """The stored key answers that the account is disabled, and a login could not say more."""
+    one = release()
+    site.consumers(one.namespace, CONSUMER)
+    assert one.run().code == 0
+    site.enable(one.account, enabled=False)
+    for command, code in (("ensure", 77), ("keep", 75)):
+        refused = one.run(command=command)
+        assert (refused.code, refused.traffic.seen.count(LOGIN)) == (code, 0)
+        assert "is disabled" in refused.said
+    site.enable(one.account, enabled=True)
+    assert one.run().traffic.seen.count(LOGIN) == 0
+    assert one.holds_a_good_key()
+
+
+def test_answers_that_all_come_late_send_a_password_twice_at_most(site: Site, release: Callable[[], Release]) -> None:
+    """Times prove nothing there, so the hook sends it once more, a good while later; the keeper does not."""
+    one = release()
+    one.timeout = 60
+    one.mount_credential(WRONG)
+
+    def late() -> Traffic:
+        return Traffic(others_late=iter((0.4, 0.0) * 1000), late=repeat(0.2))
+
+    traffic = one.between.begin(traffic=late())
+    process = one.start()
+    process.communicate(timeout=120)
+    assert process.returncode == 77
+    sent = [login.at for login in traffic.logins]
+    assert len(sent) <= 2
+    assert all(later - earlier > 15 for earlier, later in pairwise(sent))
+    assert not site.locked_out(one.account, one.password)
+
+
+@pytest.mark.alone
 def test_what_is_refused_faster_than_the_limit_was_never_looked_at(site: Site) -> None:
     """More right passwords at once than Argo CD takes: every refusal is a fast one and none counts as a failure."""
-    accounts = [site.account(), site.account()]  # two, for the logins of one are taken in turn
+    accounts = [site.new_account(), site.new_account()]  # two, because the logins of one are taken in turn
 
     def log_in(number: int) -> tuple[bool, float]:
-        transport = Transport(Server(site.argocd.url, insecure_skip_verify=True))
-        name, password = accounts[number % 2]
-        body, began = {"username": name, "password": password}, 0.0
+        argocd, began = ArgoCD(site.way), 0.0
         try:
-            transport.send("GET", "/api/version", timeout=60)  # the handshake is not what is timed
+            argocd.send("GET", "/api/version")  # the handshake is not what is timed
             together.wait(60)
             began = time.monotonic()
-            transport.send("POST", "/api/v1/session", body=body, timeout=90)
-        except KeyRefusedError:
+            argocd.login(*accounts[number % 2])
+        except ArgoCDError:
             return False, time.monotonic() - began
         finally:
-            transport.close()
+            argocd.close()
         return True, time.monotonic() - began
 
     together = threading.Barrier(IN_FLIGHT)
     with ThreadPoolExecutor(IN_FLIGHT) as pool:
         ended = list(pool.map(log_in, range(IN_FLIGHT)))
     refused = [seconds for accepted, seconds in ended if not accepted]
-    print(f"\n{IN_FLIGHT} logins at once, all right: {len(refused)} refused, the slowest after {max(refused):.2f} s")
     each = [sum(not accepted for accepted, _ in ended[half::2]) for half in (0, 1)]
     assert max(each) >= 5, "as many as lock an account, if they were looked at"
-    assert max(refused) < FASTEST_VERDICT
-    for name, password in accounts:
-        assert site.argocd.login(name, password), "the account is not locked"
+    assert max(refused) < FASTEST_VERDICT, f"{len(refused)} refused, the slowest after {max(refused):.2f} s"
+    assert not any(site.locked_out(*account) for account in accounts)

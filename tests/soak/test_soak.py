@@ -11,21 +11,22 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
-import pytest
+import yaml
+from kubernetes.client import ApiException
 
-from dev.runtime import CONSUMERS, Runtime, runtime, within
+from dev.argocd import ArgoCDError
+from dev.cluster import path_of
+from dev.keys import KEY_SECRET
+from dev.runtime import CHART, CONSUMERS, Runtime, runtime, within
 from dev.sandbox import controlplane, processes
-from gitops_runtime_auth.config.values import chart_defaults
-from gitops_runtime_auth.errors import AuthError, ConflictError
-from gitops_runtime_auth.kube import secret as store
-from gitops_runtime_auth.kube.cluster import secret_path
 
 SECONDS = float(os.environ.get("SOAK_SECONDS") or 180)
 SEED = int(os.environ.get("SOAK_SEED") or 6)
 STALE_AFTER = 90.0
 """Seconds that three rollouts on two cores, or a restart of Argo CD, may take."""
-ORPHANED_FOR = chart_defaults()["hook"]["timeout"] + 60.0
+ORPHANED_FOR = yaml.safe_load(Path(CHART, "values.yaml").read_text())["hook"]["timeout"] + 60.0
 """Seconds that a key which nobody stored counts as being made, beside one no older."""
 
 
@@ -33,7 +34,7 @@ def metrics(release: Runtime) -> list[dict[str, float]]:
     """Return each keeper's metrics, and its memory in MB, through the API server's proxy."""
     pods = f"/api/v1/namespaces/{release.name}/pods"
     found = release.cluster.get(f"{pods}?labelSelector=app.kubernetes.io/component=app-proxy") or {}
-    texts = [release.text(f"{pods}/{p['metadata']['name']}:8080/proxy/metrics") for p in found["items"]]
+    texts = [release.cluster.text(f"{pods}/{p['metadata']['name']}:8080/proxy/metrics") for p in found["items"]]
     lines = [re.findall(r"^(\w+(?:\{[^}]*\})?) ([-0-9.e+]+)$", text, re.MULTILINE) for text in texts]
     return [{name: float(value) for name, value in pairs} for pairs in lines]
 
@@ -44,18 +45,16 @@ def restarts(release: Runtime) -> int:
     return sum(c["restartCount"] for p in pods for c in p["status"].get("containerStatuses") or [])
 
 
-# A restarted Argo CD ends the thread of the Kubernetes client that forwards to it.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_soak() -> None:
     chance, done = random.Random(SEED), Counter[str]()
     with runtime("soak") as release:
         release.install(*release.sets(**{"app-proxy__replicas": "2", "keeper__interval": "1"}))
-        secret = secret_path(release.name, store.NAME)
+        secret = path_of(release.name, "secrets", KEY_SECRET)
 
         def revoke() -> None:
             entry = release.key()
-            if entry and entry.key_id():
-                release.argocd.delete_key(entry.account, entry.key_id(), release.session)
+            if entry and entry.id:
+                release.revoke(entry)
 
         def both() -> None:
             revoke()
@@ -94,7 +93,7 @@ def test_soak() -> None:
             what = chance.choices(list(deeds), [weight for weight, _ in deeds.values()])[0]
             try:
                 deeds[what][1]()
-            except (ConflictError, AuthError):
+            except (ApiException, ArgoCDError):
                 continue  # a keeper was faster
             done[what] += 1
             if chance.random() < 0.5:

@@ -1,44 +1,43 @@
-"""The process' last net: whatever happens in a command, an exit code of the list, two sentences, no credential."""
+"""The end of every run: whatever happens in a command, an exit code of the list, two sentences, no credential."""
 
+import gc
 import io
 import json
 import os
-import tempfile
+import signal
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitops_runtime_auth import __main__ as program
-from gitops_runtime_auth import cli, context, errors, retry
-from gitops_runtime_auth.argocd import login
-from tests.unit.fakes.fuzz import FAILURES, JSON
-from tests.unit.fakes.world import World
+from gitops_runtime_auth import cli, errors, termination
+from gitops_runtime_auth.timing import Timing
+from tests.fakes.world import World
 
 CANARY = "canary-Zm9vYmFy"
-TEXT = st.text(st.characters(exclude_categories=["Cc", "Zl", "Zp"]), max_size=40)
-"""What a name or an address may hold: lone surrogates too, which JSON's escapes make and UTF-8 can't hold."""
+FAILURES = {64, 69, 75, 77, 78}
+TEXT = st.text(max_size=40)
+"""What a name or an address may hold: control characters and half characters too."""
+HASTE = Timing(first_retry=9.0)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _own() -> Iterator[None]:
-    """A termination log of its own, no waiting, and no cluster of whoever runs this."""
+def last_words(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The termination message's file of this module's runs."""
     patch = pytest.MonkeyPatch()
-    with tempfile.NamedTemporaryFile() as log:
-        patch.setattr(program, "TERMINATION_LOG", Path(log.name))
-        patch.setattr(retry, "_FIRST_WAIT", 9.0)
-        patch.setattr(login, "FASTEST_VERDICT", 0.0)
-        yield
-        patch.undo()
+    file = tmp_path_factory.mktemp("main") / "termination-log"
+    patch.setattr(program, "TERMINATION_LOG", file)
+    yield file
+    patch.undo()
 
 
-def said(argv: Sequence[str], do: Callable[[Sequence[str]], int] | None = None) -> tuple[int, str, str]:
-    """Run ``argv``, or ``do`` in the place of a command; return exit code, log (or table) and termination message."""
+def said(argv: Sequence[str], do: Callable[[Sequence[str], Timing], int] | None = None) -> tuple[int, str, str]:
+    """Run ``argv``, or ``do`` in the place of a command; return exit code, log (or output) and termination message."""
     program.TERMINATION_LOG.write_text("")
     # As Python opens standard error: whatever it is given, it writes something.
     log = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="backslashreplace", write_through=True)
@@ -47,7 +46,7 @@ def said(argv: Sequence[str], do: Callable[[Sequence[str]], int] | None = None) 
         patch.setattr(cli, "run", do)
     try:
         with redirect_stderr(log), redirect_stdout(io.StringIO()) as table:
-            code = program.main(argv)
+            code = program.main(argv, HASTE)
     finally:
         patch.undo()
     log.seek(0)
@@ -60,25 +59,20 @@ def _plain(line: str) -> str:
     return f"{fields['level'].upper()}: {fields['message']}"
 
 
-def explained(code: int, log: str, last: str) -> None:
-    """Assert the same of whatever ran: ``check`` says what is wrong in its table."""
-    assert "not made for" not in log
-    if "Not ready: " in log:
-        assert code in FAILURES
-        assert "What to do\n" in log
-    elif code:
-        two_sentences(code, log, last)
-
-
-def two_sentences(code: int, log: str, last: str) -> None:
-    assert code in FAILURES
+def two_sentences(log: str, last: str) -> None:
     assert "Traceback" not in log
-    lines = log.splitlines()
-    *_, problem, remedy = (_plain(line) if line.startswith("{") else line for line in lines)
+    *_, problem, remedy = (_plain(line) if line.startswith("{") else line for line in log.splitlines())
     assert problem.startswith("ERROR: ")
     assert remedy.startswith("ERROR: What to do: ")
     assert (problem[-1], remedy[-1]) == (".", ".")
-    assert len(last.splitlines()) == 2
+    assert last == f"{problem.removeprefix('ERROR: ')}\n{remedy.removeprefix('ERROR: What to do: ')}\n"
+
+
+def failing(error: BaseException) -> Callable[..., int]:
+    def fail(*_: object) -> int:
+        raise error
+
+    return fail
 
 
 def subclasses(kind: type[errors.AuthError]) -> Iterator[type[errors.AuthError]]:
@@ -87,32 +81,26 @@ def subclasses(kind: type[errors.AuthError]) -> Iterator[type[errors.AuthError]]
         yield from subclasses(below)
 
 
+def made(kind: type[errors.AuthError], problem: str, remedy: str) -> errors.AuthError:
+    """Make an error without the arguments that only its own kind has."""
+    error = kind.__new__(kind)
+    errors.AuthError.__init__(error, problem, remedy)
+    return error
+
+
 KINDS = st.sampled_from(sorted(set(subclasses(errors.AuthError)), key=lambda kind: kind.__name__))
-MORE: dict[type[errors.AuthError], dict[str, Any]] = {
-    errors.KeyRefusedError: {"reason": ""},
-    errors.AnswerError: {"status": 418, "code": -1},
-    errors.UnreachableError: {"sent": True},
-}
 
 
+@settings(max_examples=40)
 @given(KINDS, TEXT, TEXT)
 def test_any_error_of_the_list(kind: type[errors.AuthError], problem: str, remedy: str) -> None:
     """Texts hold what users and servers write: names, addresses, reasons."""
-
-    def fail(_: Sequence[str]) -> int:
-        raise kind(f"It fails: {problem}.", f"Mend {remedy}.", **MORE.get(kind, {}))
-
-    two_sentences(*said([], fail))
-
-
-@given(TEXT)
-def test_any_exception_that_nobody_thought_of(text: str) -> None:
-    def fail(_: Sequence[str]) -> int:
-        raise type(f"Odd{len(text)}Error", (Exception,), {})(text)
-
-    code, log, last = said([], fail)
-    two_sentences(code, log, last)
-    assert code == os.EX_TEMPFAIL
+    what, how = problem.replace("\n", " "), remedy.replace("\n", " ")
+    code, log, last = said([], failing(made(kind, f"It fails: {what}.", f"Mend {how}.")))
+    two_sentences(log, last)
+    assert code == kind.exit_code
+    assert code in FAILURES
+    assert log.replace("\n", "").isprintable()
 
 
 @pytest.mark.parametrize(
@@ -127,8 +115,8 @@ def test_any_exception_that_nobody_thought_of(text: str) -> None:
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_no_credential_comes_out_with_an_exception_that_nobody_thought_of(error: Exception) -> None:
-    def fail(_: Sequence[str]) -> int:
+def test_an_unexpected_error_is_named_by_type_and_place_and_shows_no_value(error: Exception) -> None:
+    def fail(_: Sequence[str], __: Timing) -> int:
         password = CANARY
         try:
             raise ValueError(password)
@@ -139,67 +127,106 @@ def test_no_credential_comes_out_with_an_exception_that_nobody_thought_of(error:
     code, log, last = said(["ensure"], fail)
     assert code == os.EX_TEMPFAIL
     assert CANARY not in log + last
-    two_sentences(code, log, last)
-    assert f"{type(error).__name__} at test_main.py:" in log
+    two_sentences(log, last)
+    line = fail.__code__.co_firstlineno + 6
+    assert f"Unexpected internal error: {type(error).__name__} in {__name__}:{line}, called from" in log
+    assert "called from gitops_runtime_auth.__main__:" in log
 
 
-COMMANDS = ["ensure", "retire", "cleanup", "keep", "verify", "agent", "check", "completion", "bash", "nothing"]
-FLAGS = ["--set", "--set-string", "-f", "--server", "--timeout", "-o", "--release", "--port", "--deployments"]
+def test_an_unexpected_error_in_the_package_itself_has_one_place() -> None:
+    def fail(_: Sequence[str], __: Timing) -> int:
+        cli._names(0)  # type: ignore[arg-type]
+        return 0
+
+    _, log, _ = said([], fail)
+    assert "Unexpected internal error: AttributeError in gitops_runtime_auth.cli:" in log
+    assert "called from" not in log
+
+
+def test_without_a_termination_log_the_log_says_it_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    error = errors.UsageError("A problem.", "A remedy.")
+    for place in (tmp_path / "none", tmp_path):  # a folder can't be written to
+        monkeypatch.setattr(program, "TERMINATION_LOG", place)
+        log = io.StringIO()
+        monkeypatch.setattr(cli, "run", failing(error))
+        with redirect_stderr(log):
+            assert program.main([]) == 64
+        assert log.getvalue() == "ERROR: A problem.\nERROR: What to do: A remedy.\n"
+    assert not (tmp_path / "none").exists()
+
+
+def test_what_ends_a_run_from_outside() -> None:
+    code, log, last = said([], failing(termination.Terminated()))
+    assert code == 143
+    two_sentences(log, last)
+    code, log, _ = said([], failing(KeyboardInterrupt()))
+    assert (code, log) == (130, "")
+
+
+@pytest.mark.parametrize(("ends", "code"), [(lambda _: 77, 77), (failing(termination.Terminated()), 143)])
+def test_the_process_ends_with_the_code(
+    monkeypatch: pytest.MonkeyPatch, ends: Callable[[Sequence[str]], int], code: int
+) -> None:
+    bounds: list[float] = []
+    monkeypatch.setattr(termination, "raise_at_sigterm", bounds.append)
+    monkeypatch.setattr(gc, "freeze", lambda: None)
+    monkeypatch.setattr(program, "main", ends)
+    with pytest.raises(SystemExit) as ended:
+        program.run()
+    assert (ended.value.code, bounds) == (code, [Timing().terminates])
+
+
+def test_the_code_of_a_command_that_ends_well_is_its_own() -> None:
+    assert said([], lambda _, __: 0) == (0, "", "")
+    assert said([], lambda _, __: 3)[0] == 3
+
+
+def test_the_timing_reaches_the_command() -> None:
+    seen: list[tuple[Sequence[str], Timing]] = []
+
+    def command(argv: Sequence[str], timing: Timing) -> int:
+        seen.append((argv, timing))
+        return 0
+
+    said(["a", "b"], command)
+    assert seen == [(["a", "b"], HASTE)]
+
+
+COMMANDS = ["ensure", "retire", "cleanup", "keep", "verify", "agent", "completion", "bash", "nothing"]
+"""All but check, which asks helm."""
+FLAGS = ["--before-rollback", "--timeout", "--port", "--deployments", "--consumers", "--ca-file", "-o", "--version="]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_outside_a_pod(command: str) -> None:
     """Only cleanup, which must never fail an uninstall, ends well."""
-    code, log, last = said([command, *(["--kubeconfig", "/nonexistent"] if command == "check" else [])])
+    code, log, last = said([command])
     assert (code == 0) == (command == "cleanup")
-    explained(code, log, last)
+    assert "internal error" not in log
+    if code:
+        assert code in FAILURES
+        two_sentences(log, last)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.sampled_from([*COMMANDS, *FLAGS]) | TEXT, max_size=5))
 def test_any_command_line_outside_a_pod(argv: list[str]) -> None:
-    arguments = ["check", "--kubeconfig", "/nonexistent", *argv[1:]] if argv[:1] == ["check"] else argv
     try:
-        code, log, last = said(arguments)
+        code, log, last = said(argv)
     except SystemExit as e:  # --help
         assert e.code == 0  # noqa: PT017
         return
-    explained(code, log, last)
+    assert "internal error" not in log
+    if code:
+        two_sentences(log, last)
 
 
-BODY = st.binary(max_size=60) | JSON.map(lambda o: str(o).encode("utf-8", "replace"))
-WORDS = st.fixed_dictionaries(
-    {}, optional={"message": TEXT, "error": TEXT, "token": TEXT | JSON, "code": JSON, "Version": TEXT, "name": TEXT}
-)
-ANSWERS = st.lists(
-    st.tuples(
-        st.sampled_from([200, 200, 302, 400, 401, 403, 404, 500, 503]),
-        BODY | WORDS.map(lambda o: json.dumps(o).encode()),
-        st.fixed_dictionaries({}, optional={"Location": st.sampled_from(["https://b/\u00e9", "x", "//"])}),
-    ),
-    min_size=1,
-    max_size=4,
-)
-
-
-@given(ANSWERS)
-def test_an_argocd_that_answers_anything(answers: list[tuple[int, bytes, dict[str, str]]]) -> None:
-    """The whole command: an answer for each request, the last one for all that follow."""
-    left = list(answers)
-
-    def answer(_: httpx.Request) -> httpx.Response:
-        status, content, headers = left.pop(0) if len(left) > 1 else left[0]
-        return httpx.Response(status, content=content, headers=headers)
-
-    patch = pytest.MonkeyPatch()
-    with tempfile.TemporaryDirectory() as folder:
-        world = World(Path(folder), seconds=0.0)
-        patch.setattr(world.argocd, "answer", answer)
-        patch.setattr(context, "from_environment", world.context)
-        try:
-            code, log, last = said(["ensure"])
-        finally:
-            patch.undo()
-    assert code != 0, "no such Argo CD makes keys"
-    two_sentences(code, log, last)
-    assert "not made for" not in log
-    assert world.argocd.accounts["admin"].password not in log + last
+def test_sigterm_ends_the_program_while_it_waits_for_argocd(world: World) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        process = world.start("verify", ARGO_CD_URL=f"http://127.0.0.1:{silent.getsockname()[1]}")
+        connection, _ = silent.accept()
+        with connection:
+            process.send_signal(signal.SIGTERM)
+            log, _ = process.communicate(timeout=5)
+    assert process.returncode == 143
+    assert "ERROR: This run was ended from outside before it was done (SIGTERM).\nERROR: What to do: " in log

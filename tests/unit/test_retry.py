@@ -5,7 +5,6 @@ from email.utils import formatdate
 
 import pytest
 
-from gitops_runtime_auth import retry
 from gitops_runtime_auth.errors import (
     AnswerError,
     ConfigurationError,
@@ -13,13 +12,10 @@ from gitops_runtime_auth.errors import (
     TemporaryError,
     UnreachableError,
 )
-from gitops_runtime_auth.retry import Deadline, retry
+from gitops_runtime_auth.retry import Deadline, asked_to_wait, retry
+from gitops_runtime_auth.timing import Timing
 
-
-@pytest.fixture(autouse=True)
-def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "_FIRST_WAIT", 0.01)
-    monkeypatch.setattr(retry, "_LONGEST_WAIT", 0.02)
+SHORT = Timing(first_retry=0.01, longest_retry=0.02)
 
 
 @pytest.mark.parametrize("error", [UnreachableError("p", "r"), TemporaryError("p", "r")])
@@ -31,13 +27,13 @@ def test_what_can_heal_is_tried_again(error: Exception) -> None:
             raise left.pop()
         return "done"
 
-    assert retry(Deadline(5), "it", attempt) == "done"
+    assert retry(Deadline(5), "it", attempt, SHORT) == "done"
 
 
 @pytest.mark.parametrize(
     "error",
     [
-        LoginRefusedError("p", "r"),
+        LoginRefusedError("p", "r", sends=1),
         ConfigurationError("p", "r"),
         AnswerError("p", "r", status=500, code=2),
         ValueError("x"),
@@ -51,7 +47,7 @@ def test_nothing_else_is(error: Exception) -> None:
         raise error
 
     with pytest.raises(type(error)):
-        retry(Deadline(5), "it", attempt)
+        retry(Deadline(5), "it", attempt, SHORT)
     assert calls == [1]
 
 
@@ -61,7 +57,7 @@ def test_the_deadline_ends_it_with_the_last_error() -> None:
 
     began = time.monotonic()
     with pytest.raises(UnreachableError):
-        retry(Deadline(0.3), "it", attempt)
+        retry(Deadline(0.3), "it", attempt, SHORT)
     assert time.monotonic() - began < 0.4
 
 
@@ -73,7 +69,7 @@ def test_a_wait_that_the_server_asks_for_is_kept() -> None:
             raise left.pop()
 
     began = time.monotonic()
-    retry(Deadline(5), "it", attempt)
+    retry(Deadline(5), "it", attempt, SHORT)
     assert time.monotonic() - began >= 0.3
 
 
@@ -83,16 +79,39 @@ def test_a_wait_longer_than_the_deadline_is_not_begun() -> None:
 
     began = time.monotonic()
     with pytest.raises(TemporaryError):
-        retry(Deadline(1), "it", attempt)
+        retry(Deadline(1), "it", attempt, SHORT)
     assert time.monotonic() - began < 0.5
 
 
 @pytest.mark.parametrize("header", ["", "soon", "-1", "1e9", "Wed, 21 Oct 2015 07:28:00 GMT", "Wed, 99 Oct 2015"])
 def test_nonsense_and_the_past_ask_for_no_wait(header: str) -> None:
-    assert retry.asked_to_wait(header) == 0
+    assert asked_to_wait(header) == 0
 
 
 def test_a_wait_is_asked_for_in_seconds_or_by_a_date() -> None:
-    assert retry.asked_to_wait("120") == 120
-    assert 100 < retry.asked_to_wait(formatdate(time.time() + 120, usegmt=True)) <= 120
-    assert retry.asked_to_wait("9" * 400) == retry._LONGEST_ASKED
+    assert asked_to_wait("120") == 120
+    assert 100 < asked_to_wait(formatdate(time.time() + 120, usegmt=True)) <= 120
+    assert asked_to_wait("9" * 400) == 86400
+
+
+def test_pauses_grow_and_stay_below_their_ceiling(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    timing = Timing(first_retry=1.0, longest_retry=8.0)
+    left = [UnreachableError("p", "r")] * 6
+
+    def attempt() -> None:
+        if left:
+            raise left.pop()
+
+    retry(Deadline(3600), "it", attempt, timing)
+    assert len(pauses) == 6
+    for pause, ceiling in zip(pauses, (1, 2, 4, 8, 8, 8), strict=True):
+        assert ceiling / 4 <= pause <= ceiling
+
+
+def test_a_shorter_deadline_is_never_longer_than_the_whole() -> None:
+    whole = Deadline(10)
+    assert 4.9 < whole.at_most(5).left() <= 5
+    assert 9.9 < whole.at_most(50).left() <= 10
+    assert Deadline(0).left() == 0

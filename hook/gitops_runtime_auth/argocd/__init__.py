@@ -1,1 +1,1 @@
-"""Talking to Argo CD: requests, logins, refusals, certificates, tokens."""
+"""Talking to Argo CD: addresses, requests, logins, refusals, certificates, proxies, tokens."""

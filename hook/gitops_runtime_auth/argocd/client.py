@@ -1,16 +1,23 @@
-"""Argo CD's account API: login, account, keys. The behaviour is that of 3.6 (``server/account``, ``util/session``)."""
+"""Argo CD's account API. The behaviour is that of 2.14 to 3.6 (``server/account``, ``util/session``)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import quote
 
 from gitops_runtime_auth import log
+from gitops_runtime_auth.argocd import token
+from gitops_runtime_auth.argocd.calls import Calls
 from gitops_runtime_auth.argocd.http import Answer, Transport
 from gitops_runtime_auth.argocd.login import Logins
-from gitops_runtime_auth.errors import AnswerError
+from gitops_runtime_auth.errors import AnswerError, AuthError, KeyRefusedError, Refusal, RetryableError
 from gitops_runtime_auth.retry import Deadline, retry
+from gitops_runtime_auth.timing import Timing
 
-_REQUEST_TIMEOUT = 15.0
+_LOGOUT_SECONDS = 10.0
+"""Longest try to end a session, which ends by itself within a day."""
+_LONGEST_INTEGER = 19
+"""Digits of a 64-bit integer."""
 
 
 @dataclass(frozen=True)
@@ -43,86 +50,132 @@ class Account:
 class ArgoCD:
     """The calls that the product makes. Every one retries what heals until ``deadline``.
 
-    Raises UnreachableError or TemporaryError when the deadline passed, KeyRefusedError when Argo CD does not
-    accept the bearer token, AnswerError for other refusals, WrongServerError when it is not Argo CD.
+    Raises UnreachableError or TemporaryError when the deadline passed, KeyRefusedError when Argo CD does not accept the
+    bearer token, AnswerError for other refusals, WrongServerError when it is not Argo CD that answers, and
+    ConfigurationError when the request can't even be sent.
     """
 
-    def __init__(self, transport: Transport, deadline: Deadline) -> None:
-        self._transport = transport
-        self._deadline = deadline
-        self.url = transport.server.url
-        self._logins = Logins(self.send, transport, deadline)
-        self._known = False
-        """It has shown to be Argo CD since the last password was sent."""
+    def __init__(self, transport: Transport, deadline: Deadline, timing: Timing = Timing()) -> None:  # noqa: B008
+        self._calls = Calls(transport, deadline, timing)
+        self._logins = Logins(self._calls)
+
+    @property
+    def url(self) -> str:
+        """The address of this Argo CD."""
+        return self._calls.url
 
     def close(self) -> None:
         """Close the connections."""
-        self._transport.close()
+        self._calls.close()
 
     def version(self) -> str:
-        """Return Argo CD's version. Needs no credential: it shows that this is Argo CD before one is sent."""
-        version = self._call("Argo CD's version", "GET", "/api/version").string("Version")[:40]
-        self._known, self._logins.before = True, [self._transport.waited]
-        return version
+        """Return Argo CD's version, at most 40 characters. Needs no credential."""
+        return self._calls.version()
 
-    def login(self, username: str, password: str) -> str:
-        """Return a session token (24 h by default). End it with ``logout``. Asks for the version first if none did.
+    def now(self) -> float:
+        """Return the Unix time by Argo CD's clock, or by this machine's when Argo CD has not said its own yet."""
+        return self._calls.now()
 
-        Raises what ``Logins.attempt`` does, of what heals only when the deadline has passed.
+    def login(self, username: str, password: str, *, again_in_doubt: bool) -> str:
+        """Return a session token (24 h by default). End it with ``logout``.
+
+        Without ``again_in_doubt`` the password is sent only once when it is not certain that Argo CD looked at it.
+        Raises what ``Logins.log_in`` does.
         """
-        if not self._known:
-            self.version()
-        self._known = False
-        return retry(self._deadline, "Login", lambda: self._logins.attempt(username, password))
+        return self._logins.log_in(username, password, again_in_doubt=again_in_doubt)
+
+    @contextmanager
+    def session(self, username: str, password: str, *, again_in_doubt: bool) -> Iterator[str]:
+        """Log in as ``login`` does, hand over the session token, and end the session.
+
+        That it can't be ended is a logged warning, because it ends by itself within a day.
+        """
+        session = self.login(username, password, again_in_doubt=again_in_doubt)
+        try:
+            yield session
+        finally:
+            self.end(session)
+
+    def end(self, session: str) -> None:
+        """End a session. That it can't be ended is a warning, because it ends by itself within a day."""
+        try:
+            self.logout(session)
+        except AuthError as e:
+            log.warning(f"The login session could not be ended ({e}) It ends by itself within a day.")
 
     def logout(self, session: str) -> None:
-        """End a session. ``DELETE /api/v1/session`` ends nothing; ``/auth/logout`` does (303).
+        """End a session, within 10 seconds and even when the deadline has passed.
 
-        Tried for 10 seconds at most: a session ends by itself within a day.
+        ``DELETE /api/v1/session`` ends nothing; ``GET /auth/logout`` does, and redirects with 303
+        (``server/logout/logout.go``).
         """
+        calls = self._calls
+        deadline = Deadline(min(_LOGOUT_SECONDS, 1 + calls.deadline.left()))
 
         def attempt() -> Answer:
-            return self.send("GET", "/auth/logout", cookie=session, timeout=5.0, redirect_is_answer=True)
+            return calls.once("GET", "/auth/logout", cookie=session, timeout=_LOGOUT_SECONDS / 2, expected=303)
 
-        retry(Deadline(min(10.0, 1 + self._deadline.left())), "Logout", attempt)
+        retry(deadline, "Logout", attempt, calls.timing)
 
     def account(self, name: str, bearer: str) -> Account:
-        """Return account ``name``, which may always read itself, whatever its RBAC role."""
-        return _account(self._call("Account", "GET", _path(name), bearer=bearer))
+        """Return account ``name``, which may always read itself, whatever its RBAC role.
+
+        Where Argo CD has anonymous users (``users.anonymous.enabled``) it answers to a token that it does not accept as
+        to anybody, so the account's own key must also be on the list. Raises KeyRefusedError when it is not.
+        """
+        claims = token.read(bearer)
+        own = claims is not None and claims.account == name
+        try:
+            account = _account(self._calls.retried("Account", "GET", _path(name), bearer))
+        except AnswerError as e:
+            if own and e.refusal is Refusal.PERMISSION_DENIED:
+                raise self._anonymous(Refusal.UNKNOWN) from None
+            raise
+        if claims and own and claims.kind is token.Kind.API_KEY and not account.has_key(claims.key_id):
+            raise self._anonymous(Refusal.KEY_REVOKED)
+        return account
 
     def create_key(self, name: str, key_id: str, bearer: str) -> str:
         """Create the non-expiring API key ``key_id`` and return its token.
 
-        Never repeated blindly: when the answer is lost (UnreachableError with ``sent``, TemporaryError) the
-        caller looks at the account.
+        Retried only while it is certain that Argo CD did not take the request: when the answer is lost (RetryableError
+        with ``sent``), the key may exist, so the caller looks at the account.
         """
+        calls = self._calls
         body = {"name": name, "id": key_id, "expiresIn": 0}
-        made = self.send("POST", f"{_path(name)}/token", bearer=bearer, body=body, timeout=_REQUEST_TIMEOUT)
+
+        def attempt() -> Answer | RetryableError:
+            try:
+                return calls.once("POST", f"{_path(name)}/token", bearer=bearer, body=body)
+            except RetryableError as e:
+                if e.sent:
+                    return e
+                raise
+
+        made = retry(calls.deadline, "Creating the API key", attempt, calls.timing)
+        if isinstance(made, RetryableError):
+            raise made
         return made.string("token")
 
     def delete_key(self, name: str, key_id: str, bearer: str) -> None:
-        """Revoke a key; one that is gone already is fine."""
+        """Revoke a key; one that is not there is fine. Raises AnswerError when it is the account that is missing."""
         try:
-            self._call("Revoking a key", "DELETE", f"{_path(name)}/token/{quote(key_id, safe='')}", bearer=bearer)
+            self._calls.retried("Revoking a key", "DELETE", f"{_path(name)}/token/{quote(key_id, safe='')}", bearer)
         except AnswerError as e:
-            if e.status != 404:
+            if e.refusal is not Refusal.KEY_REVOKED:
                 raise
 
     def may_see_applications(self, bearer: str) -> bool:
         """Tell whether the account's RBAC role lets it get every application."""
         path = "/api/v1/account/can-i/applications/get/*/*"
-        return self._call("RBAC", "GET", path, bearer=bearer).object().get("value") == "yes"
+        return self._calls.retried("RBAC", "GET", path, bearer).object().get("value") == "yes"
 
-    def send(self, method: str, path: str, **how: Any) -> Answer:
-        """Send one request, as ``Transport.send`` does: once, whatever comes of it."""
-        with log.Span(f"{method} {path}"):
-            return self._transport.send(method, path, **how)
-
-    def _call(self, what: str, method: str, path: str, bearer: str | None = None) -> Answer:
-        def attempt() -> Answer:
-            return self.send(method, path, bearer=bearer, timeout=min(_REQUEST_TIMEOUT, 1 + self._deadline.left()))
-
-        return retry(self._deadline, what, attempt)
+    def _anonymous(self, refusal: Refusal) -> KeyRefusedError:
+        return KeyRefusedError(
+            f"Argo CD at {self.url} does not accept the token, and answers as to an anonymous user.",
+            "Make a new key in Argo CD (argocd account generate-token) and store it in the Secret.",
+            refusal=refusal,
+        )
 
 
 def _path(name: str) -> str:
@@ -131,19 +184,19 @@ def _path(name: str) -> str:
 
 def _account(answer: Answer) -> Account:
     fields = answer.object()
-    name, capabilities, tokens = fields.get("name"), fields.get("capabilities") or [], fields.get("tokens") or []
-    if not isinstance(name, str) or not isinstance(capabilities, list) or not isinstance(tokens, list):
+    name, capabilities, keys = fields.get("name"), fields.get("capabilities") or [], fields.get("tokens") or []
+    if not isinstance(name, str) or not isinstance(capabilities, list) or not isinstance(keys, list):
         raise answer.unexpected()
-    keys = tuple(
-        Key(token["id"], _int(token.get("issuedAt")), _int(token.get("expiresAt")))
-        for token in tokens
-        if isinstance(token, dict) and isinstance(token.get("id"), str)
+    listed = tuple(
+        Key(key["id"], _integer(key.get("issuedAt")), _integer(key.get("expiresAt")))
+        for key in keys
+        if isinstance(key, dict) and isinstance(key.get("id"), str)
     )
     known = frozenset(c for c in capabilities if isinstance(c, str))
-    return Account(name, fields.get("enabled") is True, known, keys)
+    return Account(name, fields.get("enabled") is True, known, listed)
 
 
-def _int(value: Any) -> int:
+def _integer(value: object) -> int:
     """gRPC gateways write 64-bit integers as strings, and leave zeros out."""
     text = str(value or 0)
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_INTEGER else 0

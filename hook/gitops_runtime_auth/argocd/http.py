@@ -1,109 +1,89 @@
-"""One HTTP exchange with Argo CD: what goes out, what comes back, and what it means when it goes wrong."""
+"""One HTTP exchange with Argo CD: what goes out and what comes back."""
 
-import json
 import re
-import ssl
 import time
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import httpx
 
-from gitops_runtime_auth.argocd import tls
-from gitops_runtime_auth.argocd.refusal import reason_of
-from gitops_runtime_auth.config.settings import Server
-from gitops_runtime_auth.errors import (
-    AnswerError,
-    AuthError,
-    KeyRefusedError,
-    TemporaryError,
-    UnreachableError,
-    WrongServerError,
-)
-from gitops_runtime_auth.retry import asked_to_wait
+from gitops_runtime_auth.argocd import network, tls
+from gitops_runtime_auth.argocd.answer import Answer, judge, not_argocd
+from gitops_runtime_auth.argocd.endpoint import Endpoint
+from gitops_runtime_auth.argocd.no_answer import explain
+from gitops_runtime_auth.argocd.proxy import Proxy, proxy_for
+from gitops_runtime_auth.argocd.text import printable
+from gitops_runtime_auth.errors import ConfigurationError
+
+__all__ = ["MAX_ANSWER", "Answer", "Transport"]
 
 MAX_ANSWER = 8 << 20
 """Bytes. An account with ten thousand keys answers with about 2 MB."""
 
-_BUSY = {408, 425, 429, 502, 503, 504}
-_NOT_TAKEN = {425, 429}
-"""Of these, what is said before a request is looked at."""
-_HANGS_UP = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
-"""A connection that ends, in a handshake too: a load balancer without a backend, a pod that restarts."""
-# gRPC codes that pass by themselves: DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED, UNAVAILABLE.
-_TRANSIENT_CODES = {4, 8, 10, 14}
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A successful answer."""
-
-    status: int
-    json: Any
-    headers: httpx.Headers
-    url: str
-    """The Argo CD that gave it."""
-
-    def object(self) -> dict[str, Any]:
-        """Return the JSON object that the answer holds. Raises WrongServerError when it is something else."""
-        if not isinstance(self.json, dict):
-            raise self.unexpected()
-        return self.json
-
-    def string(self, name: str) -> str:
-        """Return a string of that object, which must be there. Raises WrongServerError."""
-        value = self.object().get(name)
-        if not isinstance(value, str) or not value:
-            raise self.unexpected()
-        return value
-
-    def unexpected(self) -> WrongServerError:
-        """Return the error for an answer that is JSON but does not hold what Argo CD's does."""
-        return WrongServerError(
-            f"{self.url} answers JSON, but not what Argo CD's API answers.",
-            "Point global.external-arg-cd.server at Argo CD (2.14 or later) itself.",
-        )
+_CONNECT_SECONDS = 5.0
+"""Longest try to connect to one address, and to agree on TLS with it."""
+_HEADERS = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "gitops-runtime-auth"}
+"""``DELETE`` needs a Content-Type too: Argo CD answers 415 without (``server/server.go``, ``enforceContentTypes``)."""
+_OWN_HEADERS = {"authorization", "content-type", "content-length", "transfer-encoding"}
+_TOKEN_COOKIE = "argocd.token"  # noqa: S105 (the cookie's name, ``common.AuthCookieName``)
 
 
 class _Clock:
-    """Takes the time between a request that is out and the head of its answer (an httpcore ``trace`` extension)."""
+    """Takes the time from the start of a request to the head of its answer (an httpcore ``trace`` extension).
+
+    It starts before the first byte is sent: a pause of this process must never make an answer seem faster than it was,
+    because what comes faster than any verdict on a password counts as none.
+    """
 
     def __init__(self) -> None:
-        self._out = time.monotonic()
+        self._began = time.monotonic()
         self._answered = 0.0
 
-    def __call__(self, event: str, _: dict[str, Any]) -> None:
-        if event.endswith("send_request_body.complete"):
-            self._out = time.monotonic()
+    def __call__(self, event: str, _: dict[str, object]) -> None:
+        if event.endswith("send_request_headers.started"):
+            self._began = time.monotonic()
         elif event.endswith("receive_response_headers.complete"):
             self._answered = time.monotonic()
 
     def seconds(self) -> float:
-        return (self._answered or time.monotonic()) - self._out
+        return (self._answered or time.monotonic()) - self._began
+
+
+@dataclass(frozen=True)
+class _Outgoing:
+    """A request that is about to be sent, maybe over more than one connection in turn."""
+
+    method: str
+    path: str
+    headers: dict[str, str] = field(repr=False)
+    body: object = field(repr=False)
+    timeout: float
+    clock: _Clock = field(default_factory=_Clock)
+
+
+class _TooLongError(Exception):
+    """The answer is longer than any of Argo CD's."""
 
 
 class Transport:
-    """Sends single requests to one Argo CD. Retries nothing: that is ``retry``'s part."""
+    """Sends single requests to one Argo CD. It repeats nothing: that is the part of ``retry``.
 
-    def __init__(self, server: Server, ca: str | None = None, inner: httpx.BaseTransport | None = None) -> None:
-        self.server = server
-        self.waited = 0.0
-        """Seconds that the last answer took to come, connecting and handshake not counted."""
-        self._ca = ca
-        self._client = httpx.Client(
-            verify=tls.context(server, ca) if inner is None else False,
-            transport=inner,
-            headers={
-                "Content-Type": "application/json",
-                "Accept": "application/json",
-                "User-Agent": "gitops-runtime-auth",
-            },
-            follow_redirects=False,
-        )
+    ``inner`` replaces the network in tests.
+    """
+
+    def __init__(self, endpoint: Endpoint, inner: httpx.BaseTransport | None = None) -> None:
+        self.endpoint = endpoint
+        self._inner = inner
+        self._clients: dict[bool, httpx.Client] = {}
+        self._pinned = False
+        """Whether the server's certificate is recognized by itself, instead of by the names that it has."""
+        self._stamp: tuple[int, ...] = ()
+        self._proxy: Proxy | None = None
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        for client in self._clients.values():
+            client.close()
+        self._clients.clear()
 
     def send(
         self,
@@ -113,110 +93,114 @@ class Transport:
         timeout: float,
         bearer: str | None = None,
         cookie: str | None = None,
-        body: Any = None,
-        redirect_is_answer: bool = False,
+        body: object = None,
+        expected: int = 200,
     ) -> Answer:
-        """Send one request and return its answer; every other outcome is an error of ``errors``.
+        """Send one request and return its answer, whose status is ``expected``.
 
-        ``timeout`` is in seconds and bounds connecting, each read, and the answer's body as a whole. DELETE carries a
-        Content-Type too: Argo CD answers 415 without one (``server/server.go``, ``enforceContentTypes``).
+        ``timeout`` is in seconds and bounds everything, the look-up of the name and an answer that trickles in too.
+        ``cookie`` is a session token as a browser sends it. Raises UnreachableError and TemporaryError (both may heal),
+        KeyRefusedError, AnswerError, WrongServerError, and ConfigurationError when the CA, the client certificate, the
+        headers or the proxy can't be used.
         """
-        headers = {}
-        if bearer is not None:
-            headers["Authorization"] = f"Bearer {bearer}"
+        headers = {} if bearer is None else {"Authorization": f"Bearer {bearer}"}
         if cookie is not None:
-            headers["Cookie"] = f"argocd.token={cookie}"
-        clock = _Clock()
-        limits, until = httpx.Timeout(timeout, connect=min(timeout, 5.0)), time.monotonic() + timeout
+            headers["Cookie"] = f"{_TOKEN_COOKIE}={cookie}"
+        outgoing = _Outgoing(method, path, headers, body, timeout)
         try:
-            with self._client.stream(
-                method,
-                self.server.url + path,
-                headers=headers,
-                json=body,
-                timeout=limits,
-                extensions={"trace": clock},
-            ) as response:
-                self.waited = clock.seconds()
-                content = b""
-                for chunk in response.iter_bytes():
-                    content += chunk
-                    if len(content) > MAX_ANSWER:
-                        raise self._not_argocd(f"answers with more than {MAX_ANSWER >> 20} MB")
-                    if time.monotonic() > until:
-                        raise httpx.ReadTimeout("the answer trickles in")
-        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as e:
-            raise self._no_answer(e) from None
-        if response.has_redirect_location and redirect_is_answer:
-            return Answer(response.status_code, None, response.headers, self.server.url)
-        return self._judge(response, content)
+            with network.ends_in(timeout):
+                response, content = self._exchange(outgoing)
+        except _TooLongError:
+            raise not_argocd(f"answers with more than {MAX_ANSWER >> 20} MB", self.endpoint) from None
+        except (httpx.HTTPError, httpx.InvalidURL, tls.UnknownLeafError, UnicodeError) as e:
+            raise explain(e, self.endpoint, self._proxy) from None
+        return judge(response, content, self.endpoint, outgoing.clock.seconds(), expected)
 
-    def _no_answer(self, error: Exception) -> AuthError:
-        cause: BaseException | None = error
-        while cause is not None:
-            if isinstance(cause, ssl.SSLError) and not isinstance(cause, _HANGS_UP):
-                return tls.explain(cause, self.server, self._ca)
-            cause = cause.__cause__ or cause.__context__
-        if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL | httpx.DecodingError | UnicodeError):
-            return self._not_argocd("can't be used as an address, or answers in no known encoding")
-        sent = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError)
-        slow = " in time" if isinstance(error, httpx.TimeoutException) else ""
-        return UnreachableError(
-            f"Argo CD at {self.server.url} does not answer{slow} ({type(error).__name__}).",
-            "Check that Argo CD runs and that global.external-arg-cd.server (svc and port, or url) is its address as"
-            " seen from this namespace: kubectl get svc -A | grep argocd-server.",
-            sent=sent,
+    def _exchange(self, outgoing: _Outgoing) -> tuple[httpx.Response, bytes]:
+        """Send the request to a server that proves itself by a name of its certificate, or by the very certificate.
+
+        Which of the two holds is remembered, and tried the other way round when it no longer does. Nothing of the
+        request is sent before the server has proved itself.
+        """
+        try:
+            return self._send_once(outgoing)
+        except (httpx.ConnectError, tls.UnknownLeafError) as first:
+            if not tls.is_about_names(first):
+                raise
+            self._pinned = not self._pinned
+            try:
+                return self._send_once(outgoing)
+            except (httpx.ConnectError, tls.UnknownLeafError) as second:
+                self._pinned = False
+                # The error of the certificate that was not recognized knows its names.
+                known = isinstance(first, tls.UnknownLeafError) and tls.is_about_names(second)
+                raise (first if known else second) from None
+
+    def _send_once(self, outgoing: _Outgoing) -> tuple[httpx.Response, bytes]:
+        client = self._client()
+        timeout = httpx.Timeout(outgoing.timeout, connect=min(outgoing.timeout, _CONNECT_SECONDS))
+        with client.stream(
+            outgoing.method,
+            self.endpoint.url + outgoing.path,
+            headers=outgoing.headers,
+            json=outgoing.body,
+            timeout=timeout,
+            extensions={"trace": outgoing.clock},
+        ) as response:
+            _forget_session(client)
+            content = bytearray()
+            for chunk in response.iter_bytes():
+                content += chunk
+                if len(content) > MAX_ANSWER:
+                    raise _TooLongError
+        return response, bytes(content)
+
+    def _client(self) -> httpx.Client:
+        """Return the client to use. All are made anew when the client certificate's files have changed."""
+        stamp = tls.stamp(self.endpoint.client_cert)
+        if stamp != self._stamp:
+            self.close()
+            self._stamp = stamp
+        if self._pinned not in self._clients:
+            headers = {**_HEADERS, **_further_headers(self.endpoint)}
+            transport = self._inner or self._connections()
+            self._clients[self._pinned] = httpx.Client(transport=transport, headers=headers, trust_env=False)
+        return self._clients[self._pinned]
+
+    def _connections(self) -> network.BoundedTransport:
+        endpoint = self.endpoint
+        try:
+            self._proxy = None if endpoint.dial else proxy_for(endpoint.url)
+        except ValueError:
+            raise httpx.InvalidURL("not a URL") from None
+        plain = endpoint.url.lower().startswith("http:")
+        context = None if plain else tls.context(endpoint, check_names=not self._pinned)
+        pins = tls.pins(endpoint.ca) if self._pinned else None
+        return network.BoundedTransport(context, self._proxy, pins, endpoint.dial)
+
+
+def _forget_session(client: httpx.Client) -> None:
+    """Drop Argo CD's session cookie, and keep those of a balancer that holds on to one replica.
+
+    Argo CD sets one at a login (``server/server.go``), and would take it for a bearer token that it can't read.
+    """
+    for cookie in list(client.cookies.jar):
+        if cookie.name.startswith(_TOKEN_COOKIE):
+            client.cookies.jar.clear(cookie.domain, cookie.path, cookie.name)
+
+
+def _further_headers(endpoint: Endpoint) -> dict[str, str]:
+    """Return the endpoint's own headers. Raises ConfigurationError, which names a header and never shows its value."""
+    for name, value in endpoint.headers:
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or not re.fullmatch(r"[\x20-\x7e]*", value):
+            wrong = "is not a valid HTTP header"
+        elif name.lower() in _OWN_HEADERS:
+            wrong = "is one that this program sets itself"
+        else:
+            continue
+        raise ConfigurationError(
+            f'The header "{printable(name)}" for {endpoint.url} {wrong}.',
+            f"Correct the Secret that {endpoint.values_path}.headersSecretRef names: each key is a header's name, each"
+            " value one line.",
         )
-
-    def _judge(self, response: httpx.Response, content: bytes) -> Answer:
-        status = response.status_code
-        if response.has_redirect_location:
-            target = re.sub(r"[?#].*", "", response.headers["Location"])[:200]
-            raise WrongServerError(
-                f"{self.server.url} redirects to {target}; credentials are never sent along.",
-                "Set global.external-arg-cd.server so that it names the final address: https (port 443) instead of"
-                " http, and the rootpath that Argo CD is configured with.",
-            )
-        data, is_json = _decode(content)
-        code = data.get("code") if isinstance(data, dict) else None
-        code = code if isinstance(code, int) else -1
-        if status in _BUSY or (status in (409, 500) and code in _TRANSIENT_CODES):
-            raise TemporaryError(
-                f"Argo CD at {self.server.url} is busy or restarting (HTTP {status}).",
-                "Wait until Argo CD's pods are ready and try again.",
-                retry_after=asked_to_wait(response.headers.get("Retry-After", "")),
-                sent=status not in _NOT_TAKEN,
-            )
-        if not is_json and status < 500:
-            page = "a web page" if b"<" in content[:200] else "something that is not JSON"
-            raise self._not_argocd(f"answers with {page} (HTTP {status}), not with Argo CD's API")
-        if status == 200:
-            return Answer(status, data, response.headers, self.server.url)
-        reason = reason_of(data)
-        if status == 401:
-            raise KeyRefusedError(
-                f"Argo CD at {self.server.url} refuses the token: {reason}.",
-                "Make a new key in Argo CD (argocd account generate-token) and store it in the Secret.",
-                reason=reason,
-            )
-        raise AnswerError(
-            f"Argo CD at {self.server.url} answers HTTP {status}: {reason}.",
-            "Look into the log of argocd-server for the reason.",
-            status=status,
-            code=code,
-            reason=reason,
-        )
-
-    def _not_argocd(self, what: str) -> WrongServerError:
-        return WrongServerError(
-            f"{self.server.url} {what}.",
-            "Point global.external-arg-cd.server at Argo CD itself (Service argocd-server and its rootpath), not at an"
-            " SSO proxy, a login page or another service.",
-        )
-
-
-def _decode(content: bytes) -> tuple[Any, bool]:
-    try:
-        return json.loads(content), True
-    except (ValueError, RecursionError):
-        return None, False
+    return dict(endpoint.headers)

@@ -1,138 +1,207 @@
 """Logins: what each outcome says about the password, and how often one may be sent before an account is locked.
 
-Argo CD words a wrong password, a locked account and "too many logins in flight" alike (``util/session`` of 3.6);
-only the time that a refusal takes tells the last, which never looked at the password, from the others.
+Argo CD locks an account for 5 minutes after 5 refused logins. It words a wrong password, an unknown account, a locked
+account and "too many logins in flight" alike (``util/session/sessionmanager.go``, ``server/session/ratelimiter.go``).
+Only the time that a refusal takes tells the last, which never looked at the password, from the others.
 """
 
-from typing import Protocol
+import random
+import re
+import time
+from collections import Counter
 
-from gitops_runtime_auth.argocd.http import Answer, Transport
-from gitops_runtime_auth.argocd.refusal import NO_VERDICT_TOLD_APART
+from gitops_runtime_auth import log
+from gitops_runtime_auth.argocd.calls import VERSION_PATH, Calls
 from gitops_runtime_auth.errors import (
     AnswerError,
     AuthError,
+    ConfigurationError,
     KeyRefusedError,
     LoginRefusedError,
     LoginUnansweredError,
+    Refusal,
     RetryableError,
     TemporaryError,
+    WrongServerError,
 )
-from gitops_runtime_auth.retry import Deadline
+from gitops_runtime_auth.retry import retry
 
-LOCKOUT = "5 minutes"
-FASTEST_VERDICT = 0.5
-"""Seconds. Argo CD delays each login it looks at by at least this much (``verificationDelayNoiseMin``)."""
-
-_UNCERTAIN_LOGINS = 2
-_DOUBTFUL_LOGINS = 2
+_LONGEST_NAME = 32
+"""Bytes (``maxUsernameLength``)."""
 _PROBES = 3
-_PROBE_TIMEOUT = 15.0
-_JITTER = 0.1
-"""Seconds by which equal requests differ where times mean nothing: on an idle machine it is a hundredth of that."""
-_OVERLOAD_PASSES = 15.0
-"""Seconds to wait before a password is sent again that may have been looked at."""
-
-
-class Send(Protocol):
-    """``Transport.send``, timed."""
-
-    def __call__(self, method: str, path: str, *, timeout: float, body: object = None) -> Answer:
-        """Send one request."""
+_RIGHT_PASSWORD = {Refusal.ACCOUNT_DISABLED: "is disabled", Refusal.NO_LOGIN_CAPABILITY: "may not log in"}
+"""What Argo CD says only to whoever knows the password."""
+_LOCKOUT = "5 minutes"
+_ALIKE = (
+    f"the password is wrong, the account does not exist, or it is locked for {_LOCKOUT} after 5 failed logins (Argo CD"
+    " words these alike)"
+)
 
 
 class Logins:
-    """All logins of one run at one Argo CD: what was unclear about one counts for the next."""
+    """The logins of one run at one Argo CD: what was unclear about one counts for the next."""
 
-    def __init__(self, send: Send, transport: Transport, deadline: Deadline) -> None:
-        self._send = send
-        self._transport = transport
-        self._deadline = deadline
-        self._uncertain = 0
-        self._doubtful = 0
-        self.before: list[float] = []
-        """Seconds that harmless answers took just before a login: what says how busy all are, besides ``_PROBES``."""
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+        self._timing = calls.timing
+        self._verdict_seconds = 2 * calls.timing.fastest_verdict
+        """How long a verdict takes at an idle Argo CD, at most (``verificationDelayNoiseMax``): less is no use."""
+        self._sends: Counter[str] = Counter()
+        """By user name: how often Argo CD may have looked at a password since the last login that succeeded."""
         self._crowded = False
         """Argo CD has refused a login at once: it has more in flight than it takes."""
 
-    def attempt(self, username: str, password: str) -> str:
-        """Send a login once and return the session token.
+    def log_in(self, username: str, password: str, *, again_in_doubt: bool) -> str:
+        """Send a login and return the session token.
 
-        Raises LoginRefusedError, never to be tried again: five refusals lock the account; or KeyRefusedError when
-        Argo CD says that the account is disabled or may not log in. A refusal that comes faster than any verdict can
-        is Argo CD's limit of logins in flight: TemporaryError. A login whose outcome was lost on the way may have
-        been a refusal, so what heals is raised twice only, then LoginUnansweredError.
+        The password is sent only to what has just shown to be Argo CD. It is sent again, until the deadline, while it
+        is certain that Argo CD did not look at it; once more in doubt, with ``again_in_doubt``. Raises
+
+        - ConfigurationError without a login, when Argo CD can't have an account of this name;
+        - LoginRefusedError, which is never to be tried again: five refusals lock the account;
+        - KeyRefusedError when the password is right, but the account is disabled or may not log in;
+        - LoginUnansweredError when Argo CD may have looked at the password and no verdict came back;
+        - RetryableError when the deadline has passed and Argo CD has certainly looked at no password;
+        - WrongServerError when it is not Argo CD that answers, AnswerError for other failures of Argo CD.
         """
-        body = {"username": username, "password": password}
+        _require_possible(username)
+        most = 2 if again_in_doubt else 1
+        deadline = self._calls.deadline
+        last = deadline.at_most(max(0.0, deadline.left() - self._verdict_seconds))
         try:
-            answer = self._send("POST", "/api/v1/session", body=body, timeout=max(1.0, self._deadline.left()))
-        except KeyRefusedError as e:
-            raise self._refusal(e, username, self._transport.waited) from None
+            return retry(last, "Login", lambda: self._attempt(username, password, most), self._timing)
+        except (LoginRefusedError, LoginUnansweredError):
+            raise
+        except AuthError as e:
+            if self._sends[username]:
+                raise self._unanswered(username, e) from None
+            if isinstance(e, RetryableError):
+                e.sent = False  # a request for the version may have been sent, but no password
+            raise
+
+    def _attempt(self, username: str, password: str, most: int) -> str:
+        """Send the password, ``most`` times at most if Argo CD may have looked at it. Raises RetryableError besides."""
+        while True:
+            if not self._calls.is_argocd:
+                self._calls.version()
+            try:
+                return self._send(username, password)
+            except KeyRefusedError as e:
+                self._judge(e, username)
+                if self._sends[username] >= most or not self._is_doubtful(e.seconds) or not self._pause():
+                    raise self._refused(username, _ALIKE) from None
+            except RetryableError as e:
+                if not e.sent:
+                    raise
+                self._sends[username] += 1
+                if self._sends[username] >= most:
+                    raise self._unanswered(username, e) from None
+                raise
+
+    def _send(self, username: str, password: str) -> str:
+        calls = self._calls
+        calls.is_argocd = False
+        left = calls.deadline.left()
+        if left < self._verdict_seconds:
+            # Argo CD would look at the password, and nobody would hear what it says.
+            why = f": {self._too_many()}" if self._crowded else "."
+            raise TemporaryError(f"There is no time left for a login{why}", "Try again in a minute.", sent=False)
+        try:
+            body = {"username": username, "password": password}
+            answer = calls.once("POST", "/api/v1/session", body=body, timeout=left)
         except AnswerError as e:
-            if e.status == 400:
-                raise self._refused(username, "it says the user name or password has no valid form") from None
+            if e.status == 400:  # codes.InvalidArgument: said before any password is looked at
+                raise self._refused(username, "it says that the user name has no valid form") from None
+            # A gateway's words about a failure: Argo CD may have seen the password before.
+            self._sends[username] += e.status >= 500 and e.code < 0
             raise
-        except RetryableError as e:
-            self._uncertain += e.sent
-            if self._uncertain + self._doubtful > _UNCERTAIN_LOGINS:
-                raise LoginUnansweredError(
-                    f"Argo CD at {self._url} did not answer {self._uncertain + self._doubtful} logins in a row.",
-                    "Make sure that Argo CD is ready, then try again: more attempts could lock the account.",
-                    status=0,
-                    code=-1,
-                ) from None
-            raise
+        del self._sends[username]
         return answer.string("token")
 
-    @property
-    def _url(self) -> str:
-        return self._transport.server.url
+    def _judge(self, error: KeyRefusedError, username: str) -> None:
+        """Count a refusal that may mean a wrong password. Raises an error for every other one.
 
-    def _refusal(self, error: KeyRefusedError, username: str, seconds: float) -> AuthError:
-        if "is disabled" in error.reason or "no login" in error.reason:
-            return error  # only the right password is told this, so it says nothing against the password
-        if error.reason == NO_VERDICT_TOLD_APART and self._no_verdict(seconds):
-            return TemporaryError(
-                f"Argo CD at {self._url} has too many logins in flight.",
-                "Try again in a minute.",
-                retry_after=0.0 if seconds < FASTEST_VERDICT else _OVERLOAD_PASSES,
-            )
-        return self._refused(
-            username,
-            f"the password is wrong, the account does not exist, or it is locked for {LOCKOUT}"
-            " after 5 failed logins (Argo CD words these alike)",
-        )
-
-    def _no_verdict(self, seconds: float) -> bool:
-        """Tell whether a refusal after ``seconds`` came too fast for Argo CD to have looked at the password.
-
-        On an overloaded machine that can't be told from the time alone. There a refusal that may have been none counts
-        as none, with a long wait, and a few times only: never as often as locks an account.
+        TemporaryError for one that comes faster than any verdict can: Argo CD delays each login that it looks at.
         """
-        if seconds < FASTEST_VERDICT:
+        url = self._calls.url
+        if error.refusal in _RIGHT_PASSWORD:
+            del self._sends[username]
+            raise KeyRefusedError(
+                f"Argo CD at {url} knows the password, but account {username} {_RIGHT_PASSWORD[error.refusal]}.",
+                f"Enable account {username} and its login capability in ConfigMap argocd-cm.",
+                refusal=error.refusal,
+                seconds=error.seconds,
+            )
+        if error.refusal is Refusal.BLANK_PASSWORD:
+            raise self._refused(username, "the password is blank")
+        if error.refusal is not Refusal.AMBIGUOUS_LOGIN:
+            raise WrongServerError(
+                f"Argo CD at {url} answers the login as if it were another request ({error.refusal.value}), which says"
+                " nothing about the password.",
+                "Look at what stands in front of Argo CD, and at the log of argocd-server.",
+            )
+        if error.seconds < self._timing.fastest_verdict:
             self._crowded = True
-            return True
-        if self._uncertain + self._doubtful >= _DOUBTFUL_LOGINS or not self._is_doubtful(seconds):
-            return False
-        self._doubtful += 1
-        return True
+            raise TemporaryError(self._too_many(), "Try again in a minute.", sent=False)
+        self._sends[username] += 1
 
     def _is_doubtful(self, seconds: float) -> bool:
-        """Ask what costs Argo CD nothing, and see how long that takes just now, and how differently each time."""
+        """Tell whether Argo CD may have refused after ``seconds`` without a look at the password.
+
+        It may when it was seen crowded, and when times mean nothing just now: what costs Argo CD nothing is asked a few
+        times, to see how long that takes and how much it differs.
+        """
         if self._crowded:
             return True
         took = []
         for _ in range(_PROBES):
             try:
-                self._send("GET", "/api/version", timeout=_PROBE_TIMEOUT)
+                took.append(self._calls.once("GET", VERSION_PATH).seconds)
             except AuthError:
-                return False
-            took.append(self._transport.waited)
-        quickest, slowest = min(took), max(took + self.before)
-        return seconds - quickest < FASTEST_VERDICT or slowest - quickest > _JITTER
+                return True
+        return seconds - max(took) < self._timing.fastest_verdict or max(took) - min(took) > self._timing.jitter
+
+    def _pause(self) -> bool:
+        """Wait until an overload may have passed; tell whether there is time for that and a login."""
+        seconds = self._timing.overload_passes * random.uniform(1.0, 1.3)  # noqa: S311 (jitter, not a secret)
+        if self._calls.deadline.left() < seconds + self._verdict_seconds:
+            return False
+        log.progress(f"Login: Argo CD is busy and may not have looked at the password; once more in {seconds:.0f} s.")
+        time.sleep(seconds)
+        return True
+
+    def _too_many(self) -> str:
+        return f"Argo CD at {self._calls.url} has too many logins in flight."
 
     def _refused(self, username: str, why: str) -> LoginRefusedError:
         return LoginRefusedError(
-            f"Argo CD at {self._url} refuses the login of account {username}: {why}.",
-            f"Wait {LOCKOUT}, try the password once with argocd login --username {username}, put the right one in the"
+            f"Argo CD at {self._calls.url} refuses the login of account {username}: {why}.",
+            f"Wait {_LOCKOUT}, try the password once with argocd login --username {username}, put the right one in the"
             " Secret or values, and run helm upgrade --install again.",
+            sends=self._sends[username],
         )
+
+    def _unanswered(self, username: str, last: AuthError) -> LoginUnansweredError:
+        sends = self._sends[username]
+        logins = "a login" if sends == 1 else f"{sends} logins"
+        return LoginUnansweredError(
+            f"Argo CD at {self._calls.url} may have refused {logins} of account {username} without an answer: {last}",
+            f"Make sure that Argo CD is ready, wait {_LOCKOUT}, and try again: more attempts could lock the account.",
+            sends=sends,
+        )
+
+
+def _require_possible(username: str) -> None:
+    """Raise ConfigurationError for a name that no account can have: it is part of a ConfigMap's key, accounts.NAME."""
+    if len(username.encode()) > _LONGEST_NAME:
+        why = f"is longer than the {_LONGEST_NAME} bytes that Argo CD allows"
+    elif "@" in username:
+        why = "is an e-mail address, which only users of single sign-on have: they have no password in Argo CD"
+    elif not re.fullmatch(r"[-._a-zA-Z0-9]+", username):
+        why = "has characters that no account of Argo CD has"
+    else:
+        return
+    raise ConfigurationError(
+        f'The user name "{username}" {why}.',
+        "Set auth.username to a local account of Argo CD: argocd account list shows them.",
+    )

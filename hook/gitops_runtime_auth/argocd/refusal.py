@@ -1,38 +1,74 @@
-"""Why Argo CD refuses, in words that may be shown: its own text can hold what was sent to it."""
+"""Why Argo CD refuses, told from its own words.
+
+The words were read in the sources of 2.14 to 3.6: ``util/session/sessionmanager.go`` (logins, tokens),
+``server/server.go`` (``invalid session: ...``), ``server/account/account.go`` and ``util/settings/accounts.go``
+(accounts, keys), and golang-jwt's ``errors.go`` in its major versions 4 and 5 (tokens that it can't read or verify).
+Argo CD's text itself is never shown, because it can hold what was sent to it.
+"""
 
 import re
-from typing import Any
 
-NO_VERDICT_TOLD_APART = "wrong password, unknown account, or locked account"
-"""What Argo CD also says when it did not look at the password at all (``util/session/sessionmanager.go``)."""
+from gitops_runtime_auth.errors import Refusal
 
-# Argo CD's own words (server/account, util/session of v3.6) -> a reason that may be shown.
-REASONS: dict[str, str] = {
-    r"does not have token with id": "the key has been revoked",
-    r"token is revoked": "the token has been revoked",
-    r"account .* is disabled": "the account is disabled",
-    r"does not have '?apiKey'? capability": "the account has no apiKey capability",
-    r"does not have '?login'? capability": "the account has no login capability",
-    r"password has changed": "the account's password has changed since the token was issued",
-    r"expired": "the token has expired",
-    r"signature is invalid|[Ff]ailed to verify|verify the token": "the token is not signed by this Argo CD",
-    r"does not exist": "the account does not exist",
-    r"no session information|malformed|unverifiable|SSO is not configured": (
-        "the token is not one that Argo CD can read"
+UNAUTHENTICATED, PERMISSION_DENIED = 16, 7
+"""The gRPC codes with which Argo CD refuses a credential (HTTP 401) and a right (HTTP 403)."""
+
+_LONGEST = 1000
+
+# The first that is found counts, so what is more special stands first.
+_PATTERNS: tuple[tuple[str, Refusal], ...] = (
+    (r"does not have token with id", Refusal.KEY_REVOKED),
+    (r"token with id '.*' does not exist", Refusal.KEY_REVOKED),
+    (r"already has token with id", Refusal.KEY_ID_IN_USE),
+    (r"token is revoked", Refusal.TOKEN_REVOKED),
+    (r"jwt token for role .* does not exist", Refusal.TOKEN_REVOKED),
+    (r"account .* is disabled", Refusal.ACCOUNT_DISABLED),
+    (r"account .* does not have '?apikey'? capability", Refusal.NO_API_KEY_CAPABILITY),
+    (r"account .* does not have '?login'? capability", Refusal.NO_LOGIN_CAPABILITY),
+    (r"account '.*' does not exist", Refusal.ACCOUNT_MISSING),
+    (r"password has changed since", Refusal.PASSWORD_CHANGED),
+    (r"token is expired|token has expired", Refusal.EXPIRED),
+    (r"signature is invalid|failed to verify", Refusal.FOREIGN_SIGNATURE),
+    (
+        r"no session information|malformed|unverifiable|number of segments|signing method"
+        r"|does not have a unique identifier|sso is not configured",
+        Refusal.UNREADABLE_TOKEN,
     ),
-    r"Invalid username or password": NO_VERDICT_TOLD_APART,
-    r"no credentials supplied": "the password is blank",
-    r"already has token with id": "the key id is in use",
-    r"permission denied": "permission denied",
-}
-UNKNOWN_REASON = "no reason that this version knows"
+    (r"^invalid username or password", Refusal.AMBIGUOUS_LOGIN),
+    (r"no credentials supplied|blank passwords are not allowed", Refusal.BLANK_PASSWORD),
+    (r"^permission denied", Refusal.PERMISSION_DENIED),
+)
+
+# Argo CD could not come to a verdict on the token: its own settings were not to be had, or its clock is behind the one
+# of the replica that issued the token.
+_PASSES = (
+    r"settings are not available|cannot access settings|(configmap|secret)s? \"argocd-"
+    r"|context (deadline exceeded|canceled)|is not valid yet|used before issued"
+)
 
 
-def reason_of(data: Any) -> str:
-    """Return why Argo CD refused, in words from ``REASONS``: its own text never leaves this function."""
+def refusal_of(data: object) -> Refusal:
+    """Return why Argo CD refused, from the JSON of its answer; ``Refusal.UNKNOWN`` for words that are not its own."""
+    message = _message(data)
+    return next((refusal for pattern, refusal in _PATTERNS if re.search(pattern, message)), Refusal.UNKNOWN)
+
+
+def grpc_code(data: object) -> int:
+    """Return the gRPC code of an answer, -1 when it has none and so does not come from Argo CD's API."""
+    code = data.get("code") if isinstance(data, dict) else None
+    return code if isinstance(code, int) and not isinstance(code, bool) else -1
+
+
+def passes_by_itself(data: object) -> bool:
+    """Tell whether Argo CD refused a token without a verdict on it, so that asking again in a while helps."""
+    return re.search(_PASSES, _message(data)) is not None
+
+
+def is_about_a_token(data: object) -> bool:
+    """Tell whether the words are those with which Argo CD introduces its verdict on a token, known or not."""
+    return _message(data).startswith("invalid session")
+
+
+def _message(data: object) -> str:
     message = data.get("message") or data.get("error") if isinstance(data, dict) else None
-    if isinstance(message, str):
-        for pattern, reason in REASONS.items():
-            if re.search(pattern, message[:1000], re.IGNORECASE):
-                return reason
-    return UNKNOWN_REASON
+    return message[:_LONGEST].lower() if isinstance(message, str) else ""

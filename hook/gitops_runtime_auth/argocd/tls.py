@@ -1,30 +1,50 @@
-"""TLS to Argo CD: what is trusted, and what a failed handshake means to the user."""
+"""TLS to Argo CD: which certificates are trusted, and which client certificate is shown."""
 
+import base64
+import re
 import ssl
 from pathlib import Path
+from typing import Protocol
 
-from gitops_runtime_auth.config.settings import Server
-from gitops_runtime_auth.errors import ConfigurationError, WrongServerError
+from gitops_runtime_auth.argocd import cause
+from gitops_runtime_auth.argocd.endpoint import Endpoint
+from gitops_runtime_auth.argocd.text import printable
+from gitops_runtime_auth.errors import ConfigurationError
 
-_CA_REMEDY = (
-    "Copy Argo CD's certificate into this namespace and name it in global.external-arg-cd.server.caSecretKeyRef"
-    " (stock Argo CD: Secret argocd-secret, key tls.crt)"
-)
-
-# X509_V_ERR_*, as in OpenSSL's x509_vfy.h.
-_EXPIRED, _NOT_YET_VALID, _WRONG_NAME, _WRONG_IP = 10, 9, 62, 64
+# X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH, as in OpenSSL's x509_vfy.h.
+_WRONG_NAMES = (62, 64)
+_MOST_NAMES = 10
 
 
-def context(server: Server, ca: str | None) -> ssl.SSLContext:
-    """Return the context to reach ``server`` with: public CAs plus ``ca`` (PEM), or no checks at all.
+class UnknownLeafError(Exception):
+    """The server's certificate is trusted but for its names, and is not itself among the given ones."""
 
-    Raises ConfigurationError when ``ca`` is not a certificate.
+    def __init__(self, names: tuple[str, ...]) -> None:
+        super().__init__("certificate for other names")
+        self.names = names
+
+
+class Peer(Protocol):
+    """The part of Python's TLS connections that shows the other side's certificate."""
+
+    def getpeercert(self, der: bool, /) -> object:
+        """Return the certificate as bytes (DER), or what it says as a dictionary."""
+
+
+def context(endpoint: Endpoint, *, check_names: bool = True) -> ssl.SSLContext:
+    """Return the context to reach ``endpoint`` with: public CAs and its own ``ca`` are trusted, or anything at all.
+
+    Without ``check_names`` a certificate for any host is accepted: only for connections that compare the certificate
+    itself. Raises ConfigurationError when ``ca`` or the client certificate can't be used.
     """
     ctx = ssl.create_default_context()
-    if server.insecure_skip_verify:
+    if endpoint.client_cert is not None:
+        _show(ctx, endpoint.client_cert, endpoint.values_path)
+    if endpoint.insecure_skip_verify:
         ctx.check_hostname = False
         ctx.verify_mode = ssl.CERT_NONE
         return ctx
+    ctx.check_hostname = check_names
     # Argo CD's own certificate is self-signed, without the extensions that the strict mode of Python 3.13 asks for.
     ctx.verify_flags &= ~ssl.VERIFY_X509_STRICT
     # A user may hand us the server's or an intermediate certificate instead of the root.
@@ -33,15 +53,67 @@ def context(server: Server, ca: str | None) -> ssl.SSLContext:
         import certifi  # seldom needed, and the hook waits for each import
 
         ctx.load_verify_locations(certifi.where())
-    if ca and ca.strip():
+    if endpoint.ca and endpoint.ca.strip():
         try:
-            ctx.load_verify_locations(cadata=ca)
+            ctx.load_verify_locations(cadata=endpoint.ca)
         except (ssl.SSLError, ValueError, TypeError):  # TypeError: not ASCII
             raise ConfigurationError(
-                f"{server.ca_ref or 'The CA file'} does not hold a PEM certificate.",
-                "Point global.external-arg-cd.server.caSecretKeyRef at a key that holds one (tls.crt or ca.crt).",
+                f"{endpoint.ca_origin or 'The CA file'} does not hold a PEM certificate.",
+                f"Point {endpoint.values_path}.caSecretKeyRef (or caConfigMapKeyRef) at a key that holds one (tls.crt"
+                " or ca.crt).",
             ) from None
     return ctx
+
+
+def _show(ctx: ssl.SSLContext, folder: Path, values_path: str) -> None:
+    """Load the client certificate. An encrypted key is refused, instead of asking the terminal for its password."""
+    try:
+        ctx.load_cert_chain(folder / "tls.crt", folder / "tls.key", password="")
+    except OSError:  # ssl.SSLError is one
+        raise ConfigurationError(
+            "The client certificate can't be used: its tls.crt and tls.key are not there, are no PEM, do not belong"
+            " together, or the key is encrypted.",
+            f"Point {values_path}.clientCertSecretRef at a Secret of type kubernetes.io/tls.",
+        ) from None
+
+
+def stamp(folder: Path | None) -> tuple[int, ...]:
+    """Return what changes when the client certificate's files do: a mounted Secret follows its renewal."""
+    if folder is None:
+        return ()
+    try:
+        return tuple((folder / name).stat().st_mtime_ns for name in ("tls.crt", "tls.key"))
+    except OSError:
+        return ()
+
+
+def pins(ca: str | None) -> frozenset[bytes]:
+    """Return the certificates in ``ca`` (PEM) as DER, to be compared with the one that a server shows."""
+    blocks = re.findall(r"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", ca or "", re.DOTALL)
+    return frozenset(base64.b64decode("".join(block.split())) for block in blocks)
+
+
+def require_pinned(peer: Peer, pinned: frozenset[bytes]) -> None:
+    """Raise UnknownLeafError, with the names that the peer's certificate has, unless that is one of ``pinned``."""
+    if peer.getpeercert(True) not in pinned:
+        raise UnknownLeafError(_names(peer.getpeercert(False)))
+
+
+def is_about_names(error: BaseException) -> bool:
+    """Tell whether a connection failed only because the certificate is for other names."""
+    if isinstance(error, UnknownLeafError):
+        return True
+    failed = cause.find(error, ssl.SSLCertVerificationError)
+    return failed is not None and failed.verify_code in _WRONG_NAMES
+
+
+def _names(certificate: object) -> tuple[str, ...]:
+    """Return the names in a certificate, as ``getpeercert`` gives it: the common name only when it has no others."""
+    if not isinstance(certificate, dict):
+        return ()
+    names = [value for _, value in certificate.get("subjectAltName", ())]
+    common = [value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"]
+    return tuple(printable(str(name)) for name in (names or common)[:_MOST_NAMES])
 
 
 def _reads_when_needed() -> bool:
@@ -51,45 +123,3 @@ def _reads_when_needed() -> bool:
     """
     folder = ssl.get_default_verify_paths().capath
     return folder is not None and any(Path(folder).glob("*.0"))
-
-
-def read_ca(path: Path) -> str | None:
-    """Return the mounted CA certificate, or None when the Secret or its key does not exist."""
-    try:
-        return path.read_text(encoding="ascii", errors="replace")
-    except FileNotFoundError:
-        return None
-
-
-def explain(error: ssl.SSLError, server: Server, ca: str | None) -> WrongServerError:
-    """Return the two sentences for a failed handshake with ``server``."""
-    url = server.url
-    if not isinstance(error, ssl.SSLCertVerificationError):
-        return WrongServerError(
-            f"{url} does not speak TLS as expected ({error.reason or 'handshake failed'}).",
-            "If Argo CD runs with server.insecure, use its HTTP port (server.port: 80) or an http:// server.url.",
-        )
-    match error.verify_code:
-        case code if code in (_WRONG_NAME, _WRONG_IP):
-            return WrongServerError(
-                f"The certificate of {url} is for another host name.",
-                "Set global.external-arg-cd.server.url (or .svc) to a name in the certificate, for stock Argo CD"
-                " argocd-server.<its namespace>.svc, or issue one for this name.",
-            )
-        case code if code in (_EXPIRED, _NOT_YET_VALID):
-            when = "has expired" if code == _EXPIRED else "is not valid yet"
-            return WrongServerError(
-                f"The certificate of {url} {when}.",
-                "Renew it (stock Argo CD: delete tls.crt and tls.key from Secret argocd-secret and restart"
-                " argocd-server), or check the clocks.",
-            )
-        case _:
-            given = (
-                f"{server.ca_ref} does not vouch for it"
-                if ca
-                else (f"{server.ca_ref} is not there" if server.ca_ref else "no caSecretKeyRef is set")
-            )
-            return WrongServerError(
-                f"The certificate of {url} is not signed by a known CA ({given}).",
-                f"{_CA_REMEDY}, or set global.external-arg-cd.server.insecureSkipVerify=true for a test.",
-            )

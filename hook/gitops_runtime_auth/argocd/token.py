@@ -1,20 +1,33 @@
 """What an Argo CD token says of itself, read without verifying it: only Argo CD can do that."""
 
 from dataclasses import dataclass
+from enum import Enum
 
 import jwt
 
 MAX_LENGTH = 16384
 """Characters. Argo CD's keys have about 250; whatever is much longer is not one."""
 
+_ISSUER = "argocd"
+
+
+class Kind(Enum):
+    """What a token is, by its issuer and subject. The value says it in words."""
+
+    API_KEY = "an API key of an account"
+    SESSION = "a login session of an account"
+    PROJECT_ROLE = "a token of a project's role, which has no account"
+    OTHER = "not a token that Argo CD issues"
+
 
 @dataclass(frozen=True)
 class Claims:
-    """The claims that matter. ``capability`` is ``apiKey`` for a key, ``login`` for a session token."""
+    """The claims that matter."""
 
     issuer: str
+    kind: Kind
     account: str
-    capability: str
+    """Empty for a token of a project's role and for one that Argo CD did not issue."""
     key_id: str
     expires_at: int
     """Unix seconds, 0 for never."""
@@ -25,24 +38,37 @@ class Claims:
 def read(token: str) -> Claims | None:
     """Return the claims of ``token``, or None when it is not a JWT.
 
-    The subject of Argo CD's own tokens is ``<account>:<capability>`` (``util/session/sessionmanager.go``,
-    ``GetSubjectAccountAndCapability``); an account's name may hold colons itself.
+    The subject of an account's token is ``<account>:<capability>``, that of a project's role ``proj:<project>:<role>``
+    (``GetSubjectAccountAndCapability`` in ``util/session/sessionmanager.go``, ``GetProjectRoleFromSubject`` in
+    ``server/rbacpolicy/rbacpolicy.go``). An account's name holds no colon: it is part of a key of a ConfigMap.
     """
     if len(token) > MAX_LENGTH or not token.isascii():
         return None
     try:
         claims = jwt.decode(token, options={"verify_signature": False})
-    except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+    except jwt.PyJWTError:
         return None
-    account, _, capability = _text(claims, "sub").rpartition(":")
+    issuer = _text(claims, "iss")
+    kind, account = _subject(_text(claims, "sub")) if issuer == _ISSUER else (Kind.OTHER, "")
     return Claims(
-        issuer=_text(claims, "iss"),
+        issuer=issuer,
+        kind=kind,
         account=account,
-        capability=capability,
         key_id=_text(claims, "jti"),
         expires_at=_seconds(claims, "exp"),
         not_before=_seconds(claims, "nbf"),
     )
+
+
+def _subject(subject: str) -> tuple[Kind, str]:
+    match subject.split(":"):
+        case ["proj", _, _]:
+            return Kind.PROJECT_ROLE, ""
+        case [account, "apiKey"] if account:
+            return Kind.API_KEY, account
+        case [account, "login"] if account:
+            return Kind.SESSION, account
+    return Kind.OTHER, ""
 
 
 def _text(claims: dict[str, object], name: str) -> str:

@@ -1,56 +1,58 @@
-"""``agent``, the connection check: ready only while Argo CD accepts the key that the chart injected."""
+"""``agent``, the connection agent: ready only while Argo CD accepts the API key that the chart injected."""
 
 import random
-import signal
 import threading
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitops_runtime_auth.argocd import tls
+from gitops_runtime_auth import log, termination
 from gitops_runtime_auth.argocd import token as tokens
 from gitops_runtime_auth.argocd.client import ArgoCD
-from gitops_runtime_auth.config.settings import Server
+from gitops_runtime_auth.connections import Connections
 from gitops_runtime_auth.errors import AuthError, KeyRefusedError, UsageError
+from gitops_runtime_auth.mounted import Mounted
 from gitops_runtime_auth.retry import Deadline
 from gitops_runtime_auth.service import health as probes
 from gitops_runtime_auth.service import metrics
-from gitops_runtime_auth.service.connections import Connections
-
-INTERVAL = 10.0
-"""Seconds between two checks."""
-_PATIENCE = 5.0
-"""Seconds that one check may take, retries included, before Argo CD counts as unreachable."""
-_LOOK = 1.0
-"""Seconds between two looks at the mounted file."""
+from gitops_runtime_auth.service.health import Health, Status
+from gitops_runtime_auth.service.metrics import MeasuredTransport
+from gitops_runtime_auth.timing import Timing
 
 
 @dataclass(frozen=True)
 class Injected:
-    """The connection as DESIGN section 2 injects it."""
+    """What the chart injects into a Deployment that uses the API key: Argo CD's URL, and the key in two ways."""
 
     url: str
     token: str
     file: Path | None
 
+    def __repr__(self) -> str:
+        return f"Injected(url={self.url!r}, file={self.file!r})"
+
     def keys(self) -> tuple[str, ...]:
         """Return the keys to try: the mounted file's, which follows a new one, then the environment's.
 
         They differ while an upgrade that moves to another server is under way or has failed: the file already
-        holds the new server's key, the environment still belongs to this pod's own.
+        holds the new server's key, the environment still belongs to this Pod's own server.
         """
         mounted = ""
         if self.file:
             try:
                 mounted = self.file.read_text(encoding="utf-8", errors="replace").strip()
             except OSError:
-                mounted = ""  # the Secret is gone: what was injected at the start may still work
-        return tuple(dict.fromkeys(filter(None, (mounted, self.token)))) or ("",)
+                mounted = ""  # the Secret is gone; the key from the environment may still work
+        return tuple(dict.fromkeys(key for key in (mounted, self.token) if key)) or ("",)
 
 
-def injected(environ: Mapping[str, str]) -> Injected:
-    """Read the environment. Raises UsageError when it is not that of a Runtime Deployment."""
-    url = environ.get("ARGO_CD_URL", "")
+def injected(environ: Mapping[str, str], url: str = "") -> Injected:
+    """Read the environment. Raises UsageError when it is not that of a Deployment of the chart.
+
+    ``url`` takes the place of ARGO_CD_URL, which has no scheme where the vendor's program wants none.
+    """
+    url = url or environ.get("ARGO_CD_URL", "")
     file = environ.get("ARGO_CD_TOKEN_FILE", "")
     token = environ.get("ARGO_CD_TOKEN", "").strip()
     if not url or not (file or token):
@@ -61,48 +63,76 @@ def injected(environ: Mapping[str, str]) -> Injected:
     return Injected(url, token, Path(file) if file else None)
 
 
-def check(argocd: ArgoCD, keys: tuple[str, ...]) -> tuple[bool, str]:
-    """Ask Argo CD whether it accepts one of ``keys``; return the verdict and why (the first key's, if none is)."""
+def check(argocd: ArgoCD, keys: tuple[str, ...]) -> tuple[Status, str]:
+    """Ask Argo CD whether it accepts one of ``keys``; return the verdict, and a sentence that says why.
+
+    If none is accepted, it is the verdict on the first key.
+    """
     verdicts = []
     for key in keys:
         verdicts.append(_check(argocd, key))
-        if verdicts[-1][0]:
+        if verdicts[-1][0] is Status.READY:
             return verdicts[-1]
     return verdicts[0]
 
 
-def _check(argocd: ArgoCD, key: str) -> tuple[bool, str]:
+def _check(argocd: ArgoCD, key: str) -> tuple[Status, str]:
     claims = tokens.read(key)
     if claims is None:
-        return False, "refused: the injected key is not an Argo CD token"
+        return Status.REFUSED, "The injected key is not an Argo CD token."
     try:
         argocd.account(claims.account, key)
     except KeyRefusedError as e:
         metrics.answered(valid=False)
-        return False, f"refused: Argo CD does not accept the key of account {claims.account}: {e.reason}"
+        return Status.REFUSED, f"Argo CD refuses the key of account {claims.account}: {e.refusal.value}."
     except AuthError as e:
-        return False, f"unreachable: {e.problem}"
+        return probes.status_of(e), e.problem
     metrics.answered(valid=True)
-    return True, f"Argo CD accepts the key of account {claims.account}"
+    metrics.expires(claims.expires_at)
+    return Status.READY, f"Argo CD accepts the key of account {claims.account}."
 
 
-def run(environ: Mapping[str, str], ca_file: Path, insecure: bool, port: int = probes.PORT) -> int:
-    """Check until told to stop (SIGTERM), serving probes. Raises UsageError, ConfigurationError."""
-    given = injected(environ)
-    health = probes.Health(stalls_after=60.0)
-    stopped = threading.Event()
-    for sign in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(sign, lambda *_: stopped.set())
-    probes.serve(health, port)
-    kept, server = Connections(), Server(given.url.rstrip("/"), insecure)
-    if environ.get("ARGO_CD_TOKEN_SECRET_NAME"):
-        metrics.KEY.info({"secret": environ["ARGO_CD_TOKEN_SECRET_NAME"], "key": environ["ARGO_CD_TOKEN_SECRET_KEY"]})
-    while not stopped.is_set():
-        keys = given.keys()
-        # The CA is read anew each time: its mount follows a renewed certificate.
-        health.report(*check(kept.argocd(server, tls.read_ca(ca_file), Deadline(_PATIENCE)), keys))
-        waited, pause = 0.0, INTERVAL * random.uniform(0.9, 1.1)  # noqa: S311
-        while waited < pause and given.keys() == keys and not stopped.wait(_LOOK):
+class Agent:
+    """Checks the injected key again and again, with the CA, headers and client certificate as they are by then."""
+
+    def __init__(self, given: Injected, mounted: Mounted, timing: Timing) -> None:
+        self._given = given
+        self._mounted = mounted
+        self._timing = timing
+        self._connections = Connections(timing, MeasuredTransport)
+
+    def check(self) -> tuple[Status, str]:
+        """Check once; return the verdict, and a sentence that says why."""
+        endpoint, deadline = self._mounted.endpoint(self._given.url), Deadline(self._timing.agent_patience)
+        return check(self._connections.argocd(endpoint, deadline), self._given.keys())
+
+    def close(self) -> None:
+        """Close the connections to Argo CD."""
+        self._connections.close()
+
+    def run(self, health: Health, stopped: threading.Event) -> None:
+        """Check and report until ``stopped``: at every interval, and at once when the mounted key changes."""
+        while not stopped.is_set():
+            keys = self._given.keys()
+            health.report(*self.check())
+            pause = Deadline(self._timing.agent_interval * random.uniform(0.9, 1.1))  # noqa: S311 (jitter)
             health.beat()
-            waited += _LOOK
+            while (
+                self._given.keys() == keys and pause.left() and not stopped.wait(min(self._timing.look, pause.left()))
+            ):
+                health.beat()
+
+
+def run(environ: Mapping[str, str], mounted: Mounted, port: int, timing: Timing, url: str = "") -> int:
+    """Check the key until SIGTERM, serving /healthz, /readyz and /metrics at ``port``. Raises UsageError."""
+    agent = Agent(injected(environ, url), mounted, timing)
+    log.setup(as_json=True)
+    if name := environ.get("ARGO_CD_TOKEN_SECRET_NAME"):
+        metrics.KEY.info({"secret": name, "key": environ.get("ARGO_CD_TOKEN_SECRET_KEY", "")})
+    health, stopped = Health(timing.stalls_after), threading.Event()
+    server = probes.serve(health, port, timing=timing)
+    bound = timing.agent_patience + timing.terminates
+    with closing(agent), server, termination.after_present_check(stopped.set, bound):
+        agent.run(health, stopped)
+        server.shutdown()
     return 0

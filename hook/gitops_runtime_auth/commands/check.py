@@ -2,159 +2,156 @@
 
 import re
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from gitops_runtime_auth.argocd.client import ArgoCD
-from gitops_runtime_auth.commands import ensure
-from gitops_runtime_auth.config import schema, values
-from gitops_runtime_auth.config.settings import Server, Settings, load_values
-from gitops_runtime_auth.errors import AuthError, ForeignSecretError, MissingSecretError, UsageError
-from gitops_runtime_auth.kube import secret as store
-from gitops_runtime_auth.kube.cluster import secret_path
-from gitops_runtime_auth.preflight import access as laptop
-from gitops_runtime_auth.preflight import account as check_account
-from gitops_runtime_auth.preflight import overrides, report
-from gitops_runtime_auth.preflight.access import Given, Laptop
+from gitops_runtime_auth.errors import AuthError, ForeignSecretError
+from gitops_runtime_auth.keys.managers import Kind, Manager
+from gitops_runtime_auth.kube.secret import StoredKeys
+from gitops_runtime_auth.preflight import account, connection, plan, report, room, vendor
+from gitops_runtime_auth.preflight.account import ROW
+from gitops_runtime_auth.preflight.laptop import Laptop
+from gitops_runtime_auth.preflight.options import CheckOptions
+from gitops_runtime_auth.preflight.plan import Plan
+from gitops_runtime_auth.preflight.proof import Question, require_local_name
 from gitops_runtime_auth.preflight.report import Report, StopError
 from gitops_runtime_auth.retry import Deadline
+from gitops_runtime_auth.timing import Timing
 
 OLDEST = (2, 14)
 """The oldest Argo CD that the product is made for."""
 
-_NAMES = ("Values", "Credential", "API key Secret", "Argo CD", "Version", "Certificate", "{login}", "Account")
+_ROWS = ("Values", "Credential", "Argo CD", "Version", "Certificate", "Login", "Account")
+"""Rows that are named as not checked when an earlier step failed."""
 
 
-def run(given: Given) -> int:
+def run(options: CheckOptions, timing: Timing) -> int:
     """Look at everything, print the report and return the exit code of the first failure. Raises UsageError."""
-    if given.server and urlsplit(given.server).scheme not in ("http", "https"):
-        raise UsageError(f"--server {given.server} is not a URL.", "Write it as https://argocd.example.com.")
+    if options.output != "json":
+        report.require_rich()
     found = Report()
-    with report.spinner(found):
-        look(given, found)
-    report.show(found, given.output)
+    with report.spinner(found, options.output):
+        look(options, timing, found)
+    report.show(found, options.output)
     return found.exit_code
 
 
-def look(given: Given, found: Report) -> None:
-    """Fill ``found``. The steps build on each other: the first that fails leaves the others unchecked."""
+def look(options: CheckOptions, timing: Timing, found: Report) -> None:
+    """Fill the report. The steps build on each other: the first that fails leaves those after it unchecked."""
+    login = ROW["password"]
     with ExitStack() as stack:
-        deadline = Deadline(given.timeout)
-        check = _Check(given, found, deadline, Laptop(given, deadline, stack))
+        laptop = Laptop(options, timing, Deadline(options.timeout), stack)
         try:
-            for step in (check.values, check.credential, check.stored_key, check.server, check.account):
-                step()
+            planned = _values(laptop, found)
+            login = ROW[planned.settings.auth.type]
+            stored = _stored_keys(laptop, planned, found)
+            _room(laptop, planned, found, installed=stored is not None and bool(stored.resource_version))
+            secret = _credential(laptop, planned, found)
+            manager = _manager(laptop, planned, found)
+            argocd = _argocd(laptop, planned, found)
+            current = stored.current if stored else None
+            records = plan.records(laptop, planned)
+            account.look(Question(laptop, planned.settings, argocd, manager, secret, current, records), found)
         except StopError:
             done = {row.name for row in found.rows}
-            for name in (n.format(login=check.login_row) for n in _NAMES):
-                if name not in done:
-                    found.skip(name)
+            for name in _ROWS:
+                shown = login if name == "Login" else name
+                if shown not in done:
+                    found.skip(shown)
 
 
-@dataclass
-class _Check:
-    given: Given
-    report: Report
-    deadline: Deadline
-    laptop: Laptop
-    settings: Settings = field(init=False)
-    argocd: ArgoCD = field(init=False)
-    outside: bool = False
-    """The values name Argo CD by a URL, which may be one that is reached from here."""
-    secret: str = field(default="", repr=False)
-    """The password or token."""
-    stored: store.Stored = field(default_factory=store.Stored)
-    login_row: str = "Login"
+def _values(laptop: Laptop, found: Report) -> Plan:
+    with found.step("Values"):
+        planned = plan.make(laptop)
+    auth = planned.settings.auth
+    who = f", account {auth.username}" if auth.username else ""
+    where = f"Argo CD at {planned.settings.server.url}, namespace {laptop.namespace}"
+    found.ok("Values", f"type {auth.type}{who}, {where}")
+    if spelling := vendor.look(planned.given, planned.document):
+        found.ok("Vendor's chart", spelling.found, spelling.paste)
+    return planned
 
-    def values(self) -> None:
-        given = self.given
-        with self.report.step("Values"):
-            user = overrides.combine(given.files, given.sets, given.strings, given.from_files)
-            merged = values.merge(values.chart_defaults(), user, keep_nulls=True)
-            self.settings = load_values(merged)
-            self.outside = bool(schema.effective_block(merged)["server"].get("url"))
-            self.laptop.namespace = laptop.default_namespace(given)
-        auth, url = self.settings.auth, self.settings.server.url
-        who = f", account {auth.username}" if auth.username else ""
-        self.login_row = check_account.LOGIN_ROW[auth.type]
-        self.report.ok("Values", f"type {auth.type}{who}, Argo CD at {url}, namespace {self.laptop.namespace}")
 
-    def credential(self) -> None:
-        auth, namespace = self.settings.auth, self.laptop.namespace
-        where = f"given in the values (auth.{auth.type})"
-        with self.report.step("Credential"):
-            self.secret = auth.inline or ""
-            if auth.ref:
-                self.secret, where = self.laptop.read(auth.ref), f"{auth.ref} in namespace {namespace}"
-                if not self.secret:
-                    raise MissingSecretError(
-                        f'Secret "{auth.ref.name}" in namespace {namespace} does not exist, or its key "{auth.ref.key}"'
-                        " is missing or empty.",
-                        f"Create it (kubectl -n {namespace} create secret generic {auth.ref.name}"
-                        f" --from-literal={auth.ref.key}=...), or correct"
-                        f" global.external-arg-cd.auth.{auth.type}SecretKeyRef.",
-                    )
-            if auth.type == "token":
-                self.secret = self.secret.strip()
-                ensure.read_api_key(self.secret, auth.origin())
-        if self.secret.endswith(("\n", "\r")):
-            self.report.warn(
-                "Credential",
-                f"{where}; it ends with a newline, as echo leaves one",
-                "Unless the newline belongs to the password, store it again with printf %s instead of echo.",
-            )
-        else:
-            self.report.ok("Credential", where)
+def _stored_keys(laptop: Laptop, planned: Plan, found: Report) -> StoredKeys | None:
+    """Look at the Secret that the hook would write: somebody else's would be refused, a good key saves a login."""
+    row, name = "API key Secret", planned.settings.key_secret.name
+    if planned.settings.auth.type == "token":
+        return None
+    try:
+        keys, release = plan.stored_keys(laptop, planned)
+    except ForeignSecretError as e:
+        found.fail(row, e)
+        return None
+    except AuthError as e:
+        found.warn(row, f"could not be looked at: {e.problem}")
+        return None
+    there = f"exists, made by release {release}" if release else "does not exist yet: the hook will make it"
+    found.ok(row, f'"{name}" {there}')
+    return keys
 
-    def stored_key(self) -> None:
-        """Look at the Secret that the hook would write: a foreign one stops it, a good key saves a login."""
-        name = "API key Secret"
-        if self.settings.auth.type == "token":
-            return
-        with self.report.step(name):
-            try:
-                secret = self.laptop.kubernetes().get(secret_path(self.laptop.namespace, store.NAME))
-                labels = (secret or {}).get("metadata", {}).get("labels") or {}
-                release = self.given.release or labels.get("app.kubernetes.io/instance", "")
-                self.stored = store.content(secret, release)
-            except ForeignSecretError as e:
-                self.report.fail(name, e)
-                return
-            except AuthError as e:
-                self.report.warn(name, f"could not be looked at: {e.problem}")
-                return
-        there = f"exists, made by release {release}" if secret else "does not exist yet: the hook will make it"
-        self.report.ok(name, f'"{store.NAME}" {there}')
 
-    def server(self) -> None:
-        given = self.settings.server
-        url = self.given.server.rstrip("/") or given.url
-        with self.report.step("Argo CD"):
-            way = self.laptop.open_way(url, self.outside)
-            # Nothing secret is sent before the certificate has been verified: this asks for the version only.
-            version = self.laptop.connect(Server(url, insecure_skip_verify=True), None).version()
-        self.report.ok("Argo CD", f"answers at {url}{way}")
-        numbers = re.match(r"v?(\d+)\.(\d+)", version)
-        if numbers and (int(numbers[1]), int(numbers[2])) < OLDEST:
-            self.report.warn("Version", f"{version}, which is older than 2.14", "Upgrade Argo CD to 2.14 or later.")
-        else:
-            self.report.ok("Version", version)
-        server = Server(url, given.insecure_skip_verify, given.ca_ref, given.namespace)
-        plain, note = url.startswith("http://"), ""
-        with self.report.step("Certificate"):
-            ca = None
-            if not plain and not server.insecure_skip_verify:
-                ca, note = self.laptop.trusted(server)
-            self.argocd = self.laptop.connect(server, ca)
-            self.argocd.version()
-        if plain:
-            self.report.warn("Certificate", "none: over plain HTTP the credential travels unencrypted")
-        elif server.insecure_skip_verify:
-            self.report.warn("Certificate", "not verified (server.insecureSkipVerify)")
-        else:
-            self.report.ok("Certificate", f"verified{note}")
+def _room(laptop: Laptop, planned: Plan, found: Report, *, installed: bool) -> None:
+    """Look at what keeps Pods from starting without a word: a quota, an image that can't be pulled."""
+    image = room.image(planned.rendering)
+    absent = [name for name in room.pull_secrets(planned.rendering) if laptop.lacks(name)]
+    if not image:
+        found.warn("Image", "none, because hook.enabled is false: nothing checks the account or makes a key")
+    elif absent:
+        missing = " and ".join(f'"{name}"' for name in absent)
+        found.warn("Image", f"{image}, to be pulled with Secret {missing}, which does not exist here")
+    else:
+        found.ok("Image", image)
+    base = f"/api/v1/namespaces/{laptop.namespace}"
+    quotas, ranges = (laptop.items(f"{base}/{kind}") for kind in ("resourcequotas", "limitranges"))
+    if lacking := room.lacking(quotas, ranges, planned.rendering, installed=installed):
+        names = " ".join(quota["metadata"]["name"] for quota in quotas)
+        found.warn("Quota", lacking, f"kubectl -n {laptop.namespace} describe resourcequota {names}")
 
-    def account(self) -> None:
-        check_account.Look(
-            self.settings, self.given.release, self.report, self.laptop, self.argocd, self.secret, self.stored
-        ).run(self.deadline)
+
+def _credential(laptop: Laptop, planned: Plan, found: Report) -> str:
+    auth = planned.settings.auth
+    where = auth.origin() if auth.inline else f"{auth.credential} in namespace {laptop.namespace}"
+    with found.step("Credential"):
+        secret = plan.credential(laptop, planned)
+        if auth.type == "password":
+            require_local_name(auth.username)
+    if auth.type == "password" and secret.endswith(("\n", "\r")):
+        found.warn(
+            "Credential",
+            f"{where}; it ends with a newline, as echo leaves one",
+            "Unless the newline belongs to the password, store it again with printf %s instead of echo.",
+        )
+    else:
+        found.ok("Credential", where)
+    return secret
+
+
+def _manager(laptop: Laptop, planned: Plan, found: Report) -> Manager:
+    manager = plan.manager(laptop, planned)
+    if manager.kind is Kind.UNKNOWN:
+        found.skip("Managed by", f"{manager} in namespace {manager.namespace}")
+    else:
+        found.ok("Managed by", str(manager))
+    return manager
+
+
+def _argocd(laptop: Laptop, planned: Plan, found: Report) -> ArgoCD:
+    url = planned.settings.server.url
+    with found.step("Argo CD"):
+        where, way = connection.endpoint(laptop, planned.server, url, planned.server_path)
+        reached = connection.reach(laptop, where)
+    found.ok("Argo CD", f"answers at {where.url}{way}")
+    numbers = re.match(r"v?(\d+)\.(\d+)", reached.version)
+    if numbers and (int(numbers[1]), int(numbers[2])) < OLDEST:
+        found.warn("Version", f"{reached.version}, which is older than 2.14", "Upgrade Argo CD to 2.14 or later.")
+    else:
+        found.ok("Version", reached.version)
+    with found.step("Certificate"):
+        if reached.distrusted:
+            raise reached.distrusted
+    if not where.url.startswith("https:"):
+        found.warn("Certificate", "none: over plain HTTP the credential travels unencrypted")
+    elif where.insecure_skip_verify:
+        found.warn("Certificate", f"not verified ({planned.server_path}.insecureSkipVerify)")
+    else:
+        found.ok("Certificate", f"verified with {where.ca_origin if where.ca else 'the public CAs'}")
+    return reached.argocd

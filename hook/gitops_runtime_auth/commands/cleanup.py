@@ -1,20 +1,20 @@
-"""``cleanup``, the post-delete hook: no key of the release stays alive in Argo CD, no Secret in the namespace.
+"""``cleanup``, the hook after uninstall: no key of the release stays alive in Argo CD, no Secret in the namespace.
 
 Every step is tried, whatever became of the others, and none of them can make ``helm uninstall`` fail.
 """
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from gitops_runtime_auth import log
+from gitops_runtime_auth import context, log
 from gitops_runtime_auth.context import Context
-from gitops_runtime_auth.errors import AuthError, ConflictError, ForeignSecretError
-from gitops_runtime_auth.keys import handover
-from gitops_runtime_auth.keys import issue as keys
-from gitops_runtime_auth.kube import secret as store
-from gitops_runtime_auth.kube.secret import Stored
-from gitops_runtime_auth.retry import Deadline
+from gitops_runtime_auth.errors import AuthError, ForeignSecretError, LoginRefusedError
+from gitops_runtime_auth.keys import issue, lockout, revoke
+from gitops_runtime_auth.keys.lockout import Login
+from gitops_runtime_auth.kube import configmap, secret
+from gitops_runtime_auth.kube.api import configmap_path, secret_path
+from gitops_runtime_auth.kube.secret import StoredKeys
+from gitops_runtime_auth.timing import Timing
 
 _ARGOCD_SECONDS = 30.0
 """Argo CD being gone is a common reason to uninstall: it gets this long, or a third of ``hook.timeout``."""
@@ -23,72 +23,102 @@ BY_HAND = "Keys of this release, if any, are named gra.*: argocd account get and
 """What to do by hand where the clean-up could not."""
 
 
-def cleanup(context: Context, job: str = "", pod: str = "") -> None:
-    """Revoke the release's keys, delete its Secret, its failed install Job and its test Pod; say what was left."""
-    argocd = replace(context, deadline=Deadline(min(_ARGOCD_SECONDS, context.settings.timeout / 3)))
-    stored = _stored(context)
-    if stored is not None:
-        _try(lambda: _revoke(argocd, stored, job), _revoking(stored))
-        _try(lambda: _remove(context), f'deleting Secret "{store.NAME}"')
-    namespace = f"namespaces/{context.owner.namespace}"
-    if job:
-        _try(lambda: context.cluster.delete(f"/apis/batch/v1/{namespace}/jobs/{job}"), f"deleting Job {job}")
-    if pod:
-        _try(lambda: context.cluster.delete(f"/api/v1/{namespace}/pods/{pod}"), f"deleting Pod {pod}")
-
-
-def _stored(context: Context) -> Stored | None:
+def run(environ: Mapping[str, str], timing: Timing) -> int:
+    """Run the hook in a pod of the chart; 0 whatever happens, because a failed hook blocks ``helm uninstall``."""
     try:
-        return store.fetch(context.cluster, context.owner.namespace, context.owner.release)
+        with context.from_environment(environ, timing) as this:
+            cleanup(this)
+    except Exception as e:
+        # The text of an unforeseen error may hold a credential.
+        log.warning(f"The clean-up ended early ({type(e).__name__}). {BY_HAND}")
+    return 0
+
+
+def cleanup(run: Context) -> None:
+    """Revoke the release's keys, delete its Secret and what Helm leaves behind; say what was left."""
+    stored = _stored(run)
+    if stored is not None:
+        short = replace(run, deadline=run.deadline.at_most(min(_ARGOCD_SECONDS, run.settings.timeout / 3)))
+        _try(lambda: _revoke(short, stored), _revoking(stored))
+        if run.settings.auth.credential.name != run.settings.key_secret.name:
+            _try(lambda: _delete_secret(run), f'deleting Secret "{run.settings.key_secret.name}"')
+    namespace = run.release.namespace
+    for job in run.settings.leftover_jobs:
+        _delete(run, f"/apis/batch/v1/namespaces/{namespace}/jobs/{job}", f"Job {job}")
+    for pod in run.settings.leftover_pods:
+        _delete(run, f"/api/v1/namespaces/{namespace}/pods/{pod}", f"Pod {pod}")
+    for name in run.settings.leftover_secrets:
+        _delete(run, secret_path(namespace, name), f"Secret {name}")
+    _try(lambda: _delete_record(run), f"deleting ConfigMap {run.settings.refused_record}")
+
+
+def _stored(run: Context) -> StoredKeys | None:
+    try:
+        return run.key_secret.read()
     except ForeignSecretError:
-        log.info(f'Secret "{store.NAME}" is not this release\'s, so it stays.')
+        log.info(f'Secret "{run.settings.key_secret.name}" is not this release\'s, so it stays.')
         return None
     except AuthError as e:
         log.warning(f"{e.problem} The mounted Secret is used instead.")
-        return store.mounted(context.files / "key")
+        return secret.mounted(run.files / "key", run.settings.key_secret)
 
 
-def _revoke(context: Context, stored: Stored, job: str) -> None:
-    current = stored.current.key_id() if stored.current else ""
-    for entry in stored.previous:
-        _tell(handover.revoke(context, entry, keep=current))
-    if context.settings.auth.type == "password" and keys.accepted(context, stored.current) is None:
-        if _refused(context, job):
-            log.info("Argo CD refused the last install or upgrade, so nobody logs in to look for keys.")
-        else:
-            _log_in_and_revoke(context, stored)
-    elif stored.current:
-        _tell(handover.revoke(context, stored.current))
+def _revoke(run: Context, stored: StoredKeys) -> None:
+    """Revoke every key that the Secret holds, each where it was made. Log in only where no key works."""
+    current = stored.current.key_id if stored.current else ""
+    for key in stored.previous:
+        _tell(revoke.revoke_all(run, key, keep=current))
+    works = issue.ask(run, stored.current).account is not None
+    if stored.current and (works or not issue.is_of_settings(run, stored.current)):
+        _tell(revoke.revoke_all(run, stored.current))
+    if run.settings.auth.type == "password" and not works:
+        _log_in_and_revoke(run)
 
 
-def _refused(context: Context, job: str) -> bool:
-    """Tell whether the hook's last Job was refused: it took back what it made, and a refused password is sent once.
+def _log_in_and_revoke(run: Context) -> None:
+    """One login, if the credential is still there, for keys of the release that no stored key can revoke.
 
-    The exit code is in the message of ``podFailurePolicy`` (``pkg/controller/job/pod_failure_policy.go``).
+    Nobody logs in after a refused install: it has revoked what it made, and a refused password is not sent again.
     """
-    path = f"/apis/batch/v1/namespaces/{context.owner.namespace}/jobs/{job}"
-    conditions = ((context.cluster.get(path) if job else None) or {}).get("status", {}).get("conditions") or []
-    return any(c.get("type") == "Failed" and f"exit code {os.EX_NOPERM} " in c.get("message", "") for c in conditions)
+    login = Login(run.settings.server.url, run.settings.auth.username, run.credential())
+    recorded = lockout.mounted(run.files)
+    if recorded is not None and recorded.is_of(login):
+        log.info("Argo CD refused this password before, so nobody logs in to look for keys.")
+        return
+    with run.argocd.session(login.account, login.password, again_in_doubt=False) as token:
+        for key in issue.account_of_session(run, login.account, token).keys:
+            if run.installation.owns(key.id):
+                run.argocd.delete_key(login.account, key.id, token)
+                log.info(f"Revoked the API key {key.id} of account {login.account}.")
 
 
-def _log_in_and_revoke(context: Context, stored: Stored) -> None:
-    """No key vouches for the release any more: one login, if the credential is still there."""
-    username, argocd = context.settings.auth.username, context.argocd
-    if stored.current and not handover.same_place(stored.current, context.entry("", username)):
-        _tell(handover.revoke(context, stored.current))  # of other settings, which an upgrade that failed left
-    session = argocd.login(username, context.credential())
-    try:
-        for key in argocd.account(username, session).keys:
-            if context.owner.owns(key.id):
-                argocd.delete_key(username, key.id, session)
-                log.info(f"Revoked the API key {key.id} of account {username}.")
-    finally:
-        keys.end_session(argocd, session)
+def _delete_secret(run: Context) -> None:
+    if run.key_secret.delete():
+        log.info(f'Deleted Secret "{run.settings.key_secret.name}".')
+    run.key_secret.delete_former()
 
 
-def _remove(context: Context) -> None:
-    if store.remove(context.cluster, context.owner.namespace, context.owner.release):
-        log.info(f'Deleted Secret "{store.NAME}".')
+def _delete_record(run: Context) -> None:
+    """Delete the record of a refused password, unless the password must not be sent again yet.
+
+    Whoever installs automatically uninstalls after a refused install and tries again at once (Flux does, for each of
+    its ``retries``). Without the record each try would send the password, and five lock the account.
+    """
+    name, namespace = run.settings.refused_record, run.release.namespace
+    found = configmap.read(run.cluster, namespace, name)
+    record = lockout.parse(found[0].get(lockout.KEY)) if found else None
+    seconds = lockout.counts_for(record, run.argocd.now(), run.timing)
+    if seconds:
+        log.info(
+            f"ConfigMap {name} stays: for {seconds:.0f} s it keeps the next install from sending the refused password"
+            " again. It holds no secret and may be deleted after that."
+        )
+    elif found:
+        run.cluster.delete(configmap_path(namespace, name))
+
+
+def _delete(run: Context, path: str, what: str) -> None:
+    _try(lambda: run.cluster.delete(path), f"deleting {what}")
 
 
 def _tell(left: str | None) -> None:
@@ -96,13 +126,15 @@ def _tell(left: str | None) -> None:
         log.warning(left)
 
 
-def _revoking(stored: Stored) -> str:
-    ids = [e.key_id() for e in (stored.current, *stored.previous) if e and e.key_id()]
+def _revoking(stored: StoredKeys) -> str:
+    ids = [key.key_id for key in (stored.current, *stored.previous) if key and key.key_id]
     return f"revoking the API key {', '.join(ids)}" if ids else "looking for API keys to revoke"
 
 
 def _try(step: Callable[[], None], what: str) -> None:
     try:
         step()
-    except (AuthError, ConflictError) as e:
+    except LoginRefusedError as e:
+        log.warning(f"{e.problem} {BY_HAND}")
+    except AuthError as e:
         log.warning(f"{what[0].upper()}{what[1:]} failed: {e} {BY_HAND}")

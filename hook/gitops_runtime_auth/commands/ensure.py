@@ -1,156 +1,196 @@
-"""``ensure``, the pre-install and pre-upgrade hook: check the account, obtain a key, write the Secret."""
+"""``ensure``, the hook before install, upgrade and rollback: check the account, obtain a key, write the Secret."""
 
 import time
+from collections.abc import Mapping
 
-from gitops_runtime_auth import log
+from gitops_runtime_auth import context, log
 from gitops_runtime_auth.argocd.client import Account
-from gitops_runtime_auth.argocd.token import Claims, read
 from gitops_runtime_auth.context import Context
 from gitops_runtime_auth.errors import (
     AuthError,
     ConfigurationError,
     ConflictError,
-    KeyRefusedError,
     LoginRefusedError,
+    LoginUnansweredError,
+    PrivilegeError,
     TemporaryError,
+    WrongServerError,
 )
-from gitops_runtime_auth.keys import issue as keys
-from gitops_runtime_auth.keys import privileges
-from gitops_runtime_auth.kube import events
-from gitops_runtime_auth.kube import secret as store
+from gitops_runtime_auth.keys import given, issue, lockout, privileges, remedies, revoke
+from gitops_runtime_auth.keys.issue import WorkingKey
+from gitops_runtime_auth.keys.lockout import LockoutRecord, Login
+from gitops_runtime_auth.keys.session import Background, session
+from gitops_runtime_auth.kube import events, secret
+from gitops_runtime_auth.kube.api import configmap_path
+from gitops_runtime_auth.kube.secret import StoredKeys
+from gitops_runtime_auth.timing import Timing
 
-_SHOWS_WITHIN = 30.0
-"""Seconds in which Argo CD must show a capability added to argocd-cm (0.3 s measured; a ConfigMap informer)."""
+
+def run(environ: Mapping[str, str], timing: Timing, *, before_rollback: bool = False) -> int:
+    """Run the hook in a pod of the chart. Raises every error of ``errors``, after an Event about it.
+
+    Before a rollback what can't be mended is a warning: helm would leave the release in ``pending-rollback``, which
+    blocks every later upgrade.
+    """
+    with context.from_environment(environ, timing) as this:
+        try:
+            log.info(ensure(this))
+        except AuthError as e:
+            _emit(this, "Warning", "AuthenticationFailed", f"{e.problem} {e.remedy}")
+            if not before_rollback:
+                raise
+            log.warning(f"{e.problem} The rollback goes on all the same. {e.remedy}")
+    return 0
 
 
-def ensure(context: Context) -> str:
-    """Run the hook and return one sentence that says what it came to. Raises every error of ``errors``."""
-    server = context.settings.server
-    if server.insecure_skip_verify:
-        log.warning(
-            f"The certificate of {server.url} is not verified (global.external-arg-cd.server.insecureSkipVerify):"
-            " whoever is in between can read the credential."
-        )
-    if context.settings.auth.type == "token":
-        return _check_token(context)
-    try:
-        outcome = keys.ensure_key(
-            context, store.mounted(context.files / "key"), context.credential, lambda a, b: approve(context, a, b)
-        )
-    except LoginRefusedError as e:
-        raise _hinted(e, context) from None
-    key_id, name = outcome.entry.key_id(), outcome.account.name
-    if not outcome.created:
-        return f"The API key {key_id} of account {name} still works; nothing was changed."
-    _warn_without_role(context, name, outcome.entry.token)
-    message = f'Created the API key {key_id} of account {name} and stored it in Secret "{store.NAME}".'
-    events.emit(context, "Normal", "ApiKeyCreated", message)
+def ensure(run: Context) -> str:
+    """Make sure that the Runtime has a key that works, and return one sentence that says what was done."""
+    _warn_of_open_ways(run)
+    run.await_connection()
+    _reach(run)
+    if run.settings.auth.type == "token":
+        run.await_credential()
+        token = given.check(run)
+        _warn_without_role(run, token.account.name, run.credential())
+        return f"The API key {token.claims.key_id} of account {token.account.name} works; nothing was changed."
+    working = _keep(run) or _log_in_and_issue(run)
+    if not working.created:
+        return f"The API key {working.key.key_id} of account {working.key.account} still works; nothing was changed."
+    _warn_without_role(run, working.key.account, working.key.token)
+    message = (
+        f"Created the API key {working.key.key_id} of account {working.key.account} and stored it in Secret"
+        f' "{run.settings.key_secret.name}".'
+    )
+    _emit(run, "Normal", "ApiKeyCreated", message)
     return message
 
 
-def approve(context: Context, account: Account, bearer: str) -> Account:
-    """Check the account's privileges; with ``hook.enableApiKey`` add ``apiKey`` where only it is missing.
+def _warn_of_open_ways(run: Context) -> None:
+    server = run.settings.server
+    if server.url.startswith("http://"):
+        log.warning(f"The way to {server.url} is not encrypted: whoever is in between can read the credential.")
+    elif server.insecure_skip_verify:
+        log.warning(
+            f"The certificate of {server.url} is not verified (insecureSkipVerify): whoever is in between can read the"
+            " credential."
+        )
 
-    Raises PrivilegeError with both remedies.
+
+def _reach(run: Context) -> None:
+    """See that Argo CD answers before any credential is sent. A CA certificate that is not there yet is waited for."""
+    try:
+        run.argocd.version()
+    except WrongServerError:
+        if not run.await_ca():
+            raise
+        run.argocd.version()
+
+
+def _keep(run: Context) -> WorkingKey | None:
+    """Return a stored key that works, the one in use or one that an upgrade replaced: then nobody logs in."""
+    stored = secret.mounted(run.files / "key", run.settings.key_secret)
+    found = issue.find_working(run, stored, of_installation=False)
+    if stored.current is None and run.settings.key_secret.former_names:  # the Secret gets another name
+        found = issue.find_working(run, run.key_secret.read())
+    if found and not found.is_current:  # an upgrade is rolled back: pods may still use what it had stored
+        found = issue.find_working(run, run.key_secret.read())
+        found = issue.adopt(run, found) if found and not found.is_current else found
+    if found is None:
+        return None
+    found = issue.tidy(run, found)
+    account = _privileged(run, found.account, found.key.token)
+    revoke.revoke_leftovers(run, found.key, account)
+    return found
+
+
+def _log_in_and_issue(run: Context) -> WorkingKey:
+    run.await_credential()
+    login = Login(run.settings.server.url, run.settings.auth.username, run.credential())
+    lockout.require_unrecorded(run.files, login, run.argocd.now(), run.timing, hook=True)
+    record = LockoutRecord(run, login)
+    # Argo CD delays each login by half a second and more: time to load the Kubernetes client and read the Secret.
+    preparing = Background(lambda: _prepare(run, record))
+    with session(run, login, record, preparing) as token:
+        stored = preparing.result()
+        account = issue.account_of_session(run, login.account, token)
+        return issue.issue_by_session(run, token, stored, _privileged(run, account, token))
+
+
+def _prepare(run: Context, record: LockoutRecord) -> StoredKeys:
+    """Record that a login is on its way, and read the Secret."""
+    try:
+        record.claim(hook=True)
+    except (ConflictError, LoginRefusedError, LoginUnansweredError) as e:
+        log.debug(f"Another run is logging in at the same time: {e}")
+    return run.key_secret.read()
+
+
+def _privileged(run: Context, account: Account, bearer: str) -> Account:
+    """Return the account with the privileges it needs; with ``hook.enableApiKey`` a missing ``apiKey`` is added.
+
+    Raises PrivilegeError with the remedy.
     """
-    settings = context.settings
-    if settings.enable_api_key and account.enabled and "apiKey" not in account.capabilities:
-        account = _enable_api_key(context, account, bearer)
-    privileges.require(account, settings, context.argocd_namespace)
+    if run.settings.enable_api_key and account.enabled and "apiKey" not in account.capabilities:
+        account = _enable_api_key(run, account, bearer)
+    privileges.require(run, account)
     return account
 
 
-def _enable_api_key(context: Context, account: Account, bearer: str) -> Account:
-    namespace, key = context.argocd_namespace, f"accounts.{account.name}"
-    wanted = ", ".join(c for c in privileges.CAPABILITIES if c in account.capabilities or c == "apiKey")
-    path = f"/api/v1/namespaces/{namespace}/configmaps/argocd-cm"
+def _enable_api_key(run: Context, account: Account, bearer: str) -> Account:
+    """Add the capability to ``argocd-cm``, and see that it stays. A ConfigMap that somebody manages is left alone.
+
+    Raises PrivilegeError, with the remedy that lasts there.
+    """
+    namespace, key = run.settings.server.namespace, f"accounts.{account.name}"
+    manager = privileges.manager(run)
+    if manager.takes_changes_back:
+        raise PrivilegeError(
+            f"hook.enableApiKey does not change ConfigMap argocd-cm in namespace {namespace}: {manager} manages it.",
+            remedies.remedy(manager, account.name, ("apiKey",), account.capabilities),
+        )
+    wanted = ",".join(c for c in privileges.CAPABILITIES if c in account.capabilities or c == "apiKey")
     try:
-        context.cluster.patch(path, {"data": {key: wanted}})
+        run.cluster.patch(configmap_path(namespace, "argocd-cm"), {"data": {key: wanted}})
     except ConflictError:
         raise ConfigurationError(
             f"There is no ConfigMap argocd-cm in namespace {namespace}.",
             "Set hook.argocdNamespace to the namespace that Argo CD runs in.",
         ) from None
     log.info(f"Added {key}: {wanted} to ConfigMap argocd-cm in namespace {namespace}.")
-    until = time.monotonic() + min(_SHOWS_WITHIN, context.deadline.left())
-    while time.monotonic() < until:
-        account = context.argocd.account(account.name, bearer)
-        if "apiKey" in account.capabilities:
-            return account
-        time.sleep(0.2)
-    raise TemporaryError(
-        f"Argo CD does not show {key}: {wanted} yet, {_SHOWS_WITHIN:.0f} s after it was added to ConfigMap argocd-cm"
-        f" in namespace {namespace}.",
-        "Check hook.argocdNamespace and that nothing (GitOps) takes the entry out again, then try again.",
-    )
-
-
-def _check_token(context: Context) -> str:
-    token = context.credential()
-    claims = read_api_key(token, context.settings.auth.origin())
-    try:
-        account = context.argocd.account(claims.account, token)
-    except KeyRefusedError as e:
-        raise refused_token(context, claims, e) from None
-    privileges.require(account, context.settings, context.argocd_namespace)
-    _warn_without_role(context, account.name, token)
-    return f"The API key {claims.key_id} of account {account.name} works; nothing was changed."
-
-
-def refused_token(context: Context, claims: Claims, error: KeyRefusedError) -> AuthError:
-    """Return the error for a user's token that Argo CD does not accept, with the commands that replace it."""
-    origin, ref, namespace = context.settings.auth.origin(), context.settings.auth.ref, context.owner.namespace
-    explained = privileges.explained(error, claims.account, context.argocd_namespace)
-    if explained is not error:
-        return explained
-    name, key = (ref.name, ref.key) if ref else ("", "token")
-    return KeyRefusedError(
-        f"Argo CD at {context.settings.server.url} refuses the API key of account {claims.account} from {origin}:"
-        f" {error.reason}.",
-        f"Replace it: TOKEN=$(argocd account generate-token --account {claims.account}) and kubectl -n {namespace}"
-        f" create secret generic {name} --from-literal={key}=$TOKEN --dry-run=client -o yaml | kubectl apply -f -"
-        + (" (or set it in your values)." if "auth.token" in origin else "."),
-        reason=error.reason,
-    )
-
-
-def read_api_key(token: str, origin: str) -> Claims:
-    """Return the claims of a user's token. Raises ConfigurationError unless it is a non-expiring Argo CD API key."""
-    claims = read(token)
-    fresh = "Make one with argocd account generate-token --account NAME (without --expires-in) and use that."
-    if claims is None:
-        raise ConfigurationError(f"The token from {origin} is not an Argo CD token (no JWT).", fresh)
-    if claims.issuer != "argocd" or not claims.account:
-        raise ConfigurationError(f"The token from {origin} was not issued by Argo CD.", fresh)
-    if claims.capability == "login":
-        raise ConfigurationError(
-            f"The token from {origin} is a login session of account {claims.account}, which ends within a day.", fresh
+    _await_capability(run, account.name, bearer, key)
+    time.sleep(run.timing.capability_lasts)
+    account = run.argocd.account(account.name, bearer)
+    if "apiKey" not in account.capabilities:
+        raise PrivilegeError(
+            f"Somebody took {key} out of ConfigMap argocd-cm in namespace {namespace} again, right after it was added.",
+            "Whoever manages that ConfigMap (an operator, GitOps, Argo CD's Helm chart) has to add it there; check"
+            " names the manager and the command.",
         )
-    if claims.capability != "apiKey":
-        raise ConfigurationError(f"The token from {origin} is not an account's API key.", fresh)
-    if claims.expires_at:
-        raise ConfigurationError(f"The API key of account {claims.account} from {origin} expires.", fresh)
-    if claims.not_before > time.time() + 60:
-        raise ConfigurationError(f"The API key of account {claims.account} from {origin} is not valid yet.", fresh)
-    return claims
+    return account
 
 
-def _hinted(error: LoginRefusedError, context: Context) -> LoginRefusedError:
-    """A newline at the end is what ``echo pw | kubectl create secret --from-file`` leaves."""
-    if context.credential().endswith(("\n", "\r")):
-        return LoginRefusedError(
-            f"{error.problem[:-1]}; the password from {context.settings.auth.origin()} ends with a newline.",
-            error.remedy,
-        )
-    return error
+def _await_capability(run: Context, name: str, bearer: str, key: str) -> None:
+    patience = run.deadline.at_most(run.timing.capability_shows)
+    while "apiKey" not in run.argocd.account(name, bearer).capabilities:
+        if not patience.left():
+            raise TemporaryError(
+                f"Argo CD does not show {key} yet, {run.timing.capability_shows:.0f} s after apiKey was added to"
+                f" ConfigMap argocd-cm in namespace {run.settings.server.namespace}.",
+                "Check hook.argocdNamespace and that nothing (GitOps) takes the entry out again, then try again.",
+            )
+        time.sleep(min(run.timing.first_retry, patience.left()))
 
 
-def _warn_without_role(context: Context, name: str, bearer: str) -> None:
-    """The key is made and stored by now: a question that only leads to a warning must not fail the install."""
+def _warn_without_role(run: Context, name: str, bearer: str) -> None:
+    """The key works by now, so a question that only leads to a warning must not fail the install."""
     try:
-        allowed = context.argocd.may_see_applications(bearer)
+        allowed = run.argocd.may_see_applications(bearer)
     except AuthError as e:
-        log.warning(f"Whether account {name} has an RBAC role could not be asked: {e}")
+        log.warning(f"Whether account {name} may see applications could not be asked: {e}")
         return
     if not allowed:
-        log.warning(privileges.no_role(name, context.argocd_namespace))
+        log.warning(privileges.no_role(run, name))
+
+
+def _emit(run: Context, kind: events.Kind, reason: str, message: str) -> None:
+    events.emit(run.cluster, run.pod, run.release.namespace, kind, reason, message)

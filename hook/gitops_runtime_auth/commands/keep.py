@@ -1,132 +1,162 @@
-"""``keep``, the key keeper: the API key of this release works, or everybody who looks is told why not."""
+"""``keep``, the keeper: the API key of this release works; if it does not, readiness, metrics and Events say why."""
 
 import random
-import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from datetime import UTC, datetime
 
 from gitops_runtime_auth import context, log
-from gitops_runtime_auth.commands import ensure
-from gitops_runtime_auth.config.settings import SecretRef
 from gitops_runtime_auth.context import Context
-from gitops_runtime_auth.errors import AuthError, KeyRefusedError
-from gitops_runtime_auth.keys import privileges
-from gitops_runtime_auth.kube import events
-from gitops_runtime_auth.kube import secret as store
+from gitops_runtime_auth.errors import AuthError, RbacError, RefusedError, RetryableError
+from gitops_runtime_auth.keys import given
+from gitops_runtime_auth.kube import api, events, namespace
 from gitops_runtime_auth.kube.watch import Watch
 from gitops_runtime_auth.retry import Deadline
-from gitops_runtime_auth.service import connections, metrics
-from gitops_runtime_auth.service import health as probes
-from gitops_runtime_auth.service.keeper import CHECK_SECONDS, Keeper, Verdict
-from gitops_runtime_auth.service.lockout import Refusals
+from gitops_runtime_auth.service import health, metrics
+from gitops_runtime_auth.service.health import Health, Status, status_of
+from gitops_runtime_auth.service.keeper import Keeper, Verdict
+from gitops_runtime_auth.service.metrics import MeasuredTransport
+from gitops_runtime_auth.termination import after_present_check
+from gitops_runtime_auth.timing import Timing
 
-STALLS_AFTER = 300.0
-"""Seconds without a turn of the main loop after which /healthz fails; a login alone can take 40."""
-_LOOK = 1.0
-"""Seconds between two looks at the mounted credential, and between two checks while something is under way."""
-_AFTER_ERROR = 5.0
-
-Fresh = Callable[[float], Context]
+_END_NEARS = 1 / 6
+"""Part of a user's token's life that is left when a Warning says that it ends."""
 
 
-def check_token(fresh: Fresh) -> Verdict:
-    """Check the user's own token (``type: token``): nothing can be regenerated. Raises every error of ``errors``."""
-    run = fresh(CHECK_SECONDS)
-    token = run.credential()
-    claims = ensure.read_api_key(token, run.settings.auth.origin())
+def run(environ: Mapping[str, str], timing: Timing, port: int = health.PORT) -> int:
+    """Keep the key until told to stop (SIGTERM), serving health and metrics. Raises UsageError, ConfigurationError."""
+    with context.from_environment(environ, timing, MeasuredTransport) as base:
+        log.setup(base.settings.log_level, as_json=True)
+        metrics.KEY.info({"secret": base.settings.key.name, "key": base.settings.key.key})
+        state = Health(timing.stalls_after)
+        health.serve(state, port, timing=timing)
+        keeper = Keeper(base)
+        loop = Loop(base, keeper, state)
+        with after_present_check(loop.stop, timing.finishes_check):
+            loop.run()
+            if base.settings.auth.type == "password":
+                leave(base, keeper)
+    return 0
+
+
+def check_token(run: Context) -> Verdict:
+    """Check the user's own token (``type: token``): nothing can be issued anew. Raises every error of ``errors``."""
     try:
-        account = run.argocd.account(claims.account, token)
-        privileges.require(account, run.settings, run.argocd_namespace)
-    except KeyRefusedError as e:
-        metrics.answered(valid=False)
-        raise ensure.refused_token(run, claims, e) from None
+        token = given.check(run)
+    except AuthError as e:
+        if isinstance(e, RefusedError):
+            metrics.answered(valid=False)
+        raise
     metrics.answered(valid=True)
-    metrics.KEY_AGE.set(max(0.0, time.time() - account.issued_at(claims.key_id)))
-    return Verdict(True, f"Argo CD accepts the API key of account {account.name}.")
+    now, born, end = run.argocd.now(), token.issued_at, token.claims.expires_at
+    metrics.KEY_AGE.set(max(0.0, now - (born or now)))
+    metrics.expires(end)
+    name = token.account.name
+    if end and born and end - now < (end - born) * _END_NEARS:
+        return Verdict(
+            Status.READY,
+            f"The API key of account {name} from {run.settings.auth.origin()} ends at"
+            f" {datetime.fromtimestamp(end, UTC).isoformat()}.",
+            "Whoever renews it has to do so now (auth.acceptExpiring).",
+            warn=True,
+        )
+    return Verdict(Status.READY, f"Argo CD accepts the API key of account {name}.")
+
+
+def leave(base: Context, keeper: Keeper) -> None:
+    """Before this process ends: when the namespace is being deleted, revoke the keys, because nobody else will.
+
+    The deletion of a namespace takes this pod's rights away at about the same time as the pod. When they stay away, the
+    release is being deleted, too.
+    """
+    run = base.again(base.timing.check)
+    patience = run.deadline.at_most(run.timing.leaving)
+    while True:
+        try:
+            if namespace.is_going(run.cluster, run.release.namespace):
+                break
+        except RbacError:
+            if patience.left():
+                time.sleep(min(run.timing.look, patience.left()))
+                continue
+            break
+        except AuthError as e:
+            log.debug(f"Whether the namespace is being deleted is not known: {e}")
+        return
+    log.info(keeper.leave(run).reason)
 
 
 class Loop:
     """Checks, tells, waits."""
 
-    def __init__(self, fresh: Fresh, check: Callable[[], Verdict], health: probes.Health) -> None:
-        self._fresh = fresh
-        self._check = check
-        self._health = health
+    def __init__(self, base: Context, keeper: Keeper, state: Health) -> None:
+        self._base = base
+        self._keeper = keeper
+        self._state = state
         self.wake = threading.Event()
         self.stopped = threading.Event()
 
-    def stop(self, *_: object) -> None:
+    def stop(self) -> None:
         """End the loop after the present check."""
         self.stopped.set()
         self.wake.set()
 
     def run(self) -> None:
         """Check every interval, and at once when woken or when the mounted credential changes."""
-        soon = _LOOK
+        timing, interval = self._base.timing, self._base.settings.interval
+        soon = timing.look
+        if self._base.settings.auth.type == "password":
+            self._watch()
         while not self.stopped.is_set():
             before = self._credential()
-            self._health.beat()
-            verdict, interval = self.turn(), self._fresh(1).settings.interval
-            soon = min(interval, soon * 1.5) if verdict.again_soon else _LOOK
+            self._state.beat()
+            verdict = self.turn()
+            soon = min(interval, soon * 1.5) if verdict.again_soon else timing.look
             pause = soon if verdict.again_soon else interval * random.uniform(0.9, 1.0)  # noqa: S311 (jitter)
-            self._wait(pause if verdict.ready else max(pause, _AFTER_ERROR), before)
+            self._wait(pause if verdict.ready else max(pause, timing.after_error), before)
+
+    def _watch(self) -> None:
+        """Wake at once when the key Secret changes."""
+        base = self._base
+        cluster = api.connect(Deadline(base.timing.check), base.timing)  # of its own, because clients serve one thread
+        name = base.settings.key_secret.name
+        Watch(cluster, base.release.namespace, name, self.wake.set, self.stopped, base.timing).start()
 
     def turn(self) -> Verdict:
-        """Check once and tell what it came to: probes, log, and an Event for a change of state."""
-        was_ready, was_reason = self._health.ready, self._health.reason
+        """Check once and tell what it came to: health, log, and an Event for a change of state."""
+        was = self._state.status
         try:
-            verdict = self._check()
+            token = self._base.settings.auth.type == "token"
+            verdict = check_token(self._base.again(self._base.timing.check)) if token else self._keeper.check()
         except AuthError as e:
-            verdict = Verdict(False, e.problem, e.remedy)
-            if e.exit_code not in (69, 75):
+            verdict = Verdict(status_of(e), e.problem, e.remedy)
+            if not isinstance(e, RetryableError):
                 metrics.KEY_VALID.set(0)
-        if self._health.report(verdict.ready, verdict.reason):
-            run = self._fresh(10)
-            if not verdict.ready:
-                events.emit(run, "Warning", "AuthenticationFailed", f"{verdict.reason} {verdict.remedy}")
-            elif not was_ready and was_reason != probes.NOT_CHECKED:
-                events.emit(run, "Normal", "AuthenticationWorks", verdict.reason)
+        if self._state.report(verdict.status, verdict.reason):
+            if not verdict.ready or verdict.warn:
+                self._emit("Warning", "AuthenticationFailed" if not verdict.ready else "ApiKeyExpires", verdict)
+            elif was not in (Status.READY, Status.NOT_CHECKED):
+                self._emit("Normal", "AuthenticationWorks", verdict)
         return verdict
 
+    def _emit(self, kind: events.Kind, reason: str, verdict: Verdict) -> None:
+        run = self._base.again(self._base.timing.check)
+        message = f"{verdict.reason} {verdict.remedy}".strip()
+        events.emit(run.cluster, run.pod, run.release.namespace, kind, reason, message)
+
     def _wait(self, seconds: float, credential: tuple[int, int]) -> None:
-        until = Deadline(seconds)
-        while until.left() and not self.wake.wait(min(_LOOK, until.left())):
+        patience, look = Deadline(seconds), self._base.timing.look
+        while patience.left() and not self.wake.wait(min(look, patience.left())):
             if self._credential() != credential:
                 break
-            self._health.beat()
+            self._state.beat()
         self.wake.clear()
 
     def _credential(self) -> tuple[int, int]:
         """What changes when the kubelet replaces the mounted file, without holding what is in it."""
         try:
-            seen = (self._fresh(1).files / "credential" / "value").stat()
+            seen = (self._base.files / "credential" / "value").stat()
         except OSError:
             return (0, 0)
         return (seen.st_ino, seen.st_mtime_ns)
-
-
-def run(environ: Mapping[str, str], port: int = probes.PORT) -> int:
-    """Keep the key until told to stop (SIGTERM), serving probes. Raises UsageError, ConfigurationError."""
-    base = context.from_environment(environ)
-    log.setup(base.settings.log_level, as_json=True)
-    health = probes.Health(STALLS_AFTER)
-    probes.serve(health, port)
-    kept = connections.Connections()
-
-    def fresh(seconds: float) -> Context:
-        return kept.serve(base, seconds)
-
-    password = base.settings.auth.type == "password"
-    place = (None if password else base.settings.auth.ref) or SecretRef(store.NAME, store.KEY)
-    metrics.KEY.info({"secret": place.name, "key": place.key})
-    if password:
-        loop = Loop(fresh, Keeper(fresh, Refusals(base.settings)).check, health)
-        watched = kept.cluster(Deadline(CHECK_SECONDS))
-        Watch(watched, base.owner.namespace, loop.wake.set, loop.stopped).start()
-    else:
-        loop = Loop(fresh, lambda: check_token(fresh), health)
-    for sign in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(sign, loop.stop)
-    loop.run()
-    return 0

@@ -1,22 +1,18 @@
-"""Settings of a run: the chart's values, validated, as frozen objects with everything derived once."""
+"""Settings of a run: what the user said, validated, and what the chart derived from it, as frozen objects."""
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import SplitResult, urlsplit
 
 from gitops_runtime_auth.config import schema
 from gitops_runtime_auth.errors import ConfigurationError, UsageError
 
-INLINE_SECRETS = {
-    "password": "gitops-runtime-argo-cd-password",
-    "token": "gitops-runtime-argo-cd-token",
-}
-"""Where the chart puts a credential that was given inline (DESIGN section 2)."""
-
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+AuthType = Literal["password", "token"]
 
 
 @dataclass(frozen=True)
@@ -32,33 +28,55 @@ class SecretRef:
 
 @dataclass(frozen=True)
 class Server:
-    """The existing Argo CD."""
+    """The existing Argo CD, as the chart derived it from ``server`` in the values."""
 
     url: str
     """Full URL without a trailing slash, for example ``https://argocd-server/argocd``."""
+    namespace: str
+    """Argo CD's own namespace as far as the values tell, for remedies and ``hook.enableApiKey``."""
     insecure_skip_verify: bool = False
-    ca_ref: SecretRef | None = None
-    """The Secret with the CA (or self-signed) certificate, besides the public CAs."""
-    namespace: str = ""
-    """Argo CD's own namespace as far as the values tell, for remedies; empty when they don't."""
+    ca_origin: str = ""
+    """Where the CA certificate comes from, in the user's terms; empty when the values name none."""
+    headers_secret: str = ""
+    """Name of the Secret whose keys are request headers; empty when there is none."""
+    client_cert_secret: str = ""
+    """Name of the kubernetes.io/tls Secret with the client certificate; empty when there is none."""
 
 
 @dataclass(frozen=True)
 class Auth:
-    """How to authenticate. ``ref`` says where the credential of the chosen type is stored."""
+    """How to authenticate."""
 
-    type: Literal["password", "token"]
+    type: AuthType
     username: str
     """Account name; empty for ``type: token``, whose token says whose it is."""
-    ref: SecretRef | None
-    inline: str | None = field(default=None, repr=False)
-    """The plain-text credential. Only ``check`` sees one: the chart moves it to a Secret."""
+    credential: SecretRef
+    """The Secret with the password or token: the user's, or the one that the chart made of a plain-text value."""
+    inline: bool
+    """The credential was given as plain text in the values."""
+    path: str
+    """The spelling of the auth block that the user chose, for example ``global.external-arg-cd.auth``."""
+    accept_expiring: bool = False
+    """Take a user's token that has an end; somebody else renews it."""
 
     def origin(self) -> str:
         """Name the credential's place in the user's own terms."""
-        if self.ref is None or self.ref.name == INLINE_SECRETS[self.type]:
-            return f"global.external-arg-cd.auth.{self.type}"
-        return str(self.ref)
+        return f"{self.path}.{self.type}" if self.inline else str(self.credential)
+
+
+@dataclass(frozen=True)
+class KeySecretSpec:
+    """The Secret that holds the API key, as ``keySecret`` in the values describes it."""
+
+    name: str = "argocd-token"
+    data: Mapping[str, str] = field(default_factory=lambda: {"token": "token"})
+    """Secret key -> what it holds: ``token``, ``url``, ``server`` or ``account``."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    former_names: tuple[str, ...] = ()
+    """Names that an upgrade moves away from."""
+    adopt: bool = False
+    """Take over a Secret of that name that nobody's labels own."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +85,24 @@ class Settings:
 
     server: Server
     auth: Auth
+    key_secret: KeySecretSpec = KeySecretSpec()
+    key: SecretRef = SecretRef("argocd-token", "token")
+    """Where consumers find the API key: the key Secret, or the user's own Secret for ``type: token``."""
+    consumers: tuple[str, ...] = ()
+    """Workloads that take the key by environment, such as ``deployment/r-event-reporter``: restarted for a new key."""
+    wait_for: tuple[str, ...] = ()
+    """Further workloads of the release whose rollout must have finished before a replaced key is revoked."""
+    refused_record: str = ""
+    """Name of the ConfigMap that remembers refused passwords."""
+    leftover_jobs: tuple[str, ...] = ()
+    """Jobs that Helm leaves after a failed install, for uninstall to delete."""
+    leftover_pods: tuple[str, ...] = ()
+    leftover_secrets: tuple[str, ...] = ()
+    """Secrets with a plain-text credential that a failed install may leave."""
     timeout: float = 180.0
     """Seconds for a whole run of a Job."""
+    wait_for_secrets: float = 120.0
+    """Seconds to wait for a Secret or ConfigMap of the user's that does not exist yet."""
     enable_api_key: bool = False
     """Add the ``apiKey`` capability to the account when it lacks it."""
     log_level: str = "info"
@@ -76,85 +110,117 @@ class Settings:
     """Seconds between two checks of the key by the keeper."""
     max_age: float = 0.0
     """Seconds after which the keeper replaces a key, 0 for never."""
+    grace_period: float = 180.0
+    """Seconds for which a replaced key lives at least, because mounted files follow a new key late."""
     restart_consumers: bool = True
 
+    @property
+    def another_run(self) -> float:
+        """Seconds after which a run that was under way has ended: ``hook.timeout`` and a minute for its start."""
+        return self.timeout + 60.0
 
-def load(path: Path) -> Settings:
-    """Read the settings that the chart mounted. Raises UsageError (no file) or ConfigurationError."""
+
+def load(path: Path) -> tuple[Settings, bytes]:
+    """Read the settings file that the chart mounted; return the settings and the file's bytes.
+
+    Raises UsageError (no file) or ConfigurationError.
+    """
     try:
-        values = json.loads(path.read_bytes())
+        content = path.read_bytes()
     except OSError as e:
         raise UsageError(
             f"The settings file {path} can't be read ({e.strerror}).",
-            "Run this command through the chart, which mounts the file, or name one with --settings.",
+            "Run this command through the chart, which mounts the file.",
         ) from None
+    try:
+        document = json.loads(content)
     except ValueError:
-        raise ConfigurationError(
-            f"The settings file {path} is not JSON.", "Reinstall the chart: it renders this file."
-        ) from None
-    return load_values(values)
+        raise _of_another_chart(path) from None
+    if not isinstance(document, dict):
+        raise _of_another_chart(path)
+    return parse(document), content
 
 
-def load_values(values: Any) -> Settings:
-    """Validate merged values with the chart's schema and return the settings.
+def parse(document: Mapping[str, Any]) -> Settings:
+    """Validate ``values`` of the chart's settings document and return the settings.
 
-    Raises ConfigurationError that names the key and what would be right.
+    Raises ConfigurationError that names the key which is wrong.
     """
-    schema.validate(values)
-    block = schema.effective_block(values)
-    hook, keeper = values.get("hook") or {}, values.get("keeper") or {}
-    server = _server(block["server"], hook.get("argocdNamespace") or "")
+    values, derived = document.get("values"), document.get("derived")
+    schema.validate(values, _block_name(derived))
+    try:
+        return _settings(values, derived)  # type: ignore[arg-type]
+    except (KeyError, TypeError, ValueError, AttributeError) as e:
+        raise ConfigurationError(
+            f"The settings that the chart wrote are not complete ({type(e).__name__}).",
+            "Use the image and the chart of one version: helm upgrade renders the settings anew.",
+        ) from None
+
+
+def _of_another_chart(path: Path) -> ConfigurationError:
+    return ConfigurationError(f"The settings file {path} is not JSON.", "Run helm upgrade: the chart writes this file.")
+
+
+def _block_name(derived: Any) -> str:
+    name = derived.get("block") if isinstance(derived, dict) else None
+    return name if isinstance(name, str) else "global.external-arg-cd"
+
+
+def _settings(values: Mapping[str, Any], derived: Mapping[str, Any]) -> Settings:
+    block = values["global"]["external-arg-cd"]
+    hook, keeper, credential = values["hook"], values["keeper"], derived["credential"]
+    auth, leftovers = block["auth"], derived["leftovers"]
     return Settings(
-        server=server,
-        auth=_auth(block["auth"]),
-        timeout=float(hook.get("timeout") or Settings.timeout),
+        server=_server(block["server"], derived),
+        auth=Auth(
+            type=auth["type"],
+            username=auth["username"] if auth["type"] == "password" else "",
+            credential=SecretRef(credential["name"], credential["key"]),
+            inline=bool(credential["inline"]),
+            path=f"{derived['block']}.auth",
+            accept_expiring=bool(auth.get("acceptExpiring")),
+        ),
+        key_secret=_key_secret(values["keySecret"]),
+        key=SecretRef(derived["key"]["name"], derived["key"]["key"]),
+        consumers=tuple(derived["consumers"]),
+        wait_for=tuple(derived["waitFor"]),
+        refused_record=derived["refused"],
+        leftover_jobs=tuple(leftovers["jobs"]),
+        leftover_pods=tuple(leftovers["pods"]),
+        leftover_secrets=tuple(leftovers["secrets"]),
+        timeout=float(hook["timeout"]),
+        wait_for_secrets=float(hook.get("waitForSecrets", Settings.wait_for_secrets)),
         enable_api_key=bool(hook.get("enableApiKey")),
         log_level=hook.get("logLevel") or Settings.log_level,
-        interval=float(keeper.get("interval") or Settings.interval),
+        interval=float(keeper["interval"]),
         max_age=_seconds(keeper.get("maxAge") or ""),
+        grace_period=float(keeper.get("gracePeriod", Settings.grace_period)),
         restart_consumers=bool(keeper.get("restartConsumers", True)),
     )
 
 
-def _server(given: dict[str, Any], namespace: str) -> Server:
-    ref = given.get("caSecretKeyRef") or {}
-    ca_ref = SecretRef(ref["name"], ref["key"]) if ref.get("name") and ref.get("key") else None
-    skip = bool(given.get("insecureSkipVerify"))
-    if given.get("url"):
-        parts = _url(given["url"])
-        url = f"{parts.scheme.lower()}://{parts.netloc}{_rootpath(parts.path)}"
-        return Server(url, skip, ca_ref, namespace)
-    svc, port = str(given["svc"]), int(given["port"])
-    scheme = "https" if port == 443 else "http"
-    host = svc if port == {"https": 443, "http": 80}[scheme] else f"{svc}:{port}"
-    inferred = svc.split(".")[1] if "." in svc else ""
-    return Server(f"{scheme}://{host}{_rootpath(given.get('rootpath') or '')}", skip, ca_ref, namespace or inferred)
+def _server(given: Mapping[str, Any], derived: Mapping[str, Any]) -> Server:
+    ca, kind = given.get("caConfigMapKeyRef") or {}, "ConfigMap"
+    if not ca.get("name"):
+        ca, kind = given.get("caSecretKeyRef") or {}, "Secret"
+    return Server(
+        url=derived["url"],
+        namespace=derived["argocdNamespace"],
+        insecure_skip_verify=bool(given.get("insecureSkipVerify")),
+        ca_origin=f'{kind} "{ca["name"]}", key "{ca["key"]}"' if ca.get("name") and ca.get("key") else "",
+        headers_secret=(given.get("headersSecretRef") or {}).get("name") or "",
+        client_cert_secret=(given.get("clientCertSecretRef") or {}).get("name") or "",
+    )
 
 
-def _url(text: str) -> SplitResult:
-    try:
-        return urlsplit(text)
-    except ValueError:  # the schema leaves it nothing to refuse, as far as we know
-        raise ConfigurationError(
-            "global.external-arg-cd.server.url is not a URL.",
-            "Set global.external-arg-cd.server.url to a URL such as https://argocd.example.com/argocd.",
-        ) from None
-
-
-def _rootpath(path: str) -> str:
-    bare = path.strip("/")
-    return f"/{bare}" if bare else ""
-
-
-def _auth(given: dict[str, Any]) -> Auth:
-    kind = given["type"]
-    inline = given.get(kind) or None
-    ref = given.get(f"{kind}SecretKeyRef") or {}
-    return Auth(
-        type=kind,
-        username=given["username"] if kind == "password" else "",
-        ref=None if inline else SecretRef(ref["name"], ref["key"]),
-        inline=inline,
+def _key_secret(given: Mapping[str, Any]) -> KeySecretSpec:
+    return KeySecretSpec(
+        name=given["name"],
+        data=dict(given["data"]),
+        labels=given.get("labels") or {},
+        annotations=given.get("annotations") or {},
+        former_names=tuple(given.get("formerNames") or ()),
+        adopt=bool(given.get("adopt")),
     )
 
 

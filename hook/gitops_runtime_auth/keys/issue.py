@@ -1,206 +1,264 @@
-"""The life of an API key: reuse one that works, make one when none does, revoke what is no longer needed.
+"""Finding an API key that works, and issuing one when none does.
 
-Everything that makes or ends keys goes through here, for the hooks and the keeper alike. What keeps it safe:
+Hooks and keepers alike issue keys through here. What keeps it safe:
 
-* A key is written to the Secret only over the version that was read (optimistic locking); the loser of a race
+* A key is written to the Secret only over the version that was read (optimistic locking). Whoever loses that race
   revokes its own key and takes the winner's.
-* Only keys whose id names this release of this cluster are revoked, and only those that were listed before the
-  new one was written, so that nobody's key in the making is hit.
+* A key is proved before it is stored, so a run that is refused in the end leaves nothing behind.
 * After the write Argo CD is asked once more whether it accepts what now stands in the Secret.
 """
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 
 from gitops_runtime_auth import log
-from gitops_runtime_auth.argocd.client import Account, ArgoCD
+from gitops_runtime_auth.argocd.client import Account
 from gitops_runtime_auth.context import Context
 from gitops_runtime_auth.errors import (
     AnswerError,
     AuthError,
     ConflictError,
     KeyRefusedError,
+    Refusal,
     RetryableError,
     TemporaryError,
     WrongServerError,
 )
-from gitops_runtime_auth.keys import privileges
-from gitops_runtime_auth.keys import revoke as revocation
-from gitops_runtime_auth.kube import secret as store
-from gitops_runtime_auth.kube.secret import Entry, Stored
+from gitops_runtime_auth.keys import privileges, revoke
+from gitops_runtime_auth.keys.session import password_changed
+from gitops_runtime_auth.kube.secret import StoredKey, StoredKeys
 from gitops_runtime_auth.retry import retry
 
-_ATTEMPTS = 4
-
-Approve = Callable[[Account, str], Account]
-"""Checks an account's privileges (with a bearer token to look again), and raises or returns the account."""
+_RACES = 4
+"""Times that others may write the Secret while one run wants to."""
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a run came to: the key now in the Secret, its account, and whether it was made just now."""
+class WorkingKey:
+    """A key that Argo CD accepts, its account as Argo CD shows it, and the Secret that it was found in."""
 
-    entry: Entry
+    key: StoredKey
     account: Account
-    created: bool
+    stored: StoredKeys
+    created: bool = False
+
+    @property
+    def is_current(self) -> bool:
+        """Tell whether the Secret holds it as the key in use, not as one that was replaced."""
+        return self.stored.current is not None and self.stored.current.token == self.key.token
 
 
-def accepted(context: Context, entry: Entry | None) -> Account | None:
-    """Return the account if ``entry`` is a key of this release that this Argo CD accepts for this account.
+@dataclass(frozen=True)
+class Answered:
+    """What Argo CD says to a stored key: the account when it accepts the key, else why not.
 
-    One request and no login. The key goes only to the server that it was made in. Raises PrivilegeError when the
-    account is disabled or lost ``apiKey``: then the key works again once that is put right, and a login is no help.
+    Both are None for a key that was not sent, because it belongs to another account, server or release.
     """
-    username = context.settings.auth.username
-    if entry is None or (entry.account, entry.url) != (username, context.settings.server.url):
-        return None
-    claims = entry.claims()
-    if claims is None or claims.expires_at or claims.account != username or not context.owner.owns(claims.key_id):
-        return None
+
+    account: Account | None = None
+    refusal: Refusal | None = None
+
+
+def ask(run: Context, key: StoredKey | None) -> Answered:
+    """Ask Argo CD about a stored key, with one request and no login. The key goes only to the server that made it.
+
+    Raises PrivilegeError when the account is disabled, missing or lost ``apiKey``: the key works again once that is put
+    right, and a login is no help. Raises WrongServerError when something in front of Argo CD answers.
+    """
+    if key is None or not is_of_settings(run, key) or not run.release.named_by(key.key_id):
+        return Answered()
     try:
-        return context.argocd.account(username, entry.token)
+        return Answered(account=run.argocd.account(key.account, key.token))
     except KeyRefusedError as e:
-        why = privileges.explained(e, username, context.argocd_namespace)
-        if why is not e and not context.settings.enable_api_key:
+        why = privileges.explained(run, e, key.account)
+        curable = e.refusal is Refusal.NO_API_KEY_CAPABILITY and run.settings.enable_api_key
+        if why is not e and not curable:
             raise why from None
-        log.info(f"The stored API key {claims.key_id} no longer works: {e.reason}.")
-        return None
+        log.info(f"The stored API key {key.key_id} no longer works: {e.refusal.value}.")
+        return Answered(refusal=e.refusal)
 
 
-def ensure_key(context: Context, known: Stored, password: Callable[[], str], approve: Approve) -> Outcome:
-    """Return a working key in the Secret: the ``known`` one if Argo CD accepts it, else one made after one login.
+def is_of_settings(run: Context, key: StoredKey) -> bool:
+    """Tell whether a key is of the account and server that the settings name."""
+    return (key.account, key.url) == (run.settings.auth.username, run.settings.server.url)
 
-    ``password`` is called only when a login is needed. ``approve`` judges the account before a key is made.
-    Raises every error of ``errors``.
+
+def find_working(run: Context, stored: StoredKeys, *, of_installation: bool = True) -> WorkingKey | None:
+    """Return the first key of the Secret that Argo CD accepts: the one in use, or one that an upgrade replaced.
+
+    Without ``of_installation`` the key may be one that another cluster made for a release of this name, whose Secret
+    was copied: telling needs the Kubernetes API, and the keeper tells at its first check. Raises what ``ask`` does.
     """
-    kept = _keep(context, known, approve)
-    if kept:
-        return kept
-    secret = password()
-    context.argocd.version()  # not beside what follows: two threads that import hold each other up
-    with ThreadPoolExecutor(1) as pool:
-        # Argo CD delays a login by 0.5 s and more: time to load the Kubernetes client and read the Secret.
-        reading = pool.submit(lambda: store.fetch(context.cluster, context.owner.namespace, context.owner.release))
-        session = _login(context, secret)
-        try:
-            stored = reading.result()
-            return _with_session(context, stored, session, approve)
-        finally:
-            end_session(context.argocd, session)
+    for key in filter(None, (stored.current, *stored.previous)):
+        if of_installation and not run.installation.owns(key.key_id):
+            continue
+        answered = ask(run, key)
+        if answered.account:
+            return WorkingKey(key, answered.account, stored)
+    return None
 
 
-def _login(context: Context, password: str) -> str:
-    username = context.settings.auth.username
+def adopt(run: Context, found: WorkingKey) -> WorkingKey | None:
+    """Make a working key that had been replaced the key in use again; None when somebody else wrote the Secret."""
+    wanted = found.stored.moved_to(found.key, run.argocd.now())
     try:
-        return context.argocd.login(username, password)
-    except KeyRefusedError as e:
-        raise privileges.explained(e, username, context.argocd_namespace) from None
-
-
-def _keep(context: Context, known: Stored, approve: Approve) -> Outcome | None:
-    account = accepted(context, known.current)
-    if account is None or known.current is None:
+        written = run.key_secret.write(wanted, run.argocd.now())
+    except ConflictError:
         return None
-    approve(account, known.current.token)
-    revocation.revoke_leftovers(context, known, account)
-    return Outcome(known.current, account, created=False)
+    return WorkingKey(found.key, found.account, written)
 
 
-def _with_session(context: Context, stored: Stored, session: str, approve: Approve) -> Outcome:
-    username = context.settings.auth.username
-    before = approve(context.argocd.account(username, session), session)
-    for _ in range(_ATTEMPTS):
-        for entry in filter(None, (stored.current, *stored.previous)):
-            account = accepted(context, entry)
-            if account:  # a race's winner, a Secret newer than the mounted one, or an upgrade rolled back
-                wanted = stored.moved_to(entry, keep_old=True)  # pods may use what an upgrade stored before a rollback
-                if entry == stored.current or _written(context, wanted):
-                    revocation.revoke(context, revocation.ours(context, before, keep=wanted, but=entry), entry)
-                    return Outcome(entry, account, created=False)
-                break
-        entry = context.entry(new_key(context, username, session), username)
-        # The old key stays in the Secret, even if refused: it says that pods have yet to take the new one.
-        wanted = stored.moved_to(entry, keep_old=True)
-        account_now = accepted(context, entry) if put(context, wanted, session) else None
-        if account_now:
-            revocation.revoke(context, revocation.ours(context, before, keep=wanted, but=entry), entry)
-            return Outcome(entry, account_now, created=True)
-        stored = store.fetch(context.cluster, context.owner.namespace, context.owner.release)
+def tidy(run: Context, found: WorkingKey) -> WorkingKey:
+    """Write the Secret again if it is not named or filled as the values ask for now, although its key is good."""
+    if not found.stored.outdated:
+        return found
+    stored = run.key_secret.read()  # a mounted Secret has no version to write over
+    current = stored.current
+    if current is None or current.token != found.key.token or not stored.outdated:
+        return replace(found, stored=stored)
+    try:
+        return replace(found, stored=run.key_secret.write(stored, run.argocd.now()))
+    except ConflictError:
+        log.debug("Somebody else wrote the Secret meanwhile; the next check looks at it again.")
+        return found
+
+
+def issue_by_session(run: Context, session: str, stored: StoredKeys, before: Account) -> WorkingKey:
+    """Return a working key in the Secret, issued with a login session unless somebody else stores one first.
+
+    ``before`` is the account as it was when ``stored`` was read: keys of this release that it lists and that the Secret
+    does not hold are revoked in the end. Raises every error of ``errors``.
+    """
+    for _ in range(_RACES):
+        found = find_working(run, stored)
+        if found:
+            found = tidy(run, found) if found.is_current else adopt(run, found)
+        done = found or issue(run, before.name, session, stored)
+        if done:
+            revoke.revoke_listed(run, before, done.key)
+            return done
+        stored = run.key_secret.read()
     raise TemporaryError(
-        f'Secret "{store.NAME}" was changed by others {_ATTEMPTS} times while this run wrote it.',
+        f'Secret "{run.settings.key_secret.name}" was changed by others {_RACES} times while this run wrote it.',
         "Make sure that no two upgrades of this release run at once, then run helm upgrade again.",
     )
 
 
-def new_key(context: Context, username: str, session: str) -> str:
-    """Create a key. When an answer is lost, look whether the key was made, and take it back before trying again."""
+def issue(run: Context, account: str, bearer: str, stored: StoredKeys) -> WorkingKey | None:
+    """Issue a key by the authority of a session or of another key, prove it, and store it over ``stored``.
+
+    The key that it replaces stays in the Secret as a previous one, because pods may still use it. Returns None when
+    somebody else wrote the Secret meanwhile; nothing is left of the attempt then. Raises every error of ``errors``.
+    """
+    key = run.stored_key(_create(run, account, bearer), account)
+    try:
+        _await_accepted(run, key)
+    except AuthError:
+        _take_back(run, key, bearer)
+        raise
+    wanted = stored.moved_to(key, run.argocd.now())
+    if not _store(run, wanted, bearer):
+        return None
+    if stored.foreign_key:
+        log.warning(
+            f'Secret "{run.settings.key_secret.name}" was taken over. The API key that it held is still alive; once'
+            f" nothing uses it: argocd account delete-token --account NAME {stored.foreign_key}"
+        )
+    try:
+        shown = _await_accepted(run, key)
+    except KeyRefusedError:  # another run revoked it before it stood in the Secret
+        return None
+    return WorkingKey(key, shown, wanted, created=True)
+
+
+def _create(run: Context, account: str, bearer: str) -> str:
+    """Create a key. When an answer is lost, look whether the key was made, and revoke it before trying again."""
+    fresh_until = time.monotonic() + run.timing.fresh_shows
 
     def attempt() -> str:
-        key_id = context.owner.new_id()
+        key_id = run.installation.new_key_id()
         try:
-            return context.argocd.create_key(username, key_id, session)
+            return run.argocd.create_key(account, key_id, bearer)
         except (RetryableError, AnswerError, WrongServerError) as e:
             lost = e.sent if isinstance(e, RetryableError) else True
-            if lost and context.argocd.account(username, session).has_key(key_id):
-                context.argocd.delete_key(username, key_id, session)
+            if lost and run.argocd.account(account, bearer).has_key(key_id):
+                run.argocd.delete_key(account, key_id, bearer)
+            if isinstance(e, AnswerError) and e.refusal is Refusal.NO_API_KEY_CAPABILITY:
+                raise _capability_lags(run, account, time.monotonic() < fresh_until) from None
             raise
 
-    return retry(context.deadline, "Creating the API key", attempt)
+    return retry(run.deadline, "Creating the API key", attempt, run.timing)
 
 
-def write(context: Context, wanted: Stored) -> None:
-    """Write the Secret over the version that ``wanted`` was read from. Raises ConflictError."""
-    store.write(context.cluster, context.owner.namespace, context.owner.release, context.chart, wanted)
+def _capability_lags(run: Context, account: str, fresh: bool) -> AuthError:
+    """Argo CD has shown the capability: another replica may lag behind for some seconds, or somebody took it away."""
+    error = privileges.lacks(run, account, ("apiKey",), frozenset({"login"}))
+    if not fresh:
+        return error
+    return TemporaryError(f"{error.problem} It showed it a moment ago.", error.remedy)
 
 
-def _written(context: Context, wanted: Stored) -> bool:
+def _await_accepted(run: Context, key: StoredKey) -> Account:
+    """Return the account once Argo CD accepts the key that it just made.
+
+    Another replica of argocd-server may not know a fresh key for some seconds. Raises KeyRefusedError after that.
+    """
+
+    def attempt() -> Account:
+        try:
+            return run.argocd.account(key.account, key.token)
+        except KeyRefusedError as e:
+            if e.refusal in (Refusal.KEY_REVOKED, Refusal.NO_API_KEY_CAPABILITY):
+                raise TemporaryError(f"Argo CD does not know the new API key yet ({e.refusal.value}).", e.remedy) from e
+            raise
+
     try:
-        write(context, wanted)
-    except ConflictError:
-        return False
-    return True
+        return retry(run.deadline.at_most(run.timing.fresh_shows), "The new API key", attempt, run.timing)
+    except TemporaryError as e:
+        if isinstance(e.__cause__, KeyRefusedError):
+            raise privileges.explained(run, e.__cause__, key.account) from None
+        raise
 
 
-def put(context: Context, wanted: Stored, bearer: str) -> bool:
+def _store(run: Context, wanted: StoredKeys, bearer: str) -> bool:
     """Write the Secret with the new key ``wanted.current``; tell whether it is there now.
 
-    It is not when somebody else was faster: then the new key is taken back. After a lost answer the Secret is looked
-    at, for it may hold the key; where that can't be done either, the key stays for the next run to find. Raises every
+    It is not when somebody else was faster: then the new key is revoked. After a lost answer the Secret is looked at,
+    because it may hold the key; where that can't be done either, the key stays for the next run to find. Raises every
     error of ``errors``.
     """
-    entry = wanted.current
-    assert entry is not None  # noqa: S101 (callers just made it)
+    key = wanted.current
+    assert key is not None  # noqa: S101 (callers just made it)
     try:
-        write(context, wanted)
-    except (ConflictError, AuthError) as e:
+        run.key_secret.write(wanted, run.argocd.now())
+    except AuthError as e:
         try:
-            stored = store.fetch(context.cluster, context.owner.namespace, context.owner.release)
+            stored = run.key_secret.read()
         except RetryableError:
             raise
         except AuthError:
-            _undo(context, entry, bearer)
+            _take_back(run, key, bearer)
             raise
-        if stored.current and stored.current.token == entry.token:
+        if stored.current and stored.current.token == key.token:
             return True
-        _undo(context, entry, bearer)
-        if isinstance(e, AuthError):
-            raise
-        return False
+        _take_back(run, key, bearer)
+        if isinstance(e, ConflictError):
+            return False
+        raise
     return True
 
 
-def _undo(context: Context, entry: Entry, bearer: str) -> None:
-    """Take back a key that could not be stored; where that fails too, the next run does it."""
+def _take_back(run: Context, key: StoredKey, bearer: str) -> None:
+    """Revoke a key that could not be stored; where that fails too, the next run does it."""
     try:
-        context.argocd.delete_key(entry.account, entry.key_id(), bearer)
+        run.argocd.delete_key(key.account, key.key_id, bearer)
     except AuthError as e:
-        log.warning(f"Key {entry.key_id()} could not be revoked ({e}); the next run does it.")
+        log.warning(f"Key {key.key_id} could not be revoked ({e}) The next run does it.")
 
 
-def end_session(argocd: ArgoCD, session: str) -> None:
-    """End a login session; that it can't be is a warning: it ends by itself within a day."""
+def account_of_session(run: Context, account: str, session: str) -> Account:
+    """Return the account that a fresh session belongs to. Raises KeyRefusedError with a remedy of its own."""
     try:
-        argocd.logout(session)
-    except AuthError as e:
-        log.warning(f"The login session could not be ended ({e}) It expires by itself.")
+        return run.argocd.account(account, session)
+    except KeyRefusedError as e:
+        raise password_changed(e, account) from None

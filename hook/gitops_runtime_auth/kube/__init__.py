@@ -1,1 +1,1 @@
-"""Talking to Kubernetes: objects, the key Secret, Events, rollouts, watches."""
+"""Talking to Kubernetes: objects and their errors, the key Secret, Events, rollouts, watches."""

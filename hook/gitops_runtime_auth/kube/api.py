@@ -1,211 +1,217 @@
-"""The Kubernetes API, over the official client's generic half.
+"""The Kubernetes API: the few calls that the product makes, with their retries and their errors.
 
-The generated models are left out on purpose: importing them costs more time than everything else here, and the
-objects are few (``kubernetes.client.ApiClient`` needs none of them for raw JSON).
+Objects are plain JSON. The official client sends the requests; its generated models are not used, because loading
+them takes longer than everything else here (``kube.official``).
 """
 
 import json
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gitops_runtime_auth import log
-from gitops_runtime_auth.errors import AnswerError, ConfigurationError, ConflictError, TemporaryError, UnreachableError
-from gitops_runtime_auth.kube import rbac
-from gitops_runtime_auth.kube.cluster import Object
-from gitops_runtime_auth.retry import Deadline, asked_to_wait, retry
+from gitops_runtime_auth.errors import AnswerError, AuthError, ConflictError
+from gitops_runtime_auth.kube import denied, official
+from gitops_runtime_auth.kube.rbac import Action
+from gitops_runtime_auth.retry import Deadline, retry
+from gitops_runtime_auth.timing import Timing
 
 if TYPE_CHECKING:
-    from kubernetes.client import ApiClient
+    from kubernetes.client.rest import RESTClientObject, RESTResponse
 
-SERVICE_ACCOUNT = Path(
-    os.environ.get("GITOPS_RUNTIME_AUTH_SERVICE_ACCOUNT", "/var/run/secrets/kubernetes.io/serviceaccount")
-)
-"""The folder with this pod's token and the cluster's CA; the variable is for a process outside a pod (tests)."""
+Object = dict[str, Any]
+"""A Kubernetes object, or a part of one, as JSON."""
 
-_TIMEOUT = 10.0
-_BUSY = {408, 429, 500, 502, 503, 504}
+_LAST_TRY = 1.0
+"""Seconds that a request gets at least, so that the last try before the deadline can succeed."""
 
 
-class RealCluster:
-    """A ``Cluster`` behind an API server: the pod's own, or the one of a kubeconfig."""
+def namespace_path(namespace: str) -> str:
+    """Return the API path of a namespace."""
+    return f"/api/v1/namespaces/{namespace}"
 
-    def __init__(self, client: "ApiClient", deadline: Deadline) -> None:
+
+def secret_path(namespace: str, name: str = "") -> str:
+    """Return the API path of a Secret, or of a namespace's Secrets."""
+    return f"{namespace_path(namespace)}/secrets" + (f"/{name}" if name else "")
+
+
+def configmap_path(namespace: str, name: str = "") -> str:
+    """Return the API path of a ConfigMap, or of a namespace's ConfigMaps."""
+    return f"{namespace_path(namespace)}/configmaps" + (f"/{name}" if name else "")
+
+
+def workload_path(namespace: str, kind: str, name: str) -> str:
+    """Return the API path of a Deployment or StatefulSet; ``kind`` is ``deployment`` or ``statefulset``."""
+    return f"/apis/apps/v1/namespaces/{namespace}/{kind}s/{name}"
+
+
+class Cluster:
+    """The objects of one cluster, by the path of their URL.
+
+    Each call is retried until ``deadline`` while waiting can mend what happened. Besides what the calls name they raise
+    UnreachableError or TemporaryError when the deadline has passed, and the errors of ``kube.denied`` when the API
+    server refuses.
+    """
+
+    def __init__(self, client: "RESTClientObject", deadline: Deadline, timing: Timing = Timing()) -> None:  # noqa: B008
+        self.deadline = deadline
+        self.timing = timing
         self._client = client
-        self._deadline = deadline
 
-    def within(self, deadline: Deadline) -> "RealCluster":
+    def within(self, deadline: Deadline) -> "Cluster":
         """Return this cluster with another deadline, over the same connections."""
-        return RealCluster(self._client, deadline)
+        return Cluster(self._client, deadline, self.timing)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
 
     def get(self, path: str) -> Object | None:
-        """See Cluster."""
-        status, found = self._call("GET", path, ok={404})
-        return None if status == 404 else found
+        """Return the object at ``path``, or None when there is none."""
+        return self._call("GET", path)
 
     def create(self, path: str, body: Object) -> Object:
-        """See Cluster."""
-        return self._changed(*self._call("POST", path, body, ok={409}))
+        """Create an object in the collection ``path``. Raises ConflictError when it exists.
+
+        It exists also when an answer got lost and the request was sent again: look at it before giving up.
+        """
+        return self._call("POST", path, body) or {}
 
     def replace(self, path: str, body: Object) -> Object:
-        """See Cluster. A replaced object that is gone is a conflict too."""
-        return self._changed(*self._call("PUT", path, body, ok={404, 409}))
+        """Replace an object. Raises ConflictError unless it exists in the version of ``metadata.resourceVersion``."""
+        return self._expect(path, self._call("PUT", path, body))
 
     def patch(self, path: str, body: Object) -> Object:
-        """See Cluster."""
-        return self._changed(*self._call("PATCH", path, body, ok={404, 409}))
+        """Merge ``body`` into an object (RFC 7396: null removes). Raises ConflictError when there is none."""
+        return self._expect(path, self._call("PATCH", path, body))
 
     def delete(self, path: str, resource_version: str = "") -> None:
-        """See Cluster."""
-        options = {"preconditions": {"resourceVersion": resource_version}} if resource_version else {}
-        status, _ = self._call("DELETE", path, {"propagationPolicy": "Background", **options}, ok={404, 409})
-        if status == 409:
-            raise ConflictError(path)
+        """Delete an object, and in the background what it owns; one that is gone already is fine.
 
-    def watch(self, path: str, seconds: float, resource_version: str = "") -> Iterator[Object]:
-        """See Cluster. Ends when the server ends it; the caller watches again."""
+        With ``resource_version`` only that version is deleted: another one raises ConflictError.
+        """
+        preconditions = {"preconditions": {"resourceVersion": resource_version}} if resource_version else {}
+        self._call("DELETE", path, {"propagationPolicy": "Background", **preconditions})
+
+    def watch(self, path: str, seconds: float) -> Iterator[Object]:
+        """Watch the collection ``path`` (with its query) and yield events until the server ends it after ``seconds``.
+
+        When this returns, the watch is open: no later change is missed. The first events tell the present objects. Not
+        retried: the caller watches again. The events end with UnreachableError when the connection breaks.
+        """
         query = f"{path}{'&' if '?' in path else '?'}watch=true&timeoutSeconds={max(1, int(seconds))}"
-        if resource_version:
-            query += f"&resourceVersion={resource_version}"
-        response = self._send("GET", query, None, seconds + _TIMEOUT)
+        response = self._send("GET", query, None, seconds + self.timing.kubernetes_request)
         if response.status != 200:
-            _read(response)
-            self._judge(response.status, "GET", path, set())
-        import urllib3.exceptions
-
-        rest = b""
-        try:
-            for chunk in response.response.stream(decode_content=True):
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    event = json.loads(line)
-                    if not isinstance(event, dict):
-                        raise ValueError(type(event).__name__)
-                    yield event
-        except (urllib3.exceptions.HTTPError, OSError, ValueError) as e:
-            raise _no_answer(e) from None
-        finally:
-            response.response.close()
-
-    def portforward(self, path: str) -> Any:
-        """Open a port-forward to a pod and return the client's handle. Raises ConnectionError."""
-        from kubernetes.client.rest import ApiException
-        from kubernetes.stream.ws_client import portforward_call
-
-        method, url, headers, *_ = self._client.param_serialize("GET", path, auth_settings=["BearerToken"])
-        try:
-            return portforward_call(self._client.configuration, method, url, headers=headers)
-        except ApiException as e:
-            raise ConnectionError(type(e).__name__) from None
+            raise _refusal(response, "GET", query)
+        return _events(response)
 
     @staticmethod
-    def _changed(status: int, body: Object) -> Object:
-        if status in (404, 409):
-            raise ConflictError(str(status))
-        return body
+    def _expect(path: str, found: Object | None) -> Object:
+        if found is None:
+            raise ConflictError(Action.of("GET", path).object)
+        return found
 
-    def _call(self, method: str, path: str, body: Object | None = None, *, ok: set[int]) -> tuple[int, Object]:
-        def attempt() -> tuple[int, Object]:
+    def _call(self, method: str, path: str, body: Object | None = None) -> Object | None:
+        """Send a request until it is answered; return the object, None when there is none at ``path``."""
+
+        def attempt() -> Object | None:
             with log.Span(f"kubernetes {method} {path}"):
-                response = self._send(method, path, body, min(_TIMEOUT, 1 + self._deadline.left()))
+                patience = min(self.timing.kubernetes_request, _LAST_TRY + self.deadline.left())
+                response = self._send(method, path, body, patience)
                 content = _read(response)
-            self._judge(response.status, method, path, ok, response.headers.get("Retry-After") or "")
-            try:
-                answer = json.loads(content)
-            except ValueError:
-                answer = None
-            if not isinstance(answer, dict):
+            found = _parsed(content)
+            if not 200 <= response.status < 300:
+                if response.status == 404 and method != "POST" and _is_kubernetes(response, found):
+                    return None
+                raise _refusal(response, method, path)
+            if found is None:
                 raise AnswerError(
                     f"The Kubernetes API answers {method} {path} with something that is not an object.",
                     "Check what stands between this pod and the API server (a proxy needs NO_PROXY).",
                     status=response.status,
-                    code=-1,
                 )
-            return response.status, answer
+            return found
 
-        return retry(self._deadline, f"Kubernetes {method}", attempt)
+        return retry(self.deadline, f"Kubernetes {method}", attempt, self.timing)
 
-    def _send(self, method: str, path: str, body: Object | None, timeout: float) -> Any:
+    def _send(self, method: str, path: str, body: Object | None, timeout: float) -> "RESTResponse":
         import urllib3.exceptions
         from kubernetes.client.exceptions import ApiException
 
+        configuration = self._client.configuration
         kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
-        request = self._client.param_serialize(
-            method,
-            path,
-            header_params={"Accept": "application/json", "Content-Type": kind},
-            body=body,
-            auth_settings=["BearerToken"],
-        )
+        headers = {"Accept": "application/json", "Content-Type": kind, "User-Agent": "gitops-runtime-auth"}
+        for setting in configuration.auth_settings().values():
+            if setting["value"]:
+                headers[setting["key"]] = setting["value"]
         try:
-            return self._client.call_api(*request, _request_timeout=timeout)
-        except (urllib3.exceptions.HTTPError, OSError) as e:
-            raise _no_answer(e) from None
-        except ApiException as e:  # a failed handshake, for the client leaves statuses to us
-            raise _no_answer(e.__context__ or e) from None
-
-    def _judge(self, status: int, method: str, path: str, ok: set[int], asked: str = "") -> None:
-        if 200 <= status < 300 or status in ok:
-            return
-        if status in (401, 403):
-            raise rbac.refused(status, method, path)
-        if status in _BUSY:
-            raise TemporaryError(
-                f"The Kubernetes API is busy (HTTP {status}).",
-                "Try again when the API server is healthy.",
-                retry_after=asked_to_wait(asked),
+            return self._client.request(
+                method, configuration.host + path, headers=headers, body=body, _request_timeout=timeout
             )
-        raise AnswerError(
-            f"The Kubernetes API answers {method} {path} with HTTP {status}.",
-            "An admission policy or a quota may refuse the object: kubectl get events shows it.",
-            status=status,
-            code=-1,
-        )
+        except (urllib3.exceptions.HTTPError, OSError) as e:
+            raise denied.no_answer(e) from None
+        except ApiException as e:  # a failed handshake: the client leaves statuses to its caller
+            raise denied.no_answer(e.__context__ or e) from None
 
 
-def _read(response: Any) -> bytes:
+def _is_kubernetes(response: "RESTResponse", body: Object | None) -> bool:
+    """Tell whether a 404 is the API server's own: what a proxy lacks a route to may well exist.
+
+    Of an API group that is not installed it says so in plain text, but with the header that all its answers have
+    (``apiserver/pkg/endpoints/filters/audit_init.go``).
+    """
+    return denied.is_status(body) or "Audit-Id" in response.headers
+
+
+def _read(response: "RESTResponse") -> bytes:
     import urllib3.exceptions
 
     try:
         content: bytes = response.read()
     except (urllib3.exceptions.HTTPError, OSError) as e:  # cut off in the middle
-        raise _no_answer(e) from None
+        raise denied.no_answer(e) from None
     return content
 
 
-def _no_answer(error: BaseException) -> UnreachableError:
-    return UnreachableError(
-        f"The Kubernetes API does not answer ({type(error).__name__}).",
-        "Check the network policies and the API server's health, then try again.",
-        sent=True,
-    )
-
-
-def connect(deadline: Deadline, kubeconfig: str | None = None, context: str | None = None) -> RealCluster:
-    """Return the pod's own cluster, or that of a kubeconfig file (``""`` for the default one).
-
-    Raises ConfigurationError when there is neither.
-    """
-    with log.Span("import kubernetes"):
-        from kubernetes.client.api_client import ApiClient
-        from kubernetes.client.configuration import Configuration
-        from kubernetes.config.config_exception import ConfigException
-        from kubernetes.config.incluster_config import InClusterConfigLoader
-    configuration = Configuration()
-    configuration.retries = False
+def _parsed(content: bytes) -> Object | None:
     try:
-        if kubeconfig is None:
-            InClusterConfigLoader(SERVICE_ACCOUNT / "token", SERVICE_ACCOUNT / "ca.crt").load_and_set(configuration)
-        else:
-            from kubernetes.config.kube_config import load_kube_config
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
-            load_kube_config(kubeconfig or None, context=context, client_configuration=configuration)
-    except (ConfigException, OSError) as e:
-        raise ConfigurationError(
-            f"There is no way to the Kubernetes API from here ({type(e).__name__}).",
-            "Run this in a pod whose ServiceAccount token is mounted."
-            if kubeconfig is None
-            else "Check --kubeconfig, --context and KUBECONFIG: kubectl config get-contexts shows what there is.",
-        ) from None
-    return RealCluster(ApiClient(configuration), deadline)
+
+def _refusal(response: "RESTResponse", method: str, path: str) -> AuthError:
+    asked = response.headers.get("Retry-After") or ""
+    return denied.error(response.status, method, path, _parsed(_read(response)), asked)
+
+
+def _events(response: "RESTResponse") -> Iterator[Object]:
+    import urllib3.exceptions
+
+    rest = b""
+    try:
+        for chunk in response.response.stream():
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                event = _parsed(line)
+                if event is None:
+                    raise denied.no_answer(ValueError())
+                yield event
+    except (urllib3.exceptions.HTTPError, OSError) as e:
+        raise denied.no_answer(e) from None
+    finally:
+        response.response.close()
+
+
+def connect(
+    deadline: Deadline,
+    timing: Timing = Timing(),  # noqa: B008
+    kubeconfig: str | None = None,
+    context: str | None = None,
+) -> Cluster:
+    """Return the Pod's own cluster, or that of a kubeconfig file (``""`` for the default one).
+
+    Nothing is sent yet. Raises ConfigurationError when there is neither.
+    """
+    return Cluster(official.client(kubeconfig, context), deadline, timing)

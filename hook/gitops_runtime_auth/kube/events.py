@@ -1,37 +1,58 @@
 """Kubernetes Events: what happened, for ``kubectl describe`` and ``kubectl get events``."""
 
 import secrets
+import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
 from gitops_runtime_auth import log
-from gitops_runtime_auth.context import Context
-from gitops_runtime_auth.errors import AuthError, ConflictError
+from gitops_runtime_auth.errors import AuthError
+from gitops_runtime_auth.kube.api import Cluster, namespace_path
 
+_COMPONENT = "gitops-runtime-auth"
+Kind = Literal["Normal", "Warning"]
 _LONGEST = 1024
-"""Characters of an Event's note, as the API server allows."""
+"""Characters of an Event's message, as ``events.k8s.io/v1`` allows for its note."""
 
 
-def emit(context: Context, kind: Literal["Normal", "Warning"], reason: str, message: str) -> None:
-    """Write an Event about this pod. That it can't be written is logged, and no failure of the run."""
-    name, uid = context.pod
-    namespace, now = context.owner.namespace, datetime.now(UTC).isoformat(timespec="seconds")
+@dataclass(frozen=True)
+class Pod:
+    """The Pod that this process runs in, by which ``kubectl describe`` finds its Events."""
+
+    name: str
+    uid: str
+
+
+def emit(cluster: Cluster, pod: Pod, namespace: str, kind: Kind, reason: str, message: str) -> None:
+    """Write an Event about ``pod``, which runs in ``namespace``.
+
+    That it can't be written is logged at debug level and never fails a run, nor holds it up for long.
+    """
+    now = datetime.fromtimestamp(time.time(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     body = {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"name": f"{name[:200] or 'gitops-runtime-auth'}.{secrets.token_hex(8)}", "namespace": namespace},
-        "involvedObject": {"apiVersion": "v1", "kind": "Pod", "namespace": namespace, "name": name, "uid": uid},
+        "metadata": {"name": f"{pod.name[:200] or _COMPONENT}.{secrets.token_hex(8)}", "namespace": namespace},
+        "involvedObject": {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "namespace": namespace,
+            "name": pod.name,
+            "uid": pod.uid,
+        },
         "type": kind,
         "reason": reason,
         "message": message[:_LONGEST],
-        "source": {"component": "gitops-runtime-auth"},
-        "reportingComponent": "gitops-runtime-auth",
-        "reportingInstance": name,
-        "firstTimestamp": now.replace("+00:00", "Z"),
-        "lastTimestamp": now.replace("+00:00", "Z"),
+        "source": {"component": _COMPONENT},
+        "reportingComponent": _COMPONENT,
+        "reportingInstance": pod.name,
+        "firstTimestamp": now,
+        "lastTimestamp": now,
         "count": 1,
     }
+    patient = cluster.within(cluster.deadline.at_most(cluster.timing.event))
     try:
-        context.cluster.create(f"/api/v1/namespaces/{namespace}/events", body)
-    except (AuthError, ConflictError, OSError) as e:  # a conflict: it was written, and the answer got lost
-        log.debug(f"No Event could be written: {e}")
+        patient.create(f"{namespace_path(namespace)}/events", body)
+    except AuthError as e:  # also a conflict: the Event was written, and the answer got lost
+        log.debug(f"The Event {reason} could not be written: {e}")

@@ -1,7 +1,8 @@
-"""What a refusal of the Kubernetes API says: which rule is missing, in RBAC's own words."""
+"""What a request means to Kubernetes' authorization, and which rule of a Role is missing when it is refused."""
 
 import json
 import re
+from dataclasses import dataclass
 
 from gitops_runtime_auth.errors import RbacError
 
@@ -10,36 +11,81 @@ _PATH = re.compile(
     r"/(?:api|apis/(?P<group>[^/]+))/[^/]+(?:/namespaces/(?P<namespace>[^/]+)(?=/))?"
     r"/(?P<resource>[^/]+)(?:/(?P<name>[^/]+))?(?:/(?P<sub>[^/]+))?"
 )
+_SELECTED = re.compile(r"fieldSelector=metadata\.name=(?P<name>[^&]+)")
+_SERVICE_ACCOUNT = re.compile(r"system:serviceaccount:[a-z0-9-]{1,63}:[a-z0-9.-]{1,253}")
 
 
-def refused(status: int, method: str, path: str) -> RbacError:
-    """Return the error for a request that Kubernetes answered with 401 or 403 (``status``).
+@dataclass(frozen=True)
+class Action:
+    """A request in the words of authorization: ``get secrets/x in namespace y``.
 
-    Verbs, groups and resources are those that the API server derives from a request
+    They are derived from the request as the API server does it
     (https://kubernetes.io/docs/reference/access-authn-authz/authorization/#determine-the-request-verb).
     """
-    if status == 401:
-        return RbacError(
-            "Kubernetes does not accept the credential that this runs with (HTTP 401).",
-            "In a pod it is the ServiceAccount's token: see that the ServiceAccount exists, then delete the pod or"
-            " run helm upgrade again. With a kubeconfig, log in again: kubectl auth whoami.",
-        )
-    bare, _, query = path.partition("?")
-    found = _PATH.fullmatch(bare)
-    if found is None:
-        return RbacError(f"Kubernetes refuses {method} {bare} (HTTP 403).", "See kubectl auth can-i --list.")
-    group, namespace, name = found["group"] or "", found["namespace"] or "", found["name"] or ""
-    verb = _verb(method, name, query)
-    resource = f"{found['resource']}/{found['sub']}" if found["sub"] else found["resource"]
-    rule = {"apiGroups": [group], "resources": [resource], **({"resourceNames": [name]} if name else {})}
-    what = f"{found['resource']}{f'.{group}' if group else ''}{f'/{name}' if name else ''}"
-    option = f" --subresource={found['sub']}" if found["sub"] else ""
-    where, flag = (f" in namespace {namespace}", f" -n {namespace}") if namespace else ("", "")
+
+    request: str
+    """Method and path, without the query."""
+    verb: str
+    resource: str = ""
+    """Plural, empty when the path is not one of an object or collection."""
+    group: str = ""
+    namespace: str = ""
+    """Of a namespace itself, its own name: so the API server takes it too."""
+    name: str = ""
+    subresource: str = ""
+
+    @classmethod
+    def of(cls, method: str, path: str) -> "Action":
+        """Return what ``method`` on ``path`` (with or without a query) asks for."""
+        bare, _, query = path.partition("?")
+        found = _PATH.fullmatch(bare)
+        if found is None:
+            return cls(f"{method} {bare}", method)
+        name, resource = found["name"] or "", found["resource"]
+        namespace = found["namespace"] or (name if resource == "namespaces" else "")
+        verb = _verb(method, name, query)
+        selected = _SELECTED.search(query)  # of a list or watch: the API server takes it for the name, too
+        name = name or (selected["name"] if selected else "")
+        return cls(f"{method} {bare}", verb, resource, found["group"] or "", namespace, name, found["sub"] or "")
+
+    @property
+    def object(self) -> str:
+        """The object or collection, as kubectl takes it: ``deployments.apps/x``."""
+        group, name = f".{self.group}" if self.group else "", f"/{self.name}" if self.name else ""
+        return f"{self.resource}{group}{name}"
+
+    def __str__(self) -> str:
+        if not self.resource:
+            return self.request
+        where = f" in namespace {self.namespace}" if self.namespace and self.resource != "namespaces" else ""
+        return f"{self.verb} {self.object}{where}"
+
+
+def credential_refused() -> RbacError:
+    """Return the error for HTTP 401."""
     return RbacError(
-        f"Kubernetes refuses to {verb} {what}{where} (HTTP 403).",
-        "Give the ServiceAccount a Role with this rule, which the chart's Role holds:"
-        f" {json.dumps({**rule, 'verbs': [verb]})}. What it may do now: kubectl auth can-i {verb} {what}{option}{flag}"
-        f" --as system:serviceaccount:{namespace or 'NAMESPACE'}:NAME.",
+        "Kubernetes does not accept the credential that this runs with (HTTP 401).",
+        "In a pod it is the ServiceAccount's token: see that the ServiceAccount exists, then delete the pod or"
+        " run helm upgrade again. With a kubeconfig, log in again: kubectl auth whoami.",
+    )
+
+
+def rule_missing(action: Action, user: str) -> RbacError:
+    """Return the error for an action that ``user`` (as the API server names it) has no right to."""
+    if not action.resource:
+        return RbacError(f"Kubernetes refuses {action.request} (HTTP 403).", "See kubectl auth can-i --list.")
+    resource = f"{action.resource}/{action.subresource}" if action.subresource else action.resource
+    names = {"resourceNames": [action.name]} if action.name else {}
+    rule = {"apiGroups": [action.group], "resources": [resource], **names, "verbs": [action.verb]}
+    known = _SERVICE_ACCOUNT.fullmatch(user) is not None
+    who = user if known else f"system:serviceaccount:{action.namespace or 'NAMESPACE'}:NAME"
+    grantee = f"ServiceAccount {user.split(':', 2)[2].replace(':', '/')}" if known else "the ServiceAccount"
+    option = f" --subresource={action.subresource}" if action.subresource else ""
+    flag = f" -n {action.namespace}" if action.namespace else ""
+    return RbacError(
+        f"Kubernetes refuses to {action} (HTTP 403).",
+        f"Give {grantee} a Role with this rule, which the chart's Role holds: {json.dumps(rule)}. What it may do now:"
+        f" kubectl auth can-i {action.verb} {action.object}{option}{flag} --as {who}.",
     )
 
 

@@ -1,206 +1,204 @@
-"""The Secret ``argocd-token``: what is in it, whose it is, and how it is written without overwriting anybody."""
+"""The key Secret: whose it is, and how it is read, written and deleted without touching anybody else's."""
 
 import base64
-import binascii
-import json
-import time
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from gitops_runtime_auth.argocd.token import Claims, read
+from gitops_runtime_auth.argocd import token as tokens
+from gitops_runtime_auth.config.settings import KeySecretSpec
 from gitops_runtime_auth.errors import ConflictError, ForeignSecretError
-from gitops_runtime_auth.kube.cluster import Cluster, Object, secret_path
+from gitops_runtime_auth.kube import owned
+from gitops_runtime_auth.kube.api import Cluster, Object, secret_path
+from gitops_runtime_auth.kube.stored import STATE, StoredKey, StoredKeys, decode, encode, from_base64, token_key
+from gitops_runtime_auth.release import Release
+from gitops_runtime_auth.retry import Deadline
 
-NAME = "argocd-token"
-KEY = "token"
-STATE = "state"
-"""Data key with what the product must remember beside the API key itself (JSON)."""
-PREFIX = "gitops-runtime-auth"
+__all__ = ["KeySecret", "StoredKey", "StoredKeys", "mounted"]
 
-MANAGER = {"app.kubernetes.io/name": PREFIX, "app.kubernetes.io/managed-by": PREFIX}
-_INSTANCE = "app.kubernetes.io/instance"
-_GITOPS = {
-    "argocd.argoproj.io/compare-options": "IgnoreExtraneous",
-    "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
-}
-"""An Argo CD that installs the chart and tracks by label takes the Secret for its own, gone from the repository: it
-must neither prune it, nor delete it before the clean-up hook has read it."""
+_ATTEMPTS = 5
+"""Tries to delete a Secret that others write meanwhile."""
+_VOLATILE = {"helm.sh/chart", f"{owned.PREFIX}/created-at"}
+"""Labels and annotations for which alone the Secret is not written again."""
 
 
-@dataclass(frozen=True)
-class Entry:
-    """An API key with all that is needed to use or revoke it: an upgrade may have moved on to another server."""
+class KeySecret:
+    """The key Secret of one release.
 
-    token: str
-    account: str
-    url: str
-    ca: str = ""
-    insecure: bool = False
+    Reading and writing use optimistic locking: what was read is replaced only if nobody else has written meanwhile.
+    """
 
-    def __repr__(self) -> str:
-        return f"Entry(account={self.account!r}, url={self.url!r})"
+    def __init__(self, cluster: Cluster, release: Release, chart: str, spec: KeySecretSpec) -> None:
+        self.spec = spec
+        self._cluster = cluster
+        self._release = release
+        self._chart = chart
 
-    def claims(self) -> Claims | None:
-        """Return what the token says of itself, None when it is no JWT."""
-        return read(self.token)
+    def within(self, deadline: Deadline) -> "KeySecret":
+        """Return this Secret with another deadline for its requests."""
+        return KeySecret(self._cluster.within(deadline), self._release, self._chart, self.spec)
 
-    def key_id(self) -> str:
-        """Return the key's id, empty when the token is no JWT."""
-        claims = self.claims()
-        return claims.key_id if claims else ""
+    def read(self) -> StoredKeys:
+        """Return the keys in the Secret, else those in the first Secret of a former name that is this release's.
+
+        Raises ForeignSecretError when the Secret belongs to somebody else, or to nobody and is not to be taken over.
+        """
+        found = self._get(self.spec.name)
+        if found is None:
+            return self._former()
+        version = owned.version(found)
+        if owned.is_of(self._release, found):
+            keys = replace(decode(_data(found), self.spec.data), resource_version=version)
+            return replace(keys, outdated=self._outdated(found, keys))
+        if not self.spec.adopt or not _ownerless(found):
+            raise self._foreign(found)
+        return StoredKeys(resource_version=version, outdated=True, foreign_key=_key_id_in(found, self.spec))
+
+    def write(self, keys: StoredKeys, now: float) -> StoredKeys:
+        """Create the Secret, or replace the very version that ``keys`` was read from; return what it holds then.
+
+        ``now`` (Unix time) counts as the moment at which the key became the key where that is not known. Raises
+        ConflictError when somebody else was faster; after a lost answer that may have been this very call.
+        """
+        written = replace(keys, since=keys.since or now, outdated=False, foreign_key="")
+        body = self._object(written)
+        if keys.resource_version:
+            body["metadata"]["resourceVersion"] = keys.resource_version
+            answer = self._cluster.replace(self._path(self.spec.name), body)
+        else:
+            answer = self._cluster.create(secret_path(self._release.namespace), body)
+        return replace(written, resource_version=owned.version(answer))
+
+    def delete(self) -> bool:
+        """Delete the Secret if it is this release's; tell whether it was there.
+
+        Raises ForeignSecretError when it is not: also one that would be taken over is somebody's until that is done.
+        """
+        return self._delete(self.spec.name)
+
+    def delete_former(self) -> list[str]:
+        """Delete this release's Secrets of former names; return the names of those that were there.
+
+        Somebody else's Secret of such a name stays.
+        """
+        gone = []
+        for name in self.spec.former_names:
+            try:
+                if name != self.spec.name and self._delete(name):
+                    gone.append(name)
+            except ForeignSecretError:
+                continue  # the name has passed on to somebody else
+        return gone
+
+    def _delete(self, name: str) -> bool:
+        for _ in range(_ATTEMPTS):
+            found = self._get(name)
+            if found is None:
+                return False
+            if not owned.is_of(self._release, found):
+                raise self._foreign(found)
+            try:
+                self._cluster.delete(self._path(name), owned.version(found))
+            except ConflictError:
+                continue
+            return True
+        raise ConflictError(f"Secret {name}")
+
+    def _former(self) -> StoredKeys:
+        for name in self.spec.former_names:
+            found = self._get(name)
+            if found is not None and owned.is_of(self._release, found):
+                return replace(decode(_data(found), self.spec.data), outdated=True)
+        return StoredKeys()
+
+    def _get(self, name: str) -> Object | None:
+        return self._cluster.get(self._path(name))
+
+    def _path(self, name: str) -> str:
+        return secret_path(self._release.namespace, name)
+
+    def _object(self, keys: StoredKeys) -> Object:
+        spec, current = self.spec, keys.current
+        data = encode(keys, spec.data)
+        metadata = owned.metadata(self._release, self._chart, "api-key", spec.name, spec.labels, spec.annotations)
+        if current is not None:
+            metadata["annotations"] |= {
+                f"{owned.PREFIX}/account": current.account,
+                f"{owned.PREFIX}/key-id": current.key_id,
+                f"{owned.PREFIX}/server": current.url,
+                f"{owned.PREFIX}/created-at": datetime.fromtimestamp(keys.since, UTC).isoformat(timespec="seconds"),
+            }
+        return {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": "Opaque",
+            "metadata": metadata,
+            "data": {name: base64.b64encode(value.encode()).decode() for name, value in data.items()},
+        }
+
+    def _outdated(self, found: Object, keys: StoredKeys) -> bool:
+        if keys.current is None:
+            return False  # there is nothing to write before there is a key
+        wanted, meta = self._object(keys), owned.mapping(found.get("metadata"))
+        for part in ("labels", "annotations"):
+            there = owned.mapping(meta.get(part))
+            if any(there.get(k) != v for k, v in wanted["metadata"][part].items() if k not in _VOLATILE):
+                return True
+        return _without_state(_data(wanted)) != _without_state(_data(found))
+
+    def _foreign(self, found: Object) -> ForeignSecretError:
+        namespace, name = self._release.namespace, str(found["metadata"]["name"])
+        owner = owned.owner(found)
+        whose = f"it belongs to {owner}" if owner else "nothing in it names an owner"
+        adopt = "" if self.spec.adopt or not _ownerless(found) else " let this release take it over (keySecret.adopt),"
+        return ForeignSecretError(
+            f'Secret "{name}" in namespace {namespace} is not this release\'s: {whose}.',
+            f"Choose another name (keySecret.name),{adopt} or, if nobody needs it:"
+            f" kubectl -n {namespace} delete secret {name}.",
+        )
 
 
-@dataclass(frozen=True)
-class Stored:
-    """The Secret's content. ``previous`` are keys that an upgrade replaced while pods may still use them."""
-
-    current: Entry | None = None
-    previous: tuple[Entry, ...] = ()
-    resource_version: str = ""
-    """Empty when the Secret does not exist, or was read from a mounted volume."""
-    since: float = 0.0
-    """Unix time at which ``current`` became the key; 0 when that is not known."""
-
-    def moved_to(self, new: Entry, keep_old: bool) -> "Stored":
-        """Return the content after ``new`` took the place of the present key, which is remembered if asked."""
-        old = (self.current,) if keep_old and self.current and self.current.token != new.token else ()
-        previous = tuple(e for e in (*old, *self.previous) if e.token != new.token)
-        same = self.current is not None and self.current.token == new.token
-        return replace(self, current=new, previous=previous, since=self.since if same else time.time())
-
-
-def decode(data: dict[str, str], resource_version: str = "") -> Stored:
-    """Read the Secret's (decoded) data. Whatever can't be read counts as absent: it is then made anew."""
-    state = _json(data.get(STATE, ""))
-    token = data.get(KEY, "").strip()
-    current = _entry({**state, "token": token}) if token else None
-    previous = state.get("previous")
-    entries = [_entry(e) for e in previous if isinstance(e, dict)] if isinstance(previous, list) else []
-    since = state.get("since")
-    known = float(since) if isinstance(since, int | float) and 0 < since < 2e11 else 0.0
-    return Stored(current, tuple(e for e in entries if e.token), resource_version, known)
-
-
-def mounted(folder: Path) -> Stored:
-    """Read the Secret from its volume, where absent files mean an absent Secret."""
+def mounted(folder: Path, spec: KeySecretSpec) -> StoredKeys:
+    """Read the Secret from its volume, where absent files mean an absent Secret. It may be minutes old."""
     data = {}
-    for name in (KEY, STATE):
+    for name in _listed(folder):
         try:
             data[name] = (folder / name).read_bytes().decode("utf-8", "replace")
         except OSError:
-            continue
-    return decode(data)
+            continue  # a folder of the kubelet's own (``..data``), or a file that it takes away at this very moment
+    keys = decode(data, spec.data)
+    if keys.current is None:
+        return keys
+    return replace(keys, outdated=_without_state(encode(keys, spec.data)) != _without_state(data))
 
 
-def content(secret: Object | None, release: str) -> Stored:
-    """Return what the API's answer holds. Raises ForeignSecretError when it is not this release's."""
-    if secret is None:
-        return Stored()
-    metadata = _map(secret.get("metadata"))
-    labels = _map(metadata.get("labels"))
-    if labels.get("app.kubernetes.io/managed-by") != PREFIX or labels.get(_INSTANCE) != release:
-        owner = _owner(labels, _map(metadata.get("annotations")))
-        raise ForeignSecretError(
-            f'Secret "{NAME}" in this namespace is not this release\'s: {owner}.',
-            f"Install into another namespace, or, if nobody needs it: kubectl -n {metadata.get('namespace', '')}"
-            f" delete secret {NAME}.",
-        )
-    data = {name: _decode64(value) for name, value in _map(secret.get("data")).items()}
-    return decode(data, str(metadata.get("resourceVersion", "")))
-
-
-def fetch(cluster: Cluster, namespace: str, release: str) -> Stored:
-    """Read the Secret through the API. Raises ForeignSecretError, RbacError."""
-    return content(cluster.get(secret_path(namespace, NAME)), release)
-
-
-def write(cluster: Cluster, namespace: str, release: str, chart: str, wanted: Stored) -> None:
-    """Create the Secret, or replace the very version that ``wanted`` was read from. Raises ConflictError."""
-    body = _object(namespace, release, chart, wanted)
-    if wanted.resource_version:
-        cluster.replace(secret_path(namespace, NAME), body)
-    else:
-        cluster.create(secret_path(namespace), body)
-
-
-def remove(cluster: Cluster, namespace: str, release: str) -> bool:
-    """Delete the Secret if it is there and ours; tell whether it was. Raises ForeignSecretError."""
-    for _ in range(5):
-        stored = fetch(cluster, namespace, release)
-        if not stored.resource_version:
-            return False
-        try:
-            cluster.delete(secret_path(namespace, NAME), stored.resource_version)
-        except ConflictError:
-            continue
-        return True
-    raise ConflictError(NAME)
-
-
-def _object(namespace: str, release: str, chart: str, wanted: Stored) -> Object:
-    entry = wanted.current
-    assert entry is not None, "a Secret without a key is deleted, not written"  # noqa: S101
-    state = {k: v for k, v in asdict(entry).items() if k != "token"}
-    state |= {"previous": [asdict(e) for e in wanted.previous], "since": wanted.since}
-    metadata: dict[str, Any] = {
-        "name": NAME,
-        "namespace": namespace,
-        "labels": {
-            **MANAGER,
-            _INSTANCE: release,
-            "app.kubernetes.io/component": "api-key",
-            "helm.sh/chart": chart,
-        },
-        "annotations": {
-            f"{PREFIX}/account": entry.account,
-            f"{PREFIX}/key-id": entry.key_id(),
-            f"{PREFIX}/server": entry.url,
-            f"{PREFIX}/created-at": datetime.fromtimestamp(wanted.since, UTC).isoformat(timespec="seconds"),
-            **_GITOPS,
-        },
-    }
-    if wanted.resource_version:
-        metadata["resourceVersion"] = wanted.resource_version
-    data = {KEY: entry.token, STATE: json.dumps(state)}
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "type": "Opaque",
-        "metadata": metadata,
-        "data": {name: base64.b64encode(value.encode()).decode() for name, value in data.items()},
-    }
-
-
-def _map(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _owner(labels: dict[str, str], annotations: dict[str, str]) -> str:
-    release = annotations.get("meta.helm.sh/release-name") or labels.get(_INSTANCE)
-    by = labels.get("app.kubernetes.io/managed-by")
-    return f"it belongs to {release} (managed by {by})" if release else "it carries nobody's labels"
-
-
-def _entry(fields: dict[str, Any]) -> Entry:
-    def text(name: str) -> str:
-        value = fields.get(name)
-        return value if isinstance(value, str) else ""
-
-    return Entry(text("token"), text("account"), text("url"), text("ca"), fields.get("insecure") is True)
-
-
-def _json(text: str) -> dict[str, Any]:
+def _listed(folder: Path) -> list[str]:
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return _map(found)
+        return sorted(path.name for path in folder.iterdir())
+    except OSError:
+        return []
 
 
-def _decode64(value: Any) -> str:
-    try:
-        return base64.b64decode(str(value)).decode("utf-8", "replace")
-    except (binascii.Error, ValueError):
-        return ""
+def _data(secret: Object) -> dict[str, str]:
+    return {name: from_base64(value) for name, value in owned.mapping(secret.get("data")).items()}
+
+
+def _without_state(data: Mapping[str, str]) -> dict[str, str]:
+    """Return the data that consumers read."""
+    return {name: value for name, value in data.items() if name != STATE}
+
+
+def _ownerless(found: Object) -> bool:
+    """Tell whether a Secret may be taken over: nothing names an owner, and it can be replaced by one of type Opaque."""
+    return not owned.owner(found) and found.get("type") == "Opaque" and found.get("immutable") is not True
+
+
+def _key_id_in(found: Object, spec: KeySecretSpec) -> str:
+    """Return the id of the API key in somebody's Secret, empty when it holds none."""
+    data = _data(found)
+    for name in (token_key(spec.data), "token"):
+        claims = tokens.read(data.get(name, "").strip())
+        if claims is not None and claims.key_id:
+            return claims.key_id
+    return ""

@@ -1,45 +1,59 @@
-"""Says at once when Secret ``argocd-token`` changes."""
+"""Tells at once when the key Secret changes."""
 
 import random
 import threading
+import time
 from collections.abc import Callable
 
 from gitops_runtime_auth import log
 from gitops_runtime_auth.errors import AuthError
-from gitops_runtime_auth.kube import secret as store
-from gitops_runtime_auth.kube.cluster import Cluster, secret_path
-
-_SECONDS = 240.0
-"""How long one watch lasts. Each begins with the Secret as it is, so nothing missed stays missed for longer."""
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+from gitops_runtime_auth.kube.api import Cluster, secret_path
+from gitops_runtime_auth.timing import Timing
 
 
 class Watch(threading.Thread):
-    """Calls ``changed`` on every change of the Secret, and whenever a change may have been missed.
+    """Calls ``changed`` on every change of the Secret, and whenever one may have been missed.
 
-    A watch is never resumed from a resourceVersion: it begins with the present state, which also answers 410 Gone.
+    Each watch begins with the present state, never with a remembered resourceVersion: that also answers 410 Gone. The
+    pause between two watches doubles while they end early, whatever ends them, and is short again after one that lasted
+    longer than the longest pause.
     """
 
-    def __init__(self, cluster: Cluster, namespace: str, changed: Callable[[], None], stopped: threading.Event) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        namespace: str,
+        name: str,
+        changed: Callable[[], None],
+        stopped: threading.Event,
+        timing: Timing,
+    ) -> None:
         super().__init__(name="watch", daemon=True)
         self._cluster = cluster
         # A Role that names one Secret allows watching with exactly this selector.
-        self._path = f"{secret_path(namespace)}?fieldSelector=metadata.name={store.NAME}"
+        self._path = f"{secret_path(namespace)}?fieldSelector=metadata.name={name}"
         self._changed = changed
         self._stopped = stopped
+        self._timing = timing
 
     def run(self) -> None:
         """Watch until stopped."""
-        pause = _FIRST_PAUSE
+        ceiling = self._timing.first_retry
         while not self._stopped.is_set():
+            began = time.monotonic()
             try:
-                self._changed()
-                for event in self._cluster.watch(self._path, _SECONDS):
-                    pause = _FIRST_PAUSE
-                    if event.get("type") == "ERROR":
-                        break
-                    self._changed()
+                self._watch()
             except AuthError as e:
                 log.debug(f"The watch ended: {e}")
-                pause = min(_LONGEST_PAUSE, pause * 2)
-            self._stopped.wait(pause * random.uniform(0.5, 1))  # noqa: S311 (jitter)
+            if time.monotonic() - began > self._timing.longest_retry:
+                ceiling = self._timing.first_retry
+            self._stopped.wait(random.uniform(ceiling / 2, ceiling))  # noqa: S311 (jitter)
+            ceiling = min(self._timing.longest_retry, ceiling * 2)
+
+    def _watch(self) -> None:
+        events = self._cluster.watch(self._path, self._timing.watch)
+        self._changed()  # only now: what changes from here on is an event, what changed before may have been missed
+        for event in events:
+            if self._stopped.is_set() or event.get("type") == "ERROR":
+                return
+            self._changed()

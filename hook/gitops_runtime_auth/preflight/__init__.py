@@ -1,1 +1,1 @@
-"""What only ``check`` needs, on a user's own machine."""
+"""What only ``check`` needs: the chart as the user's helm renders it, the cluster and Argo CD as seen from a laptop."""

@@ -1,28 +1,31 @@
 """What ``check`` found, row by row: as a table for people, as JSON for scripts, with a spinner while it looks."""
 
-import itertools
 import json
 import os
-import shutil
 import sys
-import textwrap
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal, TextIO
+from typing import TYPE_CHECKING, Literal
 
-from gitops_runtime_auth.errors import AuthError
+from gitops_runtime_auth.errors import AuthError, UsageError
+from gitops_runtime_auth.log import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.status import Status
 
 State = Literal["ok", "warning", "failed", "skipped"]
 
 _SIGNS: dict[State, tuple[str, str, str]] = {
-    "ok": ("✓", "ok", "32"),
-    "warning": ("!", "!", "33"),
-    "failed": ("✗", "x", "31"),
-    "skipped": ("–", "-", "2"),
+    "ok": ("✓", "ok", "green"),
+    "warning": ("!", "!", "yellow"),
+    "failed": ("✗", "x", "red"),
+    "skipped": ("–", "-", "dim"),
 }
-"""State -> its sign, the sign where the terminal knows ASCII only, and its SGR colour."""
+"""State -> its sign, the sign where the terminal knows ASCII only, and its style."""
+_FILE_WIDTH = 100
+"""Columns of the table where it is not shown on a terminal."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Row:
 
 
 class StopError(Exception):
-    """A step failed; those after it can't be done."""
+    """A step failed, so that those after it can't be done."""
 
 
 @dataclass
@@ -46,30 +49,31 @@ class Report:
     rows: list[Row] = field(default_factory=list)
     exit_code: int = 0
     """That of the first failure, 0 without one."""
-    doing: str = ""
-    """The step under way, for the spinner."""
+    status: "Status | None" = None
+    """The spinner on the terminal, which names the step under way."""
 
-    def ok(self, name: str, found: str) -> None:
+    def ok(self, name: str, found: str, remedy: str = "") -> None:
         """Add a row that is as it should be."""
-        self.rows.append(Row(name, "ok", found))
+        self._add(name, "ok", found, remedy)
 
     def warn(self, name: str, found: str, remedy: str = "") -> None:
         """Add a row that does not keep the chart from being installed."""
-        self.rows.append(Row(name, "warning", found, remedy))
+        self._add(name, "warning", found, remedy)
 
     def fail(self, name: str, error: AuthError) -> None:
         """Add a failure."""
-        self.rows.append(Row(name, "failed", error.problem, error.remedy))
+        self._add(name, "failed", error.problem, error.remedy)
         self.exit_code = self.exit_code or error.exit_code
 
     def skip(self, name: str, why: str = "not checked") -> None:
         """Add a row that could not be looked at."""
-        self.rows.append(Row(name, "skipped", why))
+        self._add(name, "skipped", why)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Turn an error into the failed row ``name`` and end the story (StopError)."""
-        self.doing = name
+        """Turn an error into the failed row ``name`` and raise StopError."""
+        if self.status is not None:
+            self.status.update(name)
         try:
             yield
         except AuthError as e:
@@ -79,76 +83,80 @@ class Report:
     def as_json(self) -> str:
         """Return the report for scripts."""
         checks = [{"name": r.name, "state": r.state, "found": r.found, "remedy": r.remedy} for r in self.rows]
-        return json.dumps(
-            {"ok": not self.exit_code, "exitCode": self.exit_code, "checks": checks}, indent=2, ensure_ascii=False
-        )
+        document = {"ok": not self.exit_code, "exitCode": self.exit_code, "checks": checks}
+        return json.dumps(document, indent=2)
 
-    def as_text(self, *, colours: bool, plain_signs: bool, width: int) -> str:
-        """Return the table, and below it each remedy on a line of its own, ready to be pasted."""
-        column = max((len(r.name) for r in self.rows), default=0) + 2
-        lines = []
-        for row in self.rows:
-            sign, ascii_sign, colour = _SIGNS[row.state]
-            sign = f"{ascii_sign if plain_signs else sign:<2}"
-            shown = f"\x1b[{colour}m{sign}\x1b[0m" if colours else sign
-            indent = " " * (column + 4)
-            text = textwrap.fill(row.found, max(width, 60), initial_indent=indent, subsequent_indent=indent)
-            lines.append(f"  {shown}{row.name:<{column}}{text[len(indent) :]}")
-        remedies = [r for r in self.rows if r.remedy]
-        if remedies:
-            lines += ["", "What to do"]
-            lines += [f"  {r.name}: {r.remedy}" for r in remedies]
-        failed = sum(r.state == "failed" for r in self.rows)
-        lines += ["", f"Not ready: {failed} of {len(self.rows)} checks failed." if failed else "Ready to install."]
-        return "\n".join(lines)
+    def _add(self, name: str, state: State, found: str, remedy: str = "") -> None:
+        # Servers, helm and kubectl send what they like, and some of it would steer a terminal.
+        self.rows.append(Row(name, state, printable(found), printable(remedy)))
 
 
-def show(report: Report, output: str, stream: TextIO | None = None, environ: Mapping[str, str] = os.environ) -> None:
-    """Print the report (``output`` is table or json). Colours only on a terminal, and never with NO_COLOR."""
-    stream = stream or sys.stdout
+def require_rich() -> None:
+    """Raise UsageError when the package that draws the table is not installed, as it is not in the image."""
     try:
-        print(_shown(report, output, stream, environ), file=stream, flush=True)
+        import rich  # noqa: F401
+    except ImportError:
+        raise UsageError(
+            "check needs the Python package rich, which is not installed.",
+            "Install the command with its extra: pipx install 'gitops-runtime-auth[check]'; or ask for -o json.",
+        ) from None
+
+
+def show(report: Report, output: str) -> None:
+    """Print the report to standard output. ``output`` is ``table`` or ``json``."""
+    text = report.as_json() + "\n" if output == "json" else _table(report)
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
     except BrokenPipeError:
         # The reader (head, grep -q) has seen enough. Python's own flush at exit must not fail on it again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _shown(report: Report, output: str, stream: TextIO, environ: Mapping[str, str]) -> str:
-    if output == "json":
-        return report.as_json()
-    try:
-        "✓✗–".encode(stream.encoding or "ascii")
-        plain = False
-    except UnicodeEncodeError:
-        plain = True
-    terminal = stream.isatty()
-    colours = terminal and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
-    width = shutil.get_terminal_size().columns if terminal else 100
-    return report.as_text(colours=colours, plain_signs=plain, width=width)
+def _table(report: Report) -> str:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    terminal = sys.stdout.isatty()
+    console = Console(width=None if terminal else _FILE_WIDTH, highlight=False, markup=False, emoji=False)
+    plain = not (sys.stdout.encoding or "ascii").lower().startswith("utf")
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
+    table.add_column(width=3, justify="right")
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for row in report.rows:
+        sign, ascii_sign, style = _SIGNS[row.state]
+        table.add_row(Text(ascii_sign if plain else sign, style), Text(row.name), Text(row.found))
+    with console.capture() as captured:
+        console.print(table)
+        _remedies(console, report)
+        failed = sum(row.state == "failed" for row in report.rows)
+        console.print()
+        console.print(f"Not ready: {failed} of {len(report.rows)} checks failed." if failed else "Ready to install.")
+    text = "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+    return text.encode("ascii", "replace").decode() if plain else text
+
+
+def _remedies(console: "Console", report: Report) -> None:
+    """Print each remedy in one piece: a terminal's own line break does no harm to what is copied, ours would."""
+    remedies = [row for row in report.rows if row.remedy]
+    if remedies:
+        console.print("\nWhat to do")
+    for row in remedies:
+        before = "\n" if "\n" in row.remedy else " "
+        console.print(f"{row.name}:{before}{row.remedy}", soft_wrap=True)
 
 
 @contextmanager
-def spinner(report: Report, stream: TextIO | None = None) -> Iterator[None]:
+def spinner(report: Report, output: str) -> Iterator[None]:
     """Show on a terminal that something is under way, and what."""
-    stream = stream or sys.stderr
-    if not stream.isatty():
+    if output == "json" or not sys.stderr.isatty():
         yield
         return
-    done = threading.Event()
+    from rich.console import Console
 
-    def turn() -> None:
-        for frame in itertools.cycle("|/-\\"):
-            stream.write(f"\r\x1b[K{frame} {report.doing} ")
-            stream.flush()
-            if done.wait(0.1):
-                break
-        stream.write("\r\x1b[K")
-        stream.flush()
-
-    thread = threading.Thread(target=turn, daemon=True)
-    thread.start()
-    try:
+    with Console(stderr=True, highlight=False, markup=False).status("") as status:
+        report.status = status
         yield
-    finally:
-        done.set()
-        thread.join()
+    report.status = None

@@ -1,60 +1,153 @@
-"""What runs on is asked here how it is: ``/healthz``, ``/readyz`` (with the reason) and ``/metrics``."""
+"""HTTP endpoints of the long-running commands: ``/healthz``, ``/readyz`` and ``/metrics``.
+
+Any Pod that reaches the port may ask, so ``/readyz`` says only whether the process is ready and a short category;
+the full reason, which names the server and the account, goes to the log and into an Event.
+"""
 
 import socket
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
+from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 
 from gitops_runtime_auth import log
+from gitops_runtime_auth.errors import AuthError, ConfigurationError, RefusedError, RetryableError
+from gitops_runtime_auth.timing import Timing
 
 PORT = 8080
-NOT_CHECKED = "not checked yet"
+MOST_CONNECTIONS = 16
+"""Connections that are served at once. Kubelet and Prometheus need two or three."""
+_PLAIN = "text/plain; charset=utf-8"
+
+
+class Status(Enum):
+    """Whether the process is ready, and if not, why in one word. The value is what ``/readyz`` answers."""
+
+    READY = "ready"
+    NOT_CHECKED = "not ready: not checked yet"
+    REFUSED = "not ready: refused"
+    UNREACHABLE = "not ready: unreachable"
+    MISCONFIGURED = "not ready: configuration"
+    STANDING_BY = "not ready: standing by"
+    FAILED = "not ready: failed"
+
+
+def status_of(error: AuthError) -> Status:
+    """Return the status of a process whose last check ended in ``error``."""
+    match error:
+        case RetryableError():
+            return Status.UNREACHABLE
+        case RefusedError():
+            return Status.REFUSED
+        case ConfigurationError():
+            return Status.MISCONFIGURED
+        case _:
+            return Status.FAILED
 
 
 class Health:
-    """The state that probes report. Starts not ready; every change is logged once."""
+    """What the endpoints report of the process. It starts as not checked; every change is logged once.
 
-    def __init__(self, stalls_after: float) -> None:
+    Only the main loop writes; the threads that answer requests read single attributes.
+    """
+
+    def __init__(self, stalls_after: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._stalls_after = stalls_after
-        self._beat = time.monotonic()
-        self._lock = threading.Lock()
-        self.ready = False
-        self.reason = NOT_CHECKED
+        self._clock = clock
+        self._turned = clock()
+        self.status = Status.NOT_CHECKED
+        self.reason = ""
+
+    @property
+    def ready(self) -> bool:
+        """Whether the last check went well."""
+        return self.status is Status.READY
 
     def beat(self) -> None:
-        """Say that the main loop is alive; without a beat for ``stalls_after`` seconds /healthz fails."""
-        self._beat = time.monotonic()
+        """Note that the main loop turns; ``/healthz`` fails once this did not happen for ``stalls_after`` seconds."""
+        self._turned = self._clock()
 
     def alive(self) -> bool:
-        """Tell whether the main loop turned lately."""
-        return time.monotonic() - self._beat < self._stalls_after
+        """Tell whether the main loop has turned within the last ``stalls_after`` seconds."""
+        return self._clock() - self._turned < self._stalls_after
 
-    def report(self, ready: bool, reason: str) -> bool:
-        """Set the state; return whether it changed, in which case it is logged."""
-        with self._lock:
-            changed = (ready, reason) != (self.ready, self.reason)
-            self.ready, self.reason = ready, reason
-        if changed:
-            (log.info if ready else log.warning)(reason, ready=ready)
-        return changed
+    def report(self, status: Status, reason: str) -> bool:
+        """Set the state, log it if it changed, and return whether it did. ``reason`` is a full sentence."""
+        if (status, reason) == (self.status, self.reason):
+            return False
+        self.status, self.reason = status, reason
+        (log.info if self.ready else log.warning)(reason, ready=self.ready)
+        return True
 
 
-class _Server(ThreadingHTTPServer):
-    """Listens on IPv6 and IPv4 alike: the kubelet asks by whichever the pod has."""
+class Server(ThreadingHTTPServer):
+    """A thread per connection, a bound on their number, and a bound on how long each may last.
+
+    ``ThreadingHTTPServer`` has neither, and no timeout of single reads ends a client that sends a byte now and then.
+    A new connection beyond MOST_CONNECTIONS ends the oldest one: whoever opens idle connections only ends their own,
+    and the kubelet's probe is answered all the same.
+    """
 
     daemon_threads = True
+    request_queue_size = 64
     address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
 
+    def __init__(self, port: int, handler: type[BaseHTTPRequestHandler], longest_request: float) -> None:
+        self._longest_request = longest_request
+        self._open: dict[Any, float] = {}
+        """Each connection that is served, and the (monotonic) time at which it is ended."""
+        self._changed = threading.Condition()
+        super().__init__(("", port), handler)
+
     def server_bind(self) -> None:
+        """Listen on IPv6 and IPv4 alike, because the kubelet uses whichever the Pod has."""
         if self.address_family == socket.AF_INET6:
             self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         super().server_bind()
 
+    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002 (as the base class calls it)
+        """Take a new connection, or return False, which closes it, if there are too many and the oldest does not end.
 
-def serve(health: Health, port: int = PORT, registry: CollectorRegistry = REGISTRY) -> ThreadingHTTPServer:
-    """Serve the probes in the background and return the server (``server_port`` is the port)."""
+        It ends at once unless its answer is still being put together; that is waited for a fifth of its time.
+        """
+        with self._changed:
+            if len(self._open) >= MOST_CONNECTIONS:
+                self._end(min(self._open, key=self._open.__getitem__))
+            if not self._changed.wait_for(lambda: len(self._open) < MOST_CONNECTIONS, self._longest_request / 5):
+                return False
+            self._open[request] = time.monotonic() + self._longest_request
+            return True
+
+    def service_actions(self) -> None:
+        """End the connections that last too long. The accepting loop calls this at each turn."""
+        with self._changed:
+            for connection, ends_at in self._open.items():
+                if ends_at <= time.monotonic():
+                    self._end(connection)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Forget a connection, then close it. In this order: a closed one's file descriptor may be another's."""
+        with self._changed:
+            self._open.pop(request, None)
+            self._changed.notify_all()
+        super().shutdown_request(request)
+
+    def _end(self, connection: Any) -> None:
+        with suppress(OSError):  # the client has closed it already
+            connection.shutdown(socket.SHUT_RDWR)  # wakes the thread that reads or writes it, which then ends
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 (as the base class calls it)
+        """Note that a client went away in the middle; the base class prints a traceback."""
+        log.debug("A connection to the HTTP endpoints ended early.")
+
+
+def handler(health: Health, registry: CollectorRegistry) -> type[BaseHTTPRequestHandler]:
+    """Return the class that answers requests with the state in ``health`` and the metrics in ``registry``."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -63,13 +156,14 @@ def serve(health: Health, port: int = PORT, registry: CollectorRegistry = REGIST
                     alive = health.alive()
                     self._answer(200 if alive else 503, "ok" if alive else "the main loop has stalled")
                 case "/readyz":
-                    self._answer(200 if health.ready else 503, health.reason)
+                    status = health.status
+                    self._answer(200 if status is Status.READY else 503, status.value)
                 case "/metrics":
                     self._answer(200, generate_latest(registry).decode(), CONTENT_TYPE_LATEST)
                 case _:
-                    self._answer(404, "know /healthz, /readyz and /metrics")
+                    self._answer(404, "not found: there are /healthz, /readyz and /metrics")
 
-        def _answer(self, status: int, text: str, content_type: str = "text/plain; charset=utf-8") -> None:
+        def _answer(self, status: int, text: str, content_type: str = _PLAIN) -> None:
             body = text.encode() + (b"" if text.endswith("\n") else b"\n")
             self.send_response(status)
             self.send_header("Content-Type", content_type)
@@ -78,8 +172,19 @@ def serve(health: Health, port: int = PORT, registry: CollectorRegistry = REGIST
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Probes come every few seconds: nothing worth a line."""
+            """Log nothing: probes come every few seconds."""
 
-    server = _Server(("", port), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return Handler
+
+
+def serve(
+    health: Health,
+    port: int = PORT,
+    registry: CollectorRegistry = REGISTRY,
+    timing: Timing = Timing(),  # noqa: B008
+) -> Server:
+    """Serve the endpoints in the background and return the server, whose ``server_port`` is the port."""
+    server = Server(port, handler(health, registry), timing.probe_request)
+    look = timing.probe_request / 10
+    threading.Thread(target=server.serve_forever, args=(look,), daemon=True, name="endpoints").start()
     return server

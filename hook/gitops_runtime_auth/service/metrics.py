@@ -1,4 +1,4 @@
-"""What Prometheus sees: whether the key works, how old it is, what was done about it, how long Argo CD takes."""
+"""What Prometheus reads: whether the key works, how old it is, what was done about it, how long Argo CD takes."""
 
 import math
 import time
@@ -7,14 +7,20 @@ from typing import Any
 from prometheus_client import Counter, Gauge, Histogram, Info
 
 from gitops_runtime_auth.argocd.http import Answer, Transport
-from gitops_runtime_auth.errors import AuthError, RetryableError
+from gitops_runtime_auth.errors import AuthError, RetryableError, WrongServerError
 
 _PREFIX = "gitops_runtime_auth"
 
-KEY_VALID = Gauge(f"{_PREFIX}_key_valid", "1 while Argo CD accepts the key, 0 when it does not")
-KEY_VALID.set(math.nan)  # not asked yet: a process that starts while Argo CD is down has no refusal to tell of
+KEY_VALID = Gauge(
+    f"{_PREFIX}_key_valid", "1 while Argo CD accepts the key, 0 when it does not, NaN before it was asked"
+)
+KEY_VALID.set(math.nan)  # a process that starts while Argo CD is down knows of no refusal
 KEY = Info(f"{_PREFIX}_key", "Where the key is: the Secret to look at, or to replace")
 KEY_AGE = Gauge(f"{_PREFIX}_key_age_seconds", "Age of the API key")
+KEY_EXPIRES = Gauge(f"{_PREFIX}_key_expires_timestamp_seconds", "Unix time at which the key expires, NaN for never")
+KEY_EXPIRES.set(math.nan)
+KEY_LOSSES = Counter(f"{_PREFIX}_key_losses", "Keys that vanished from Argo CD although nobody revoked them here")
+KEYS_RESET = Gauge(f"{_PREFIX}_keys_reset_by_others", "1 while somebody else resets the account's keys again and again")
 ARGOCD_UP = Gauge(f"{_PREFIX}_argocd_up", "1 when the last request reached Argo CD")
 LAST_CHECK = Gauge(f"{_PREFIX}_last_check_timestamp_seconds", "Unix time of the last check that Argo CD answered")
 REGENERATIONS = Counter(f"{_PREFIX}_regenerations", "API keys that the keeper made")
@@ -22,24 +28,29 @@ REFUSALS = Counter(f"{_PREFIX}_refusals", "What Argo CD refused: a key or a logi
 REQUESTS = Histogram(f"{_PREFIX}_argocd_request_seconds", "Duration of requests to Argo CD", ["method"])
 
 
-def answered(valid: bool) -> None:
-    """Note a check that Argo CD answered."""
+def answered(*, valid: bool) -> None:
+    """Count a check that Argo CD answered: it accepts the key, or refuses it."""
     if not valid:
         REFUSALS.labels("key").inc()
     KEY_VALID.set(valid)
     LAST_CHECK.set(time.time())
 
 
+def expires(expires_at: int) -> None:
+    """Note when the key expires, in Unix seconds; 0 for never."""
+    KEY_EXPIRES.set(expires_at or math.nan)
+
+
 class MeasuredTransport(Transport):
-    """A Transport that notes how long each request takes, and whether it reached Argo CD."""
+    """A Transport that measures how long each request takes, and whether it reached Argo CD."""
 
     def send(self, method: str, path: str, **how: Any) -> Answer:
-        """See Transport."""
+        """Send one request as Transport does. What is not Argo CD was not reached, and neither was what is silent."""
         try:
             with REQUESTS.labels(method).time():
                 answer = super().send(method, path, **how)
         except AuthError as e:
-            ARGOCD_UP.set(not isinstance(e, RetryableError))
+            ARGOCD_UP.set(not isinstance(e, RetryableError | WrongServerError))
             raise
         ARGOCD_UP.set(1)
         return answer

@@ -1,0 +1,31 @@
+"""ServiceAccounts with rights of their own: what a Pod of the chart may do, for a process that runs outside a Pod."""
+
+from typing import Any
+
+from dev.cluster import Cluster
+
+RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces"
+Rule = dict[str, Any]
+
+
+def grant(cluster: Cluster, namespace: str, name: str, rules: list[Rule], subject: tuple[str, str]) -> None:
+    """Make a Role and bind it to the ServiceAccount ``subject``: (namespace, name)."""
+    cluster.create(f"{RBAC}/{namespace}/roles", {"metadata": {"name": name}, "rules": rules})
+    cluster.create(
+        f"{RBAC}/{namespace}/rolebindings",
+        {
+            "metadata": {"name": name},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
+            "subjects": [{"kind": "ServiceAccount", "namespace": subject[0], "name": subject[1]}],
+        },
+    )
+
+
+def identity(cluster: Cluster, namespace: str, name: str, rules: list[Rule]) -> str:
+    """Make a ServiceAccount that may do what ``rules`` say in its namespace; return a token of it."""
+    accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
+    cluster.create(accounts, {"metadata": {"name": name}})
+    grant(cluster, namespace, name, rules, (namespace, name))
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    token: str = cluster.create(f"{accounts}/{name}/token", request)["status"]["token"]
+    return token

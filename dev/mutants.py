@@ -1,0 +1,231 @@
+"""Changes the code one small thing at a time and looks whether the unit tests notice: ``make mutants``.
+
+mutmut makes the changes and runs, for each, the tests that reach the changed function. Each folder of the package has a
+work folder below the cache: a run that was stopped, or that ran out of time, goes on where it was, and only functions
+that changed since are tried again. mutmut knows packages below ``src``, so ``hook`` is called that there.
+"""
+
+import argparse
+import hashlib
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tabulate import tabulate
+
+from dev.sandbox.paths import CACHE
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = "gitops_runtime_auth"
+FOLDERS = ("argocd", "kube", "keys", "commands", "service", "config")
+"""What is tried unless folders are named: the rest is glue and texts."""
+
+_COPIED = ("chart", "dev", "docs", "tests", "Makefile", "README.md")
+"""What the unit tests read beside the code."""
+_SETTINGS = """
+[tool.pytest.ini_options]
+pythonpath = [".", "src"]
+addopts = "--import-mode=importlib -p no:cacheprovider"
+filterwarnings = ["error", "ignore::DeprecationWarning"]
+markers = ["alone"]
+
+[tool.mutmut]
+source_paths = ["src"]
+only_mutate = {only}
+also_copy = {copied}
+pytest_add_cli_args_test_selection = ["tests/unit", "--ignore=tests/unit/dev"]
+use_git_change_detection = false
+timeout_multiplier = 4.0
+timeout_constant = 3.0
+"""
+_NOTICED = {1, 3, 37}
+"""Exit codes of a run in which a test failed (``mutmut.stats``)."""
+_TIMEOUT = {36, -24, 24, 152, 255}
+_UNREACHED = {5, 33}
+
+
+@dataclass(frozen=True)
+class Score:
+    """What became of the changes to one folder."""
+
+    folder: str
+    killed: int = 0
+    timeout: int = 0
+    """The tests hung: noticed, too."""
+    survived: int = 0
+    unreached: int = 0
+    """No test runs the function."""
+    unchecked: int = 0
+    """The time was up."""
+
+    @property
+    def percent(self) -> float:
+        """How many of the changes that were tried were noticed."""
+        tried = self.killed + self.timeout + self.survived + self.unreached
+        return 100 * (self.killed + self.timeout) / tried if tried else 0.0
+
+
+def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
+    """Run, print the table, and return 1 if a folder's tests could not be run or notice less than ``--goal``."""
+    parser = argparse.ArgumentParser(prog="python -m dev.mutants", description=__doc__)
+    parser.add_argument("folders", nargs="*", metavar="FOLDER", help=f"of the package (default: {' '.join(FOLDERS)})")
+    parser.add_argument("--changed", action="store_true", help="only files that differ from the branch main")
+    parser.add_argument("--minutes", type=float, default=60, help="for all folders together (default 60)")
+    parser.add_argument("--goal", type=float, default=90, help="per cent that each folder must reach (default 90)")
+    parser.add_argument("--survivors", action="store_true", help="print each change that nothing noticed")
+    options = parser.parse_args(arguments)
+    chosen = {folder: files(root, folder) for folder in options.folders or FOLDERS}
+    if options.changed:
+        differing = changed(root)
+        chosen = {f: both for f, paths in chosen.items() if (both := [p for p in paths if p in differing])}
+    until = time.monotonic() + 60 * options.minutes
+    scores, broken = [], []
+    for folder, paths in chosen.items():
+        work = _prepare(root, folder, paths, changed_only=options.changed)
+        print(f"\n== {folder}", flush=True)
+        if not _run(work, until - time.monotonic()):
+            broken.append(folder)
+        scores.append(score(folder, work))
+        if options.survivors:
+            print("\n".join(survivors(work)))
+    print(table(scores))
+    if broken:
+        print(f"The tests could not be run for {', '.join(broken)}: see above.")
+    return int(bool(broken) or any(s.percent < options.goal for s in scores))
+
+
+def files(root: Path, folder: str) -> list[str]:
+    """Return the modules of a folder of the package, relative to ``hook``."""
+    return sorted(str(p.relative_to(root / "hook")) for p in (root / "hook" / PACKAGE / folder).glob("*.py"))
+
+
+def changed(root: Path) -> set[str]:
+    """Return the modules that differ from where this branch left main, committed or not, relative to ``hook``."""
+    main = "main" if _git(root, "branch", "--list", "main") else "origin/main"
+    base = _git(root, "merge-base", main, "HEAD").strip()
+    names = _git(root, "diff", "--name-only", base, "--", "hook") + _git(
+        root, "ls-files", "--others", "--exclude-standard", "--", "hook"
+    )
+    return {name.removeprefix("hook/") for name in names.splitlines()}
+
+
+def table(scores: Sequence[Score]) -> str:
+    """Return the scores as text, with a last line for all of them."""
+    parts = ("killed", "timeout", "survived", "unreached", "unchecked")
+    whole = Score("all", *(sum(getattr(s, part) for s in scores) for part in parts))
+    rows = [(s.folder, *(getattr(s, part) for part in parts), f"{s.percent:.0f} %") for s in (*scores, whole)]
+    return tabulate(rows, ("folder", *parts, "noticed"))
+
+
+def score(folder: str, work: Path) -> Score:
+    """Count what a work folder knows."""
+    found = Counter(_became(code) for _, code in _verdicts(work))
+    return Score(folder, *(found[part] for part in ("killed", "timeout", "survived", "unreached", "unchecked")))
+
+
+def survivors(work: Path) -> list[str]:
+    """Return each change that nothing noticed, as a diff."""
+    names = [name for name, code in _verdicts(work) if _became(code) in ("survived", "unreached")]
+    command = [sys.executable, "-m", "mutmut", "show"]
+    return [
+        subprocess.run([*command, name], cwd=work, capture_output=True, text=True, check=False).stdout for name in names
+    ]
+
+
+def _became(code: int | None) -> str:
+    if code is None or code == 2:
+        return "unchecked"
+    if code in _NOTICED:
+        return "killed"
+    if code in _TIMEOUT:
+        return "timeout"
+    return "unreached" if code in _UNREACHED else "survived"
+
+
+def _verdicts(work: Path) -> Iterator[tuple[str, int | None]]:
+    for meta in sorted((work / "mutants" / "src").rglob("*.meta")):
+        yield from json.loads(meta.read_text(encoding="utf-8"))["exit_code_by_key"].items()
+
+
+def _prepare(root: Path, folder: str, paths: Sequence[str], *, changed_only: bool) -> Path:
+    """Bring a work folder up to date. One whose choice of files changed is begun anew: mutmut would mix the two up."""
+    name = f"{folder}-changed" if changed_only else folder
+    work = CACHE / "mutants" / hashlib.sha256(str(root).encode()).hexdigest()[:8] / name
+    settings = _SETTINGS.format(
+        only=json.dumps([f"src/{path}" for path in paths]), copied=json.dumps([*_COPIED, "hook"])
+    )
+    written = work / "pyproject.toml"
+    if written.exists() and written.read_text(encoding="utf-8") != settings:
+        shutil.rmtree(work)
+    work.mkdir(parents=True, exist_ok=True)
+    written.write_text(settings, encoding="utf-8")
+    _mirror(root / "hook", work / "src")
+    for part in _COPIED:
+        _mirror(root / part, work / part)
+        _remove(work / "mutants" / part)  # mutmut adds to it, and would keep tests that are gone
+    if not (work / "hook").exists():
+        (work / "hook").symlink_to("src")
+    return work
+
+
+def _mirror(source: Path, target: Path) -> None:
+    """Make ``target`` like ``source``. Files that are alike keep their time, by which mutmut knows them."""
+    if source.is_file():
+        if not target.exists() or target.read_bytes() != source.read_bytes():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+        return
+    there = {p.relative_to(source) for p in source.rglob("*") if p.is_file() and "__pycache__" not in p.parts}
+    for old in [p for p in target.rglob("*") if p.is_file()]:
+        if old.relative_to(target) not in there:
+            old.unlink()
+    for part in there:
+        _mirror(source / part, target / part)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _run(work: Path, seconds: float) -> bool:
+    """Run mutmut until it is done or the time is up; return whether the tests themselves could be run.
+
+    It must have a terminal to show its progress; elsewhere only the end of what it said is shown, if it failed.
+    """
+    if seconds <= 0:
+        return True
+    log = work / "mutmut.log"
+    shown = sys.stdout.isatty()
+    with (
+        log.open("wb") as file,
+        subprocess.Popen(
+            [sys.executable, "-m", "mutmut", "run"], cwd=work, stdout=None if shown else file, stderr=subprocess.STDOUT
+        ) as process,
+    ):
+        try:
+            done = process.wait(seconds) == 0
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)  # it keeps what it knows
+            process.wait()
+            return True
+    if not done and not shown:
+        print("\n".join(log.read_text(errors="replace").replace("\r", "\n").splitlines()[-40:]))
+    return done
+
+
+def _git(root: Path, *words: str) -> str:
+    return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True).stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main())

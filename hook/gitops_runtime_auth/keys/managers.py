@@ -1,0 +1,126 @@
+"""Who manages an Argo CD's ConfigMap ``argocd-cm``, told from its metadata.
+
+A ``kubectl patch`` of a ConfigMap that an operator or Git owns is taken back within seconds, so that ``remedies`` must
+know the owner.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+CONFIG = "argocd-cm"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
+_TRACKING_ID = "argocd.argoproj.io/tracking-id"
+_OWN_LABEL, _COMMON_LABEL = "argocd.argoproj.io/instance", "app.kubernetes.io/instance"
+_FLUX = {"HelmRelease": "helm.toolkit.fluxcd.io", "Kustomization": "kustomize.toolkit.fluxcd.io"}
+
+
+class Kind(Enum):
+    """What puts ``argocd-cm`` back when somebody else changes it. The value is how the owner is called."""
+
+    NOBODY = "nobody (plain manifests)"
+    HELM = "Helm release"
+    OPERATOR = "ArgoCD resource"
+    APPLICATION = "Argo CD Application"
+    FLUX = "Flux"
+    UNKNOWN = "not known, because ConfigMap argocd-cm could not be read"
+
+
+@dataclass(frozen=True)
+class Manager:
+    """The owner of one ``argocd-cm``."""
+
+    kind: Kind
+    namespace: str
+    """Argo CD's namespace, which is that of ``argocd-cm``."""
+    name: str = ""
+    """Name of the release, resource or Application; for Flux its kind too (``HelmRelease flux-system/argo-cd``)."""
+    release_namespace: str = ""
+    """Namespace of the Helm release, which may be another than Argo CD's."""
+    chart: str = ""
+    """The chart that rendered the ConfigMap and its version, such as ``argo-cd-9.1.0``; empty when none did."""
+    of_argo_helm: bool = False
+    """The chart is the Argo project's own, whose values are known."""
+    settings: Mapping[str, str] | None = None
+    """The data of ``argocd-cm``, None when it could not be read."""
+
+    @property
+    def takes_changes_back(self) -> bool:
+        """Whether a change of the ConfigMap itself does not last, so that ``hook.enableApiKey`` can't work."""
+        return self.kind not in (Kind.NOBODY, Kind.UNKNOWN)
+
+    def __str__(self) -> str:
+        """Name the owner in a few words."""
+        return f"{self.kind.value} {self.name}" if self.name else self.kind.value
+
+
+def manager_of(configmap: Mapping[str, Any] | None, namespace: str) -> Manager:
+    """Tell from the metadata of ``argocd-cm`` who manages it. None, a ConfigMap that can't be read, is UNKNOWN.
+
+    ``namespace`` is Argo CD's.
+    """
+    if configmap is None:
+        return Manager(Kind.UNKNOWN, namespace)
+    metadata, data = _map(configmap.get("metadata")), _map(configmap.get("data"))
+    labels, annotations = _map(metadata.get("labels")), _map(metadata.get("annotations"))
+    kind, name = _owner(metadata, data)
+    chart = _plain(labels.get("helm.sh/chart"))
+    return Manager(
+        kind,
+        namespace,
+        name,
+        release_namespace=_plain(annotations.get("meta.helm.sh/release-namespace")) or namespace,
+        chart=chart,
+        # Argo CD's own chart names the ConfigMap so in this label; other vendors' charts called argo-cd do not.
+        of_argo_helm=chart.startswith("argo-cd-") and labels.get("app.kubernetes.io/name") == CONFIG,
+        settings={key: str(value) for key, value in data.items()},
+    )
+
+
+def _owner(metadata: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[Kind, str]:
+    """Return the owner. Whoever acts by itself comes first: an operator, then GitOps, then Helm.
+
+    Helm's annotations stay behind when an Application takes a release over. The label ``app.kubernetes.io/instance``
+    comes last, because Argo CD's Helm chart sets it too, to the release's name.
+    """
+    labels, annotations = _map(metadata.get("labels")), _map(metadata.get("annotations"))
+    for owner in metadata.get("ownerReferences") or []:
+        if owner.get("kind") == "ArgoCD" and str(owner.get("apiVersion")).startswith("argoproj.io/"):
+            return Kind.OPERATOR, _plain(owner.get("name"))
+    own_label = str(data.get("application.instanceLabelKey") or _OWN_LABEL)
+    tracked = _tracked_by(annotations.get(_TRACKING_ID, ""), metadata)
+    if own_label != _COMMON_LABEL:
+        tracked = tracked or labels.get(own_label, "") or labels.get(_OWN_LABEL, "")
+    if tracked:
+        return Kind.APPLICATION, tracked
+    for kind, group in _FLUX.items():
+        if name := labels.get(f"{group}/name"):
+            return Kind.FLUX, f"{kind} {labels.get(f'{group}/namespace', '')}/{name}"
+    if release := _plain(annotations.get("meta.helm.sh/release-name")):
+        return Kind.HELM, release
+    if application := labels.get(_COMMON_LABEL):
+        return Kind.APPLICATION, application
+    return Kind.NOBODY, ""
+
+
+def _tracked_by(tracking_id: str, metadata: Mapping[str, Any]) -> str:
+    """Return the Application in a tracking id, empty when the id was copied from another object.
+
+    The form is ``<application>:<group>/<kind>:<namespace>/<name>``, and an Application outside of Argo CD's namespace
+    stands in it as ``<namespace>_<name>`` (``util/argo/resource_tracking.go``).
+    """
+    application, _, rest = tracking_id.partition(":")
+    if rest != f"/ConfigMap:{metadata.get('namespace', '')}/{metadata.get('name', CONFIG)}":
+        return ""
+    return _plain(application.replace("_", "/"))
+
+
+def _plain(name: Any) -> str:
+    """Return a name that can stand in a command, else nothing: annotations hold any text that somebody wrote."""
+    return name if isinstance(name, str) and _NAME.fullmatch(name) else ""
+
+
+def _map(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}

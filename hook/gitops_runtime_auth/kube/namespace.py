@@ -1,0 +1,25 @@
+"""The release's namespace: the UID that tells clusters apart, and whether it is being deleted."""
+
+from gitops_runtime_auth.errors import NamespaceGoneError
+from gitops_runtime_auth.kube.api import Cluster, namespace_path
+from gitops_runtime_auth.kube.owned import mapping
+
+
+def uid(cluster: Cluster, namespace: str) -> str:
+    """Return the UID of a namespace: no two namespaces of any two clusters share one.
+
+    Raises NamespaceGoneError when there is no such namespace.
+    """
+    found = cluster.get(namespace_path(namespace))
+    known = str(mapping((found or {}).get("metadata")).get("uid", ""))
+    if not known:
+        raise NamespaceGoneError(
+            f"Namespace {namespace} does not exist.", "Install into a namespace that exists (--create-namespace)."
+        )
+    return known
+
+
+def is_going(cluster: Cluster, namespace: str) -> bool:
+    """Tell whether a namespace is being deleted, or is gone already."""
+    found = cluster.get(namespace_path(namespace))
+    return found is None or bool(mapping(found.get("metadata")).get("deletionTimestamp"))

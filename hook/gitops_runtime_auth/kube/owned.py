@@ -1,0 +1,82 @@
+"""By which labels and annotations the product knows its own Secret and ConfigMap again."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gitops_runtime_auth.kube.api import Object
+from gitops_runtime_auth.release import Release
+
+PREFIX = "gitops-runtime-auth"
+INSTANCE = "app.kubernetes.io/instance"
+MANAGED_BY = "app.kubernetes.io/managed-by"
+_GITOPS = {
+    "argocd.argoproj.io/compare-options": "IgnoreExtraneous",
+    "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
+}
+"""An Argo CD that installs the chart and tracks by label takes the object for its own, gone from the repository: it
+must neither prune it, nor delete it before the clean-up hook has read it."""
+_OWNERS = ("argocd.argoproj.io", "helm.sh", "toolkit.fluxcd.io", "external-secrets.io")
+"""Domains of labels and annotations (their subdomains too) by which other programs mark what they manage."""
+
+
+def metadata(
+    release: Release, chart: str, component: str, name: str, labels: Mapping[str, str], annotations: Mapping[str, str]
+) -> Object:
+    """Return the metadata of an object of ``release``; ``chart`` is the value of the label ``helm.sh/chart``.
+
+    ``labels`` and ``annotations`` are the user's: they never replace those by which the object is known again.
+    """
+    own = {
+        "app.kubernetes.io/name": PREFIX,
+        MANAGED_BY: PREFIX,
+        INSTANCE: release.name,
+        "app.kubernetes.io/component": component,
+        "helm.sh/chart": chart,
+    }
+    return {
+        "name": name,
+        "namespace": release.namespace,
+        "labels": {**labels, **own},
+        "annotations": {**annotations, **_GITOPS},
+    }
+
+
+def is_of(release: Release, found: Object) -> bool:
+    """Tell whether this object was made by the product for ``release``, in whose namespace it was found."""
+    labels = mapping(mapping(found.get("metadata")).get("labels"))
+    return labels.get(MANAGED_BY) == PREFIX and labels.get(INSTANCE) == release.name
+
+
+def owner(found: Object) -> str:
+    """Return in words whose object this is, empty when nothing in its metadata names anybody."""
+    meta = mapping(found.get("metadata"))
+    labels, annotations = mapping(meta.get("labels")), mapping(meta.get("annotations"))
+    release, by = annotations.get("meta.helm.sh/release-name") or labels.get(INSTANCE), labels.get(MANAGED_BY)
+    if release:
+        return f"{_word(release)} (managed by {_word(by)})" if by else _word(release)
+    if by:
+        return _word(by)
+    references = meta.get("ownerReferences")
+    if isinstance(references, list) and references:
+        first = mapping(references[0])
+        return f"{_word(first.get('kind'))} {_word(first.get('name'))}"
+    for key in (*labels, *annotations):
+        domain, slash, _ = key.partition("/")
+        if slash and any(domain == known or domain.endswith(f".{known}") for known in _OWNERS):
+            return f"whoever set {_word(key)}"
+    return ""
+
+
+def version(found: Object) -> str:
+    """Return the resourceVersion of an object, empty when it tells none."""
+    return str(mapping(found.get("metadata")).get("resourceVersion", ""))
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """Return ``value`` if it is a JSON object, else an empty one: what others wrote may be anything."""
+    return value if isinstance(value, dict) else {}
+
+
+def _word(value: object) -> str:
+    """Return somebody else's word without what could harm a terminal, cut short."""
+    return "".join(c for c in str(value) if c.isprintable())[:100]

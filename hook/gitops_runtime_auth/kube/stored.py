@@ -1,0 +1,162 @@
+"""What the key Secret holds: API keys with all that is needed to use or revoke them, and how they are written down."""
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from gitops_runtime_auth.argocd import token as tokens
+from gitops_runtime_auth.kube.owned import mapping
+
+STATE = "state"
+"""Data key with what the product must remember beside the API key itself (JSON). No consumer reads it."""
+MOST_PREVIOUS = 20
+"""Replaced keys that are remembered. The oldest are forgotten first; Argo CD's list still shows them by their ids."""
+_LONGEST = {"token": tokens.MAX_LENGTH, "account": 253, "url": 2048, "ca": 1 << 20}
+"""Characters, by field: more was not written by this product."""
+_LATEST = 1e11
+"""Unix seconds in the year 5138: a later time is not one."""
+
+
+@dataclass(frozen=True)
+class StoredKey:
+    """An API key with the server and account that it was made for: an upgrade may have moved on to others."""
+
+    token: str = field(repr=False)
+    account: str
+    url: str
+    ca: str = field(default="", repr=False)
+    """PEM; empty for the public CAs."""
+    insecure: bool = False
+    key_id: str = ""
+    """Empty when the token is not an API key of ``account``: then it can be neither used nor revoked."""
+    expires_at: int = 0
+    """Unix seconds, 0 for never."""
+
+    @classmethod
+    def from_token(cls, token: str, account: str, url: str, ca: str = "", insecure: bool = False) -> "StoredKey":
+        """Return the key with what its token says of itself. Nothing is verified: only Argo CD can do that."""
+        claims = tokens.read(token)
+        if claims is None or claims.kind is not tokens.Kind.API_KEY or claims.account != account:
+            return cls(token, account, url, ca, insecure)
+        return cls(token, account, url, ca, insecure, claims.key_id, claims.expires_at)
+
+
+@dataclass(frozen=True)
+class StoredKeys:
+    """The content of the key Secret."""
+
+    current: StoredKey | None = None
+    previous: tuple[StoredKey, ...] = ()
+    """Keys that were replaced while Pods may still use them, the latest first."""
+    since: float = 0.0
+    """Unix time at which ``current`` became the key, 0 when that is not known."""
+    resource_version: str = ""
+    """Version of the Secret that this was read from; empty when the Secret itself does not exist, or when it was read
+    from a mounted volume or from a Secret of a former name."""
+    outdated: bool = False
+    """The Secret is not named or filled as the values ask for now: it has to be written, though the key be good."""
+    foreign_key: str = ""
+    """Id of the API key in a Secret that is taken over from nobody: it stays alive, and somebody has to revoke it."""
+
+    def moved_to(self, new: StoredKey, now: float) -> "StoredKeys":
+        """Return the content after ``new`` became the key at ``now`` (Unix time); the one before is remembered."""
+        if self.current is not None and self.current.token == new.token:
+            return replace(self, current=new, previous=_without(new, self.previous))
+        before = (self.current, *self.previous) if self.current else self.previous
+        return replace(self, current=new, previous=_without(new, before)[:MOST_PREVIOUS], since=now)
+
+
+def _without(key: StoredKey, keys: tuple[StoredKey, ...]) -> tuple[StoredKey, ...]:
+    return tuple(other for other in keys if other.token != key.token)
+
+
+def encode(keys: StoredKeys, shape: Mapping[str, str]) -> dict[str, str]:
+    """Return the Secret's data: what ``shape`` asks for (data key -> token, url, server or account), and the state."""
+    current = keys.current
+    if current is None:
+        raise ValueError("A Secret without a key is deleted, not written.")
+    values = {"token": current.token, "url": current.url, "server": server(current.url), "account": current.account}
+    state = {
+        **_written(current),
+        "ca": current.ca,
+        "token_in": token_key(shape),
+        "since": keys.since,
+        # A CA bundle may be long and a Secret holds 1 MiB at most: the one that all have in common is written once.
+        "previous": [
+            {"token": key.token, **_written(key), **({} if key.ca == current.ca else {"ca": key.ca})}
+            for key in keys.previous[:MOST_PREVIOUS]
+        ],
+    }
+    return {**{name: values[what] for name, what in shape.items()}, STATE: json.dumps(state)}
+
+
+def decode(data: Mapping[str, str], shape: Mapping[str, str]) -> StoredKeys:
+    """Read what ``encode`` wrote, for whatever shape. What can't be read counts as absent: it is then made anew."""
+    state = _json(data.get(STATE, ""))
+    names = (token_key(shape), state.get("token_in"))
+    token = next((found for name in names if isinstance(name, str) and (found := data.get(name, "").strip())), "")
+    ca = _text(state, "ca")
+    listed = state.get("previous")
+    entries = [mapping(entry) for entry in listed[:MOST_PREVIOUS]] if isinstance(listed, list) else []
+    previous = (_key(_text(entry, "token"), {"ca": ca, **entry}) for entry in entries)
+    known = tuple(key for key in previous if key is not None and key.account and key.url)
+    since = state.get("since")
+    return StoredKeys(
+        current=_key(token, state),
+        previous=known,
+        since=float(since) if isinstance(since, int | float) and 0 < since < _LATEST else 0.0,
+    )
+
+
+def token_key(shape: Mapping[str, str]) -> str:
+    """Return the data key in which the token stands, the first of several."""
+    return next((name for name, what in shape.items() if what == "token"), "token")
+
+
+def server(url: str) -> str:
+    """Return host, port and path of a URL: what Argo CD's own command line takes as its server."""
+    try:
+        parts = urlsplit(url)
+        port = "" if parts.port else ":443" if parts.scheme == "https" else ":80"
+    except ValueError:  # somebody else's hand
+        return ""
+    host = parts.netloc.rpartition("@")[2]
+    return f"{host}{port}{parts.path.rstrip('/')}"
+
+
+def from_base64(value: object) -> str:
+    """Return the text of a value in a Secret's ``data``; empty when it is not one."""
+    try:
+        return base64.b64decode(value).decode("utf-8", "replace") if isinstance(value, str) else ""
+    except (binascii.Error, ValueError):
+        return ""
+
+
+def _written(key: StoredKey) -> dict[str, object]:
+    return {"account": key.account, "url": key.url, "insecure": key.insecure}
+
+
+def _key(token: str, fields: Mapping[str, Any]) -> StoredKey | None:
+    account, url, ca = (_text(fields, name) for name in ("account", "url", "ca"))
+    if not token or len(token) > _LONGEST["token"]:
+        return None
+    return StoredKey.from_token(token, account, url, ca, fields.get("insecure") is True)
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str:
+    """Return a text of the state, empty when it is none, is too long, or could harm a terminal."""
+    value = fields.get(name)
+    if not isinstance(value, str) or len(value) > _LONGEST[name]:
+        return ""
+    return value if name == "ca" or value.isprintable() else ""
+
+
+def _json(text: str) -> dict[str, Any]:
+    try:
+        return mapping(json.loads(text))
+    except (ValueError, RecursionError):
+        return {}

@@ -1,0 +1,43 @@
+"""The files that the chart mounts, read anew each time because mounts follow their Secrets."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitops_runtime_auth.argocd.endpoint import Endpoint
+
+
+@dataclass(frozen=True)
+class Mounted:
+    """What the chart mounts for the connection to Argo CD, and whether certificates are checked at all.
+
+    ``folder`` holds ``ca/ca.crt`` (or it is ``ca_file``), a file in ``headers/`` for each request header, and the
+    client certificate in ``client-cert/tls.crt`` and ``tls.key``; only what the values name is there.
+    """
+
+    folder: Path
+    ca_file: Path | None = None
+    insecure: bool = False
+
+    def endpoint(self, url: str, ca_origin: str = "") -> Endpoint:
+        """Return the endpoint of the Argo CD at ``url`` with the files as they are now.
+
+        ``ca_origin`` names the place of the CA certificate in the user's terms; without it messages name the file.
+        """
+        ca, certificate = self.ca_file or self.folder / "ca" / "ca.crt", self.folder / "client-cert"
+        headers = [(file.name, text(file)) for file in sorted((self.folder / "headers").glob("[!.]*"))]
+        return Endpoint(
+            url=url.rstrip("/"),
+            insecure_skip_verify=self.insecure,
+            ca=text(ca),
+            ca_origin=ca_origin or f"The mounted CA certificate {ca}",
+            headers=tuple((name, value.strip()) for name, value in headers if value is not None),
+            client_cert=certificate if (certificate / "tls.crt").exists() else None,
+        )
+
+
+def text(file: Path) -> str | None:
+    """Return what a mounted file holds, None when it is not there."""
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:  # not mounted, or its Secret has just gone
+        return None

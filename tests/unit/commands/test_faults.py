@@ -1,0 +1,101 @@
+"""A fault at every request of an install: the run heals it or ends with its exit code; the next one puts it right."""
+
+import re
+from collections import Counter
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+from tests.fakes.kubestatus import RefusedError
+from tests.fakes.logins import Verdict
+from tests.fakes.web import Answer, Fault, Request, as_json, as_text
+from tests.fakes.world import World, ids_in
+
+PAGE = Answer(200, b"<html>Please sign in</html>", {"Content-Type": "text/html"})
+AWAY = {
+    "argocd": as_text(503, "no healthy upstream"),
+    "kubernetes": RefusedError(503, "ServiceUnavailable", "no").answer,
+}
+KINDS = ["reset", "lost", "cut", "away", "page", "list"]
+"""Three ways to lose a request or its answer, a server that is not there, and two answers of somebody else."""
+EXIT = {"argocd": {"page": 78, "list": 78}, "kubernetes": {"page": 75, "list": 75}}
+"""What waiting does not mend; everything else is healed by the run itself."""
+ONLY_A_WARNING = ["argocd GET /auth/logout", "argocd GET /api/v1/account/can-i/", "kubernetes POST /events"]
+"""Requests at which no fault may fail a run: the key is made and stored by then."""
+
+
+def step(side: str, request: Request) -> str:
+    """Name a request by what is the same in every run."""
+    path = re.sub(r"gra\.[^/]+", "KEY", request.path)
+    path = re.sub(r"/api/v1/namespaces/runtime-ns(?=/)", "", path)
+    return f"{side} {request.method} {path}"
+
+
+def requests(world: World) -> list[tuple[str, int]]:
+    """Return every request to either server, with how many times it came before."""
+    seen: Counter[str] = Counter()
+    for side, log in (("argocd", world.argocd.server.log), ("kubernetes", world.kubernetes.server.log)):
+        seen.update(step(side, request) for request in log)
+    return [(name, n) for name, times in sorted(seen.items()) for n in range(times)]
+
+
+@cache
+def steps_of_an_install() -> list[tuple[str, int]]:
+    with TemporaryDirectory() as folder:
+        world = World(Path(folder))
+        assert world.install().code == 0
+        world.close()
+        return requests(world)
+
+
+def break_at(world: World, name: str, occurrence: int, kind: str) -> Fault:
+    side, method, path = name.split(" ", 2)
+    server = world.argocd.server if side == "argocd" else world.kubernetes.server
+    pattern = f"^{method} .*{re.escape(path).replace('KEY', '[^/]+')}$"
+    what: dict[str, dict[str, Any]] = {
+        "reset": {"cut": "before"},
+        "lost": {"cut": "after"},
+        "cut": {"cut": "middle"},
+        "away": {"answer": AWAY[side]},
+        "page": {"answer": PAGE},
+        "list": {"answer": as_json(200, [1])},
+    }
+    return server.fault(pattern, skip=occurrence, times=1, **what[kind])
+
+
+def expected(name: str, occurrence: int, kind: str) -> int:
+    if any(name.startswith(harmless) for harmless in ONLY_A_WARNING):
+        return 0
+    if "configmaps/runtime-auth-refused" in name and (occurrence or " PUT " in name):
+        return 0  # the record of refused passwords is emptied after a login that succeeded
+    return EXIT[name.partition(" ")[0]].get(kind, 0)
+
+
+def test_an_install_has_the_steps_that_are_meant() -> None:
+    names = [name for name, _ in steps_of_an_install()]
+    assert len(names) >= 14
+    assert "argocd POST /api/v1/session" in names
+    assert "kubernetes POST /secrets" in names
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_fault_at_any_request_is_put_right(tmp_path: Path, kind: str) -> None:
+    wrong = []
+    for number, (name, occurrence) in enumerate(steps_of_an_install()):
+        world = World(tmp_path / str(number))
+        fault = break_at(world, name, occurrence, kind)
+        first = world.install()
+        if first.code != expected(name, occurrence, kind):
+            wrong.append(f"{name} ({occurrence}): exit {first.code}: {first.problem}")
+        assert fault.met > occurrence, f"{name} ({occurrence}) did not come up"
+        assert first.code == 0 or first.remedy, "two sentences"
+        second = world.install()
+        if (second.code, world.live()) != (0, [world.key]):
+            wrong.append(f"{name} ({occurrence}): afterwards exit {second.code}, keys {world.live()}")
+        assert set(world.argocd.logins.verdicts()) == {Verdict.OK}
+        assert set(ids_in(second.log)) <= set(ids_in(first.log + second.log))
+        world.close()
+    assert wrong == []

@@ -1,0 +1,193 @@
+"""The keeper's logins, which nobody watches: a refused password is not sent again, and nothing storms."""
+
+from itertools import pairwise
+
+import pytest
+
+from tests.fakes.keeper import metric
+from tests.fakes.logins import LOCKS_AFTER, Verdict
+from tests.fakes.web import as_text
+from tests.fakes.world import ACCOUNT, NO_RIGHT, ONCE, PASSWORD, World
+
+LOGIN = "POST .*/api/v1/session$"
+CONSUMER = "deployment/runtime-sources-server"
+
+
+@pytest.fixture
+def lost(world: World) -> World:
+    """The key is revoked, and the password in the user's Secret is wrong by now."""
+    world.install()
+    world.argocd.revoke(ACCOUNT)
+    world.give("wrong")
+    return world
+
+
+def failures(world: World) -> int:
+    return world.argocd.logins.failures_in_a_window(ACCOUNT)
+
+
+def test_a_refused_password_is_sent_once_whoever_looks_and_however_often(lost: World) -> None:
+    """Two keepers, a restarted one, and an installer that retries."""
+    one, other = lost.keeper(), lost.keeper()
+    for keeper in (one, other, one, other, lost.keeper()):
+        assert not keeper.check().ready
+    for _ in range(3):
+        assert lost.upgrade().code == 77
+    assert lost.argocd.logins.verdicts() == [Verdict.OK, Verdict.WRONG]
+
+
+def test_the_keeper_waits_twice_as_long_after_each_further_refusal(lost: World) -> None:
+    keeper, sent = lost.keeper(), []
+    for seconds in range(0, 3 * 3600, 300):
+        lost.argocd.ahead = seconds
+        before = len(lost.argocd.logins.seen)
+        keeper.check()
+        if len(lost.argocd.logins.seen) > before:
+            sent.append(seconds)
+    assert failures(lost) == 1
+    pauses = [b - a for a, b in pairwise(sent)]
+    assert pauses == sorted(pauses)
+    assert pauses[0] >= 330
+    assert 2640 <= max(pauses) <= 3900, "an hour at most"
+
+
+def test_the_right_password_is_noticed_at_once(lost: World) -> None:
+    keeper = lost.keeper()
+    keeper.check()
+    keeper.give(PASSWORD)
+    assert keeper.check().ready
+    assert lost.live() == [lost.key]
+    assert lost.record() == ""
+
+
+@pytest.mark.parametrize("minutes", [1, 5])
+def test_answers_that_are_lost_never_lock_the_account(lost: World, minutes: int) -> None:
+    """The verdict comes later than the keeper waits, or a gateway swallows it: without end."""
+    lost.argocd.server.fault(LOGIN, cut="after")
+    one, other = lost.keeper(ONCE), lost.keeper(ONCE)
+    for turn in range(8):
+        lost.argocd.ahead = turn * minutes * 60
+        one.check()
+        other.check()
+        if turn % 3 == 0:
+            other = lost.keeper(ONCE)
+    assert failures(lost) < LOCKS_AFTER
+    assert failures(lost) <= 2
+
+
+def test_a_record_that_cannot_be_written_stops_the_keeper_from_sending(lost: World) -> None:
+    """What is not recorded would be sent again at every check."""
+    lost.kubernetes.fault("(PUT|POST|PATCH) .*/configmaps", answer=NO_RIGHT)
+    keeper = lost.keeper()
+    for _ in range(5):
+        assert not keeper.check().ready
+    assert failures(lost) <= 1
+
+
+def test_of_two_keepers_at_once_one_sends(lost: World) -> None:
+    """The other one writes the record between this one's look and write."""
+    one, other = lost.keeper(), lost.keeper()
+    lost.kubernetes.fault("(PUT|POST|PATCH) .*/configmaps", times=1, does=other.check)
+    one.check()
+    one.check()
+    assert failures(lost) <= 1
+
+
+def test_sends_of_hook_and_keeper_add_up(lost: World) -> None:
+    """An upgrade's hook runs while a keeper's login is on its way, nobody is answered, and the installer retries."""
+    lost.argocd.server.fault(LOGIN, times=1, does=lambda: lost.upgrade(), cut="after")
+    lost.argocd.server.fault(LOGIN, cut="after")
+    assert not lost.keeper().check().ready
+    assert failures(lost) == 3, "the hook may send it once more than once"
+    for _ in range(3):
+        assert lost.upgrade().code in (75, 77)
+    assert failures(lost) < LOCKS_AFTER
+
+
+def test_a_claim_is_taken_back_when_no_password_was_sent(lost: World) -> None:
+    """A login page stands in front of Argo CD for a moment: the password need not wait until it is forgotten."""
+    lost.give(PASSWORD)
+    lost.argocd.server.fault("GET .*/api/version$", answer=as_text(200, "<html>"))
+    keeper = lost.keeper()
+    assert not keeper.check().ready
+    assert lost.record() == ""
+    lost.argocd.server.heal()
+    assert keeper.check().ready
+
+
+def test_too_many_logins_in_flight_pass(world: World) -> None:
+    world.install()
+    world.argocd.revoke(ACCOUNT)
+    world.argocd.logins.busy = 2
+    keeper = world.keeper()
+    assert keeper.check().ready
+    assert world.live() == [world.key]
+
+
+# Somebody else owns argocd-secret
+
+
+def test_keys_that_are_reset_again_and_again_storm_nothing(world: World) -> None:
+    """Git, External Secrets or Terraform writes argocd-secret: 24 wipes within two minutes."""
+    world.consumers = [CONSUMER]
+    world.workload(CONSUMER)
+    world.install()
+    world.roll_out()
+    keeper, restarts, verdict = world.keeper(), set(), None
+    losses = metric("key_losses_total") or 0
+    for wipe in range(24):
+        world.argocd.ahead = wipe * 5
+        world.argocd.revoke(ACCOUNT)
+        verdict = keeper.check()
+        restarts.add(world.restarted(CONSUMER))
+        world.roll_out(later=wipe * 5 + 1)
+    assert verdict
+    assert not verdict.ready
+    assert len(world.argocd.logins.seen) <= 12
+    assert len(restarts) <= 12
+    assert world.reasons().count("ApiKeysResetByOthers") == 1
+    assert "argocd-secret" in verdict.remedy
+    assert metric("keys_reset_by_others") == 1
+    assert (metric("key_losses_total") or 0) - losses >= 3
+
+
+def test_the_pause_between_two_keys_grows(world: World) -> None:
+    world.install()
+    keeper, sent = world.keeper(), []
+    for seconds in (0, 10, 20, *range(60, 2400, 120)):
+        world.argocd.ahead = seconds
+        world.argocd.revoke(ACCOUNT)
+        before = len(world.argocd.logins.seen)
+        keeper.check()
+        if len(world.argocd.logins.seen) > before:
+            sent.append(seconds)
+    pauses = [b - a for a, b in pairwise(sent)]
+    assert 120 <= max(pauses) <= 700
+    assert min(pauses[2:]) >= 30
+
+
+def test_it_heals_by_itself(world: World) -> None:
+    world.consumers = [CONSUMER]
+    world.workload(CONSUMER)
+    world.install()
+    keeper = world.keeper()
+    for wipe in range(6):
+        world.argocd.ahead = wipe * 5
+        world.argocd.revoke(ACCOUNT)
+        keeper.check()
+    for later in (100, 700, 1400):
+        world.argocd.ahead = later
+        verdict = keeper.check()
+    assert verdict.ready
+    assert world.argocd.accepts(world.token)
+    assert world.restarted(CONSUMER) == world.key, "consumers follow once it is over"
+    assert metric("keys_reset_by_others") == 0
+
+
+def test_two_losses_are_no_storm(world: World) -> None:
+    world.install()
+    keeper = world.keeper()
+    for _ in range(2):
+        world.argocd.revoke(ACCOUNT)
+        assert keeper.check().ready
+    assert "ApiKeysResetByOthers" not in world.reasons()

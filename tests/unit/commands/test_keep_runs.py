@@ -1,0 +1,165 @@
+"""``keep`` as it runs: its loop, its watch, its endpoints and its end, with checks an hour apart."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+from unittest import mock
+
+import httpx
+import pytest
+
+from gitops_runtime_auth.commands import keep
+from gitops_runtime_auth.service import health
+from gitops_runtime_auth.timing import Timing
+from tests.fakes.world import ACCOUNT, FAST, NO_RIGHT, ONCE, PASSWORD, World, cheap_scrypt
+
+SOON = 5.0
+"""Seconds in which something must have come about; a quiet machine takes a fiftieth."""
+
+
+class Running:
+    """A keeper that runs, as the kubelet and Prometheus see it."""
+
+    def __init__(self) -> None:
+        self.serves = threading.Event()
+        self.port = 0
+
+    def get(self, path: str) -> httpx.Response:
+        assert self.serves.wait(SOON)
+        return httpx.get(f"http://127.0.0.1:{self.port}{path}")
+
+    def is_ready(self) -> bool:
+        return self.get("/readyz").status_code == 200
+
+
+def wait(done: Callable[[], bool]) -> None:
+    until = time.monotonic() + SOON
+    while not done():
+        assert time.monotonic() < until, "it did not come about"
+        time.sleep(0.01)
+
+
+def keeping(world: World, story: Callable[[Running], None], timing: Timing = FAST) -> int:
+    """Run ``keep`` with ``story`` beside it, then end it as Kubernetes does; return its exit code."""
+    running, failed, serve = Running(), list[BaseException](), health.serve
+
+    def serving(state: health.Health, _: int, **how: Any) -> health.Server:
+        server = serve(state, 0, **how)
+        running.port = server.server_port
+        running.serves.set()
+        return server
+
+    def tell() -> None:
+        try:
+            story(running)
+        except BaseException as e:
+            failed.append(e)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    world.set("keeper.interval", 3600)
+    world.remount()
+    environ = world.environment()
+    with mock.patch.object(health, "serve", serving), mock.patch.dict(os.environ, environ), cheap_scrypt():
+        beside = threading.Thread(target=tell)
+        beside.start()
+        code = keep.run(environ, timing)
+        beside.join()
+    if failed:
+        raise failed[0]
+    return code
+
+
+@pytest.fixture
+def installed(world: World) -> World:
+    world.install()
+    return world
+
+
+def test_it_is_ready_alive_and_measured_until_it_is_told_to_stop(installed: World) -> None:
+    def story(running: Running) -> None:
+        wait(running.is_ready)
+        assert running.get("/healthz").status_code == 200
+        assert "gitops_runtime_auth_key_valid 1.0" in running.get("/metrics").text
+
+    assert keeping(installed, story) == 0
+    assert len(installed.live()) == 1, "an ordinary end revokes nothing"
+
+
+def test_a_deleted_secret_is_made_anew_at_once(installed: World) -> None:
+    """The watch tells; the next check by the clock would come in an hour."""
+
+    def story(running: Running) -> None:
+        wait(running.is_ready)
+        wait(lambda: installed.kubernetes.watches.open > 0)
+        installed.remove(installed.path())
+        wait(lambda: installed.argocd.accepts(installed.token))
+
+    keeping(installed, story)
+    assert len(installed.argocd.logins.seen) == 1
+
+
+def test_a_new_password_is_noticed_at_once(installed: World) -> None:
+    installed.argocd.revoke(ACCOUNT)
+    installed.give("wrong")
+
+    def story(running: Running) -> None:
+        wait(lambda: "refused" in running.get("/readyz").text)
+        installed.give(PASSWORD)
+        wait(running.is_ready)
+
+    keeping(installed, story)
+    assert installed.live() == [installed.key]
+
+
+def test_why_it_is_not_ready_is_told_in_a_word_to_whoever_asks(installed: World) -> None:
+    """Any Pod that reaches the port may ask: server and account stand in the log and the Event."""
+    installed.argocd.accounts.enable(ACCOUNT, False)
+
+    def story(running: Running) -> None:
+        wait(lambda: running.get("/readyz").text != "not ready: not checked yet\n")
+        said = running.get("/readyz").text
+        assert ACCOUNT not in said
+        assert "127.0.0.1" not in said
+        assert running.get("/healthz").status_code == 200, "a restart would not help"
+
+    keeping(installed, story)
+    assert any(ACCOUNT in message for _, _, message in installed.events())
+
+
+@pytest.mark.parametrize("trouble", ["none", "argocd", "kubernetes", "password"])
+def test_it_does_not_spin(installed: World, trouble: str) -> None:
+    match trouble:
+        case "argocd":
+            installed.argocd.server.close()
+        case "kubernetes":
+            installed.kubernetes.fault(".*", answer=NO_RIGHT)
+        case "password":
+            installed.argocd.revoke(ACCOUNT)
+            installed.give("wrong")
+    checks = []
+
+    def counted(self: keep.Loop, turn: Callable[[keep.Loop], Any] = keep.Loop.turn) -> Any:
+        checks.append(time.monotonic())
+        return turn(self)
+
+    def story(running: Running) -> None:
+        assert running.serves.wait(SOON)
+        time.sleep(0.6)
+
+    with mock.patch.object(keep.Loop, "turn", counted):
+        keeping(installed, story, ONCE)
+    assert 1 <= len(checks) <= 4, "checks are an hour apart, or as long as the shortest pause after an error"
+
+
+def test_a_namespace_that_is_being_deleted_leaves_no_key(installed: World) -> None:
+    """Deleted without ``helm uninstall``: the Pod ends with its namespace, and nobody comes after it."""
+
+    def story(running: Running) -> None:
+        wait(running.is_ready)
+        installed.edit("/api/v1/namespaces/runtime-ns", deletionTimestamp="2026-01-01T00:00:00Z")
+
+    assert keeping(installed, story) == 0
+    assert installed.live() == []

@@ -1,0 +1,197 @@
+"""What the keeper tells: metrics for both alerts, an Event for each change of state, readiness."""
+
+import os
+
+import pytest
+
+from tests.fakes.keeper import metric
+from tests.fakes.world import ACCOUNT, ONCE, PASSWORD, World
+
+
+@pytest.fixture
+def installed(world: World) -> World:
+    world.install()
+    return world
+
+
+def break_it(world: World, how: str) -> None:
+    match how:
+        case "revoked, wrong password":
+            world.argocd.revoke(ACCOUNT)
+            world.give("wrong")
+        case "revoked, no password":
+            world.argocd.revoke(ACCOUNT)
+            world.give("")
+        case "disabled":
+            world.argocd.accounts.enable(ACCOUNT, False)
+        case "vanished":
+            world.argocd.accounts.vanish(ACCOUNT)
+        case "no apiKey":
+            world.argocd.account(ACCOUNT, "login")
+        case "unreachable":
+            world.argocd.server.fault(".*", cut="before")
+        case "gateway":
+            from tests.fakes.web import as_text
+
+            world.argocd.server.fault(".*", answer=as_text(200, "<html>sign in</html>"))
+
+
+REFUSED = ["revoked, wrong password", "revoked, no password", "disabled", "vanished", "no apiKey"]
+UNKNOWN = ["unreachable"]
+
+
+@pytest.mark.parametrize("how", [*REFUSED, *UNKNOWN, "gateway"])
+def test_trouble_is_told_by_readiness_and_one_event(installed: World, how: str) -> None:
+    keeper = installed.keeper(ONCE)
+    keeper.check()
+    break_it(installed, how)
+    keeper.give((installed.files / "credential" / "value").read_text() if "no password" not in how else "")
+    told = len(installed.events())
+    for _ in range(3):
+        verdict = keeper.check()
+        assert not verdict.ready
+        assert verdict.reason.endswith(".")
+    assert not keeper.health.ready
+    new = installed.events()[told:]
+    assert [(kind, reason) for kind, reason, _ in new[:1]] == [("Warning", "AuthenticationFailed")]
+    assert len(new) <= 3, "a state is told once; a refused password says for how many seconds it is not sent again"
+
+
+@pytest.mark.parametrize(("how", "valid"), [*((h, 0.0) for h in REFUSED), *((h, 1.0) for h in UNKNOWN)])
+def test_the_key_is_invalid_only_when_argocd_says_so(installed: World, how: str, valid: float) -> None:
+    keeper = installed.keeper(ONCE)
+    keeper.check()
+    assert metric("key_valid") == 1
+    break_it(installed, how)
+    keeper.give((installed.files / "credential" / "value").read_text() if "no password" not in how else "")
+    keeper.check()
+    assert metric("key_valid") == valid
+    assert metric("argocd_up") == (0 if how in UNKNOWN else 1)
+
+
+def test_the_time_of_the_last_check_that_argocd_answered_is_told(installed: World) -> None:
+    keeper = installed.keeper(ONCE)
+    keeper.check()
+    answered = metric("last_check_timestamp_seconds")
+    installed.argocd.server.fault(".*", cut="before")
+    keeper.check()
+    assert metric("last_check_timestamp_seconds") == answered
+
+
+def test_recovery_is_told_by_one_event(installed: World) -> None:
+    keeper = installed.keeper(ONCE)
+    keeper.check()
+    installed.argocd.accounts.enable(ACCOUNT, False)
+    keeper.check()
+    installed.argocd.accounts.enable(ACCOUNT)
+    for _ in range(3):
+        assert keeper.check().ready
+    assert installed.reasons()[-2:] == ["AuthenticationFailed", "AuthenticationWorks"]
+    assert keeper.health.ready
+
+
+def test_a_start_that_goes_well_is_no_event(installed: World) -> None:
+    told = len(installed.events())
+    installed.keeper(ONCE).check()
+    assert len(installed.events()) == told
+
+
+def test_a_new_key_is_counted(installed: World) -> None:
+    keeper = installed.keeper(ONCE)
+    keeper.check()
+    made = metric("regenerations_total") or 0
+    installed.argocd.revoke(ACCOUNT)
+    keeper.check()
+    assert metric("regenerations_total") == made + 1
+
+
+def test_refusals_are_counted_by_what_was_refused(installed: World) -> None:
+    keeper = installed.keeper(ONCE)
+    keeper.check()
+    keys, logins = metric("refusals_total", what="key") or 0, metric("refusals_total", what="login") or 0
+    installed.argocd.revoke(ACCOUNT)
+    keeper.give("wrong")
+    keeper.check()
+    keeper.check()
+    assert (metric("refusals_total", what="key") or 0) - keys == 2
+    assert (metric("refusals_total", what="login") or 0) - logins == 1, "the second time nothing was sent"
+
+
+@pytest.mark.parametrize("age", [0, 3600, 10**7])
+def test_the_keys_age_is_told_by_argocds_clock(installed: World, age: int) -> None:
+    installed.argocd.ahead = age
+    installed.keeper(ONCE).check()
+    assert abs((metric("key_age_seconds") or 0) - age) < 5
+
+
+def test_the_keys_end_is_told(world: World) -> None:
+    world.argocd.keys_expire_after = 43200
+    world.install()
+    world.keeper().check()
+    assert abs((metric("key_expires_timestamp_seconds") or 0) - world.argocd.now() - 43200) < 5
+
+
+# ``type: token``
+
+
+@pytest.fixture
+def given(world: World) -> World:
+    world.use_token(world.argocd.make_key(ACCOUNT, "users-own"))
+    return world
+
+
+def test_a_users_token_is_only_watched(given: World) -> None:
+    keeper = given.keeper()
+    assert keeper.check().ready
+    given.argocd.revoke(ACCOUNT)
+    verdict = keeper.check()
+    assert not verdict.ready
+    assert "argocd account generate-token" in verdict.remedy
+    assert metric("key_valid") == 0
+    assert given.argocd.logins.seen == []
+    assert given.argocd.live_keys() == []
+    assert [str(r) for r in given.kubernetes.server.asked("^(POST|PUT|PATCH|DELETE) ") if "/events" not in r.path] == []
+
+
+def test_a_users_new_token_is_noticed(given: World) -> None:
+    keeper = given.keeper()
+    given.argocd.revoke(ACCOUNT)
+    assert not keeper.check().ready
+    keeper.give(given.argocd.make_key(ACCOUNT, "users-next"))
+    assert keeper.check().ready
+    assert metric("key_valid") == 1
+
+
+def test_a_users_token_that_ends_soon_is_warned_of_once(given: World) -> None:
+    given.use_token(given.argocd.make_key(ACCOUNT, "for-a-day", expires_in=86400), acceptExpiring=True)
+    keeper = given.keeper()
+    assert keeper.check().ready
+    assert abs((metric("key_expires_timestamp_seconds") or 0) - given.argocd.now() - 86400) < 5
+    told = len(given.events())
+    given.argocd.ahead = 86400 - 600
+    for _ in range(3):
+        assert keeper.check().ready
+    assert [kind for kind, _, _ in given.events()[told:]] == ["Warning"]
+    given.argocd.ahead = 86400 + 5
+    assert not keeper.check().ready
+
+
+@pytest.mark.parametrize("token", ["", "no token", "a.b.c"])
+def test_what_is_no_token_is_told(given: World, token: str) -> None:
+    keeper = given.keeper()
+    keeper.give(token)
+    assert not keeper.check().ready
+
+
+def test_nothing_that_is_told_holds_a_credential(installed: World) -> None:
+    keeper = installed.keeper(ONCE)
+    keeper.check()
+    installed.argocd.revoke(ACCOUNT)
+    keeper.check()
+    keeper.give("wrong-canary")
+    installed.argocd.revoke(ACCOUNT)
+    keeper.check()
+    told = keeper.log.getvalue() + keeper.health.reason + "".join(m for _, _, m in installed.events())
+    for secret in (PASSWORD, "wrong-canary", *installed.argocd.made):
+        assert secret not in told
+    assert os.environ.get("POD_NAME") is None

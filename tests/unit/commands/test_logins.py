@@ -1,0 +1,269 @@
+"""Passwords in ``ensure``: a refused one is sent once, by whomever, and no pattern of answers locks an account."""
+
+import hashlib
+import json
+import threading
+from dataclasses import replace
+
+import pytest
+
+from gitops_runtime_auth.timing import Timing
+from tests.fakes.logins import LOCKS_AFTER, Verdict
+from tests.fakes.web import as_json
+from tests.fakes.world import ACCOUNT, FAST, NO_RIGHT, ONCE, PASSWORD, REFUSED, World
+
+LOGIN, VERSION = "POST .*/api/v1/session$", "GET .*/api/version$"
+SHIPPED = replace(FAST, fastest_verdict=Timing().fastest_verdict, jitter=Timing().jitter)
+RECORD = f"/api/v1/namespaces/runtime-ns/configmaps/{REFUSED}"
+
+
+@pytest.fixture
+def wrong(world: World) -> World:
+    """A release whose password Argo CD refuses."""
+    world.give("wrong")
+    return world
+
+
+def failures(world: World) -> int:
+    """How many failed logins Argo CD counts against the account within any 300 seconds."""
+    return world.server.logins.failures_in_a_window(ACCOUNT)
+
+
+def test_a_refused_password_is_sent_once(wrong: World) -> None:
+    done = wrong.install()
+    assert done.code == 77
+    assert ACCOUNT in done.problem
+    assert wrong.argocd.logins.verdicts() == [Verdict.WRONG]
+    assert wrong.live() == []
+    assert wrong.token == ""
+
+
+def test_it_is_not_sent_again_before_argocd_has_forgotten(wrong: World) -> None:
+    """An installer that retries: Flux, an automated sync, a pipeline."""
+    assert [wrong.install().code for _ in range(7)] == [77] * 7
+    assert wrong.argocd.logins.verdicts() == [Verdict.WRONG]
+    wrong.argocd.ahead = 320
+    assert wrong.install().code == 77
+    assert len(wrong.argocd.logins.seen) == 1, "330 s have not passed"
+    wrong.argocd.ahead = 340
+    assert wrong.install().code == 77
+    assert len(wrong.argocd.logins.seen) == 2
+    assert failures(wrong) == 1
+
+
+def test_the_remedy_names_the_seconds_that_are_left(wrong: World) -> None:
+    wrong.install()
+    wrong.argocd.ahead = 100
+    said = wrong.install().said
+    assert any(f"{seconds} s" in said for seconds in (228, 229, 230))
+
+
+def test_the_right_password_is_sent_at_once_and_empties_the_record(wrong: World) -> None:
+    wrong.install()
+    assert wrong.record()
+    wrong.give(PASSWORD)
+    assert wrong.install().code == 0
+    assert wrong.record() == ""
+    assert wrong.argocd.logins.verdicts() == [Verdict.WRONG, Verdict.OK]
+
+
+def test_the_same_password_is_sent_for_another_account_and_to_another_server(wrong: World) -> None:
+    wrong.install()
+    wrong.argocd.account("second")
+    wrong.auth["username"] = "second"
+    wrong.install()
+    assert wrong.argocd.logins.verdicts("second") == [Verdict.WRONG]
+    wrong.move_to(wrong.other)
+    wrong.give("wrong")
+    wrong.install()
+    assert wrong.other.logins.verdicts() == [Verdict.WRONG]
+
+
+def test_the_record_holds_a_salted_slow_hash_only(wrong: World) -> None:
+    wrong.install()
+    record = wrong.record()
+    assert "wrong" not in record
+    for name in ("md5", "sha1", "sha256", "sha512"):
+        assert hashlib.new(name, b"wrong").hexdigest() not in record
+    wrong.remove(RECORD)
+    wrong.argocd.ahead = 400
+    wrong.install()
+    assert json.loads(record)["hash"] != json.loads(wrong.record())["hash"]
+
+
+@pytest.mark.parametrize("record", ["", "null", "[]", "7", "{", '{"salt": 1}', "\x00", '{"hash": "x", "at": "then"}'])
+def test_a_record_that_nobody_can_read_stops_nobody(world: World, record: str) -> None:
+    world.put(RECORD, {"metadata": {"name": REFUSED}, "data": {"record": record}})
+    done = world.install()
+    assert done.code == 0, done.said
+
+
+def test_a_refusal_that_cannot_be_recorded_is_told_all_the_same(wrong: World) -> None:
+    wrong.kubernetes.fault(".*/configmaps", answer=NO_RIGHT)
+    done = wrong.install()
+    assert done.code == 77
+    assert wrong.argocd.logins.verdicts() == [Verdict.WRONG]
+
+
+def test_a_read_only_tmp_is_nothing_to_an_install(wrong: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", "/proc/none")
+    assert wrong.install().code == 77
+
+
+def test_a_newline_after_the_password_is_named(world: World) -> None:
+    world.give(f"{PASSWORD}\n")
+    done = world.install()
+    assert done.code == 77
+    assert "newline" in done.problem
+
+
+def test_the_password_goes_out_as_it_is(world: World) -> None:
+    for password in (" blanks around ", "schlüssel-😀", '"quoted" \\ {}', "tab\there"):
+        world.argocd.account("odd", password=password)
+        world.use("odd")
+        done = world.install()
+        assert done.code == 0, password
+        world.remove(world.path())
+
+
+def test_too_many_logins_in_flight_are_no_refusal(world: World) -> None:
+    world.argocd.logins.busy = 3
+    done = world.install()
+    assert done.code == 0, done.said
+    assert world.argocd.logins.verdicts() == [Verdict.BUSY] * 3 + [Verdict.OK]
+
+
+def test_too_many_logins_until_the_deadline_end_as_temporary_and_are_not_held_against_the_password(
+    world: World,
+) -> None:
+    world.argocd.logins.busy = 1
+    assert world.install(ONCE).code == 75
+    assert world.install().code == 0
+
+
+@pytest.mark.parametrize(
+    ("login", "versions"),
+    [
+        (0.0, [0.0]),
+        (0.3, [0.0]),
+        (0.0, [0.3, 0.0]),
+        (0.1, [0.0, 0.3, 0.1]),
+        (0.2, [0.2]),
+        (0.3, [0.3, 0.0, 0.0, 0.3]),
+    ],
+)
+def test_no_pattern_of_answer_times_sends_a_wrong_password_more_than_twice(
+    wrong: World, login: float, versions: list[float]
+) -> None:
+    """A proxy in between that is slow now and then, beside the first login and beside the harmless requests."""
+    for n, delay in enumerate(versions):
+        wrong.argocd.server.fault(VERSION, skip=n, times=1, delay_answer=delay)
+    wrong.argocd.server.fault(LOGIN, delay_answer=login)
+    assert wrong.install(replace(FAST, jitter=0.1)).code == 77
+    assert failures(wrong) <= 2
+    wrong.install()
+    assert failures(wrong) <= 2
+
+
+def test_with_the_shipped_constants_a_wrong_password_on_a_quiet_machine_is_sent_once(wrong: World) -> None:
+    wrong.argocd.logins.refusal_takes = 0.55
+    assert wrong.install(SHIPPED).code == 77
+    assert wrong.argocd.logins.verdicts() == [Verdict.WRONG]
+
+
+def test_with_the_shipped_constants_a_refusal_in_under_half_a_second_is_no_verdict(world: World) -> None:
+    world.argocd.logins.busy = 1
+    world.argocd.server.fault(LOGIN, times=1, delay_answer=0.2)
+    assert world.install(SHIPPED).code == 0
+    assert world.argocd.logins.verdicts() == [Verdict.BUSY, Verdict.OK]
+    assert world.record() == ""
+
+
+def test_with_the_shipped_constants_a_slow_answer_is_sent_once_more_at_most(wrong: World) -> None:
+    wrong.argocd.logins.refusal_takes = 0.5
+    wrong.argocd.server.fault(VERSION, times=1, delay_answer=0.4)
+    wrong.argocd.server.fault(LOGIN, delay_answer=0.1)
+    assert wrong.install(SHIPPED).code == 77
+    assert failures(wrong) <= 2
+
+
+def test_a_login_whose_answers_are_lost_is_not_sent_for_ever(wrong: World) -> None:
+    wrong.argocd.server.fault(LOGIN, cut="after")
+    done = wrong.install()
+    assert done.code == 75
+    assert failures(wrong) <= 2
+
+
+def test_lost_answers_are_remembered_by_the_next_run(wrong: World) -> None:
+    wrong.argocd.server.fault(LOGIN, cut="after")
+    for _ in range(5):
+        assert wrong.install().code in (75, 77)
+    assert failures(wrong) < LOCKS_AFTER
+    assert failures(wrong) <= 2
+
+
+def test_a_lost_answer_to_the_right_password_is_put_right_by_the_run_itself(world: World) -> None:
+    world.argocd.server.fault(LOGIN, times=1, cut="after")
+    done = world.install()
+    assert done.code == 0, done.said
+    assert world.argocd.logins.verdicts() == [Verdict.OK] * 2
+    assert world.record() == ""
+
+
+def test_a_login_may_take_longer_than_any_other_request(world: World) -> None:
+    """Argo CD takes logins of one account one after the other: 40 s were measured."""
+    world.argocd.logins.takes = (0.6, 0.6)
+    done = world.install(replace(FAST, request=0.3))
+    assert done.code == 0, done.said
+    assert world.argocd.logins.verdicts() == [Verdict.OK]
+
+
+@pytest.mark.parametrize("name", ["n" * 33, "somebody@example.com" + "x" * 13, "ü" * 17])
+def test_a_name_that_no_local_account_can_have_costs_no_login(world: World, name: str) -> None:
+    world.auth["username"] = name
+    done = world.install()
+    assert done.code in (77, 78)
+    assert world.argocd.logins.seen == []
+    assert "32" in done.said
+
+
+def test_http_400_at_a_login_is_a_refusal_that_is_not_repeated(world: World) -> None:
+    world.argocd.server.fault(LOGIN, answer=as_json(400, {"code": 3, "message": "no", "error": "no"}))
+    assert world.install().code == 77
+    assert len(world.argocd.server.asked(LOGIN)) == 1
+
+
+@pytest.mark.parametrize("answer", [{"message": "please sign in"}, {"error": "unauthorized", "code": 401}, {}])
+def test_a_gateways_401_at_a_login_says_nothing_about_the_password(world: World, answer: dict[str, object]) -> None:
+    fault = world.argocd.server.fault(LOGIN, answer=as_json(401, answer))
+    done = world.install()
+    assert done.code not in (0, 77)
+    assert fault.met <= 2
+    world.argocd.server.heal()
+    assert world.install().code == 0, "nothing is held against the password"
+
+
+def test_a_password_change_in_the_future_is_named(world: World) -> None:
+    """Argo CD rejects every session that is older than the account's last password change."""
+    world.argocd.accounts.secret[ACCOUNT].password_mtime = world.argocd.now() + 3600
+    done = world.install()
+    assert done.code == 77
+    assert "future" in done.problem
+    assert "generate-token" not in done.remedy
+    assert world.live() == []
+
+
+def test_a_disabled_account_is_no_wrong_password(world: World) -> None:
+    world.argocd.accounts.enable(ACCOUNT, False)
+    assert world.install().code == 77
+    world.argocd.accounts.enable(ACCOUNT)
+    assert world.install().code == 0
+
+
+def test_a_kubernetes_api_that_hangs_does_not_hold_a_refusal_up(wrong: World) -> None:
+    hangs = threading.Event()
+    wrong.kubernetes.fault(".*", does=lambda: hangs.wait(5))
+    done = wrong.install()
+    hangs.set()
+    assert done.code == 77
+    assert done.seconds < 5

@@ -1,0 +1,204 @@
+"""Privileges in ``ensure``: what an account lacks is named with what gives it, or given, and nothing is left behind."""
+
+import pytest
+
+from tests.fakes.logins import Verdict
+from tests.fakes.web import Answer
+from tests.fakes.world import ACCOUNT, CM, World
+
+
+def nothing_left(world: World) -> None:
+    """Neither a key nor a Secret nor a session."""
+    assert world.live() == []
+    assert world.token == ""
+    assert world.argocd.live_sessions() == []
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "lacks"), [("login", "apiKey"), ("apiKey", "login")], ids=["no apiKey", "no login"]
+)
+def test_a_missing_capability_is_named_with_the_commands_that_give_it(
+    world: World, capabilities: str, lacks: str
+) -> None:
+    world.argocd.account(ACCOUNT, capabilities)
+    done = world.install()
+    assert done.code == 77
+    assert lacks in done.problem
+    assert "apiKey,login" in done.remedy.replace('", "', ""), "as Argo CD itself writes it"
+    assert "kubectl" in done.remedy
+    nothing_left(world)
+
+
+def test_the_capabilities_of_admin_come_twice_and_are_enough(world: World) -> None:
+    world.argocd.account("admin", "apiKey, login")
+    world.use("admin")
+    done = world.install()
+    assert done.code == 0, done.said
+
+
+@pytest.mark.parametrize("stored", [False, True], ids=["first install", "with a stored key"])
+def test_a_disabled_account_is_told_without_a_further_login(world: World, stored: bool) -> None:
+    if stored:
+        world.install()
+    key, logins = world.key, len(world.argocd.logins.seen)
+    world.argocd.accounts.enable(ACCOUNT, False)
+    for _ in range(3):
+        done = world.upgrade()
+        assert done.code == 77
+        assert "disabled" in done.problem
+        assert f"accounts.{ACCOUNT}.enabled" in done.remedy
+    if stored:
+        assert len(world.argocd.logins.seen) == logins, "the key tells: it works again once the account is enabled"
+        world.argocd.accounts.enable(ACCOUNT)
+        assert world.upgrade().code == 0
+        assert world.key == key
+
+
+@pytest.mark.parametrize("switch", ["admin.enabled", "accounts.admin.enabled"])
+def test_both_switches_of_admin_are_named(world: World, switch: str) -> None:
+    """In Argo CD 3.6 the second overrides the first, so a remedy with the first alone may change nothing."""
+    world.argocd.account("admin", "apiKey, login")
+    world.use("admin")
+    world.argocd.accounts.cm[switch] = "false"
+    done = world.install()
+    assert done.code == 77
+    assert "accounts.admin.enabled" in done.remedy
+
+
+def test_an_account_that_vanished_keeps_its_key_for_its_return(world: World) -> None:
+    """Argo CD keeps the keys of an account whose entry in argocd-cm is gone: they live again with the entry."""
+    world.install()
+    key, logins = world.key, len(world.argocd.logins.seen)
+    world.argocd.accounts.vanish(ACCOUNT)
+    done = world.upgrade()
+    assert done.code == 77
+    assert ACCOUNT in done.problem
+    assert len(world.argocd.logins.seen) == logins
+    world.argocd.account(ACCOUNT)
+    assert world.upgrade().code == 0
+    assert world.key == key
+
+
+def test_an_account_whose_role_sees_no_applications_is_warned_of(world: World) -> None:
+    done = world.install()
+    assert done.code == 0
+    warning = "\n".join(w for w in done.warnings if "applications" in w)
+    assert ACCOUNT in warning
+    assert "policy.csv" not in warning.replace(f"policy.{ACCOUNT}.csv", ""), "that key would be replaced as a whole"
+
+
+def test_an_account_that_sees_all_is_not_warned_of(world: World) -> None:
+    world.argocd.may_see.add(ACCOUNT)
+    assert not any("applications" in w for w in world.install().warnings)
+
+
+def test_a_question_that_only_warns_fails_nothing(world: World) -> None:
+    page = Answer(200, b"<html>sign in</html>", {"Content-Type": "text/html"})
+    world.argocd.server.fault("GET .*/can-i/", answer=page)
+    assert world.install().code == 0
+    assert world.live() == [world.key]
+
+
+# hook.enableApiKey
+
+
+@pytest.fixture
+def enabling(world: World) -> World:
+    """An account that may only log in, and a hook that may change that."""
+    world.argocd.account(ACCOUNT, "login")
+    world.set("hook.enableApiKey", True)
+    return world
+
+
+def test_the_missing_capability_is_added_and_the_others_stay(enabling: World) -> None:
+    before = dict(enabling.argocd.accounts.cm)
+    done = enabling.install()
+    assert done.code == 0, done.said
+    after = dict(enabling.argocd.accounts.cm)
+    assert {c.strip() for c in after.pop(f"accounts.{ACCOUNT}").split(",")} == {"apiKey", "login"}
+    before.pop(f"accounts.{ACCOUNT}")
+    assert after == before
+    assert enabling.argocd.logins.verdicts() == [Verdict.OK]
+
+
+def test_only_apikey_is_ever_added(enabling: World) -> None:
+    """``login`` is how the password serves: giving that is the user's decision."""
+    enabling.argocd.account(ACCOUNT, "apiKey")
+    before = dict(enabling.argocd.accounts.cm)
+    assert enabling.install().code == 77
+    assert dict(enabling.argocd.accounts.cm) == before
+
+
+def test_what_argocd_shows_late_is_waited_for(enabling: World) -> None:
+    enabling.argocd.accounts.cm_shows_after = 0.3
+    done = enabling.install()
+    assert done.code == 0, done.said
+
+
+def test_what_argocd_never_shows_ends_without_key_and_secret(enabling: World) -> None:
+    enabling.argocd.accounts.cm_shows_after = 3600
+    done = enabling.install()
+    assert done.code != 0
+    nothing_left(enabling)
+
+
+def test_an_operator_that_takes_it_back_is_told_of_and_nothing_is_left(enabling: World) -> None:
+    """It shows for a moment, long enough to make a key: seen under argocd-operator."""
+    enabling.kubernetes.fault(
+        f"PATCH {CM}$", does=lambda: enabling.later(0.05, lambda: enabling.argocd.account(ACCOUNT, "login"))
+    )
+    done = enabling.install()
+    assert done.code == 77, done.said
+    nothing_left(enabling)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"annotations": {"meta.helm.sh/release-name": "argo-cd", "meta.helm.sh/release-namespace": "argocd"}},
+        {
+            "ownerReferences": [
+                {"apiVersion": "argoproj.io/v1beta1", "kind": "ArgoCD", "name": "instance", "controller": True}
+            ]
+        },
+        {"annotations": {"argocd.argoproj.io/tracking-id": "argocd:/ConfigMap:argocd/argocd-cm"}},
+    ],
+    ids=["Helm", "argocd-operator", "Argo CD itself"],
+)
+def test_a_configmap_that_somebody_manages_is_not_changed(enabling: World, metadata: dict[str, object]) -> None:
+    enabling.edit(CM, **metadata)
+    done = enabling.install()
+    assert done.code == 77, done.said
+    assert enabling.argocd.accounts.cm[f"accounts.{ACCOUNT}"] == "login"
+    nothing_left(enabling)
+
+
+def test_a_wrong_namespace_of_argocd_is_named(enabling: World) -> None:
+    enabling.argocd_namespace = "elsewhere"
+    done = enabling.install()
+    assert done.code == 78
+    assert "elsewhere" in done.problem
+    nothing_left(enabling)
+
+
+def test_a_disabled_account_is_not_touched_and_costs_no_second_login(enabling: World) -> None:
+    enabling.argocd.account(ACCOUNT)
+    enabling.install()
+    logins = len(enabling.argocd.logins.seen)
+    enabling.argocd.accounts.enable(ACCOUNT, False)
+    before = dict(enabling.argocd.accounts.cm)
+    assert enabling.upgrade().code == 77
+    assert dict(enabling.argocd.accounts.cm) == before
+    assert len(enabling.argocd.logins.seen) == logins
+
+
+def test_an_account_that_lost_apikey_gets_it_back_and_keeps_its_key(enabling: World) -> None:
+    enabling.argocd.account(ACCOUNT)
+    enabling.install()
+    key = enabling.key
+    enabling.argocd.account(ACCOUNT, "login")
+    done = enabling.upgrade()
+    assert done.code == 0, done.said
+    assert enabling.argocd.accepts(enabling.token)
+    assert enabling.live() == [enabling.key]
+    assert len(enabling.argocd.made) == 1 or enabling.key != key

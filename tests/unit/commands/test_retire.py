@@ -1,0 +1,279 @@
+"""``retire``, the hook after an upgrade: what was replaced is revoked once nothing uses it, and nothing ever fails."""
+
+import pytest
+
+from tests.fakes.web import as_json
+from tests.fakes.world import ACCOUNT, NO_RIGHT, ONCE, World
+
+SECOND = "second"
+CONSUMER = "deployment/runtime-sources-server"
+
+
+@pytest.fixture
+def moved(world: World) -> World:
+    """An upgrade went to another account; the pods of both kinds of consumer are there."""
+    world.argocd.account(SECOND)
+    world.consumers = [CONSUMER]
+    world.wait_for = ["deployment/runtime-app-proxy"]
+    for name in (*world.consumers, *world.wait_for):
+        world.workload(name)
+    world.install()
+    world.use(SECOND)
+    world.upgrade()
+    world.roll_out()
+    assert (len(world.argocd.live_keys(ACCOUNT)), len(world.argocd.live_keys(SECOND))) == (1, 1)
+    return world
+
+
+def test_the_replaced_key_is_revoked_once_the_rollout_is_done(moved: World) -> None:
+    done = moved.retire()
+    assert done.code == 0, done.said
+    assert moved.argocd.live_keys() == [moved.key]
+    assert len(moved.argocd.logins.seen) == 2, "the two of the hook"
+
+
+@pytest.mark.parametrize("workload", [CONSUMER, "deployment/runtime-app-proxy"])
+@pytest.mark.parametrize(
+    "status",
+    [
+        {"replicas": 2, "updatedReplicas": 1, "availableReplicas": 2},
+        {"replicas": 1, "updatedReplicas": 0, "availableReplicas": 1},
+        {"replicas": 1, "updatedReplicas": 1, "availableReplicas": 0},
+        {"observedGeneration": 0},
+    ],
+    ids=["an old pod is left", "none is new", "none is available", "nobody has begun"],
+)
+def test_an_unfinished_rollout_leaves_it_alive_and_names_it(
+    moved: World, workload: str, status: dict[str, int]
+) -> None:
+    [old] = moved.argocd.live_keys(ACCOUNT)
+    moved.status_of(workload, **status)
+    moved.set("hook.timeout", 10)
+    done = moved.retire()
+    assert done.code == 0
+    assert old in moved.argocd.live_keys()
+    assert old in done.said
+    assert workload.partition("/")[2] in done.said
+
+
+def test_a_workload_that_does_not_exist_is_no_reason_to_wait(moved: World) -> None:
+    moved.consumers.append("statefulset/not-there")
+    moved.retire()
+    assert moved.argocd.live_keys() == [moved.key]
+
+
+def test_a_statefulset_is_waited_for_alike(moved: World) -> None:
+    [old] = moved.argocd.live_keys(ACCOUNT)
+    moved.hold_rollouts()
+    moved.consumers.append("statefulset/cap-app-proxy")
+    moved.workload("statefulset/cap-app-proxy")
+    moved.status_of("statefulset/cap-app-proxy", updatedReplicas=0, currentRevision="1", updateRevision="2")
+    moved.set("hook.timeout", 10)
+    moved.retire()
+    assert old in moved.argocd.live_keys()
+
+
+def test_the_grace_period_is_kept_by_argocds_clock(moved: World) -> None:
+    [old] = moved.argocd.live_keys(ACCOUNT)
+    moved.set("keeper.gracePeriod", 180)
+    moved.retire()
+    assert old in moved.argocd.live_keys(), "mounted files follow within two minutes"
+    moved.argocd.ahead = 200
+    moved.retire()
+    assert moved.argocd.live_keys() == [moved.key]
+
+
+def test_a_consumer_that_the_upgrade_left_alone_is_restarted_for_a_new_key(world: World) -> None:
+    world.consumers = [CONSUMER]
+    world.workload(CONSUMER)
+    world.install()
+    world.argocd.revoke(ACCOUNT)
+    world.upgrade()
+    assert world.retire().code == 0
+    assert world.restarted(CONSUMER) == world.key
+
+
+def test_a_consumer_that_the_upgrade_rolled_out_is_not_restarted(world: World) -> None:
+    world.consumers = [CONSUMER]
+    world.workload(CONSUMER)
+    world.install()
+    world.roll_out(later=5)
+    world.retire()
+    assert world.restarted(CONSUMER) == ""
+
+
+def test_without_restarts_nothing_is_restarted(world: World) -> None:
+    world.set("keeper.restartConsumers", False)
+    world.consumers = [CONSUMER]
+    world.workload(CONSUMER)
+    world.install()
+    world.argocd.revoke(ACCOUNT)
+    world.upgrade()
+    world.retire()
+    assert world.restarted(CONSUMER) == ""
+    assert world.kubernetes.server.asked("PATCH ") == []
+
+
+def test_an_upgrade_that_replaced_nothing_waits_for_nobody(world: World) -> None:
+    world.consumers = [CONSUMER]
+    world.workload(CONSUMER)
+    world.install()
+    world.roll_out(later=5)
+    world.status_of(CONSUMER, availableReplicas=0)
+    world.set("hook.timeout", 60)
+    assert world.retire().seconds < 3
+    assert world.live() == [world.key]
+
+
+def test_a_disabled_accounts_key_is_named_and_remembered_because_it_would_come_back(moved: World) -> None:
+    [old] = moved.argocd.live_keys(ACCOUNT)
+    moved.argocd.accounts.enable(ACCOUNT, False)
+    done = moved.retire()
+    assert f"argocd account delete-token --account {ACCOUNT} {old}" in done.said
+    moved.argocd.accounts.enable(ACCOUNT)
+    moved.retire()
+    assert moved.argocd.live_keys() == [moved.key]
+
+
+def test_the_same_of_an_account_that_vanished(moved: World) -> None:
+    [old] = moved.argocd.live_keys(ACCOUNT)
+    moved.argocd.accounts.vanish(ACCOUNT)
+    assert old in moved.retire().said
+    moved.argocd.account(ACCOUNT)
+    moved.retire()
+    assert moved.argocd.live_keys() == [moved.key]
+
+
+def test_a_gateways_401_does_not_count_as_revoked(moved: World) -> None:
+    [old] = moved.argocd.live_keys(ACCOUNT)
+    moved.argocd.server.fault(f"/account/{ACCOUNT}", answer=as_json(401, {"message": "please sign in"}))
+    assert old in moved.retire().said
+    moved.argocd.server.heal()
+    moved.retire()
+    assert moved.argocd.live_keys() == [moved.key]
+
+
+def test_a_key_that_somebody_revoked_already_is_forgotten(moved: World) -> None:
+    moved.argocd.revoke(ACCOUNT)
+    assert moved.retire().warnings == []
+    before = len(moved.argocd.server.log)
+    moved.retire()
+    assert len(moved.argocd.server.log) - before <= 1, "nothing is left to be asked about"
+
+
+def test_a_conflict_on_forgetting_fails_nothing(moved: World) -> None:
+    def another_write() -> None:
+        moved.edit(moved.path(), **{"annotations": {"touched": "by somebody"}})
+
+    moved.kubernetes.fault("PUT .*/secrets/argocd-token$", times=1, does=another_write)
+    assert moved.retire().code == 0
+    assert moved.argocd.live_keys() == [moved.key]
+
+
+def test_two_names_of_one_argocd_keep_the_present_key(world: World) -> None:
+    """The key of the first name is revoked, the one in use is not, although both are of one account."""
+    world.install()
+    first = world.key
+    world.host = "localhost"
+    world.upgrade()
+    assert sorted(world.live()) == sorted([first, world.key])
+    world.roll_out()
+    world.retire()
+    assert world.live() == [world.key]
+
+
+def test_what_is_younger_than_the_replaced_key_stays(moved: World) -> None:
+    """Another run may be storing it: this one's view of the Secret may be old."""
+    moved.argocd.accounts.secret[ACCOUNT].keys[0].issued_at -= 100
+    young, old = moved.own_key("20260101t000000z-aaaaaaaaaaaa"), moved.own_key("20260101t000000z-bbbbbbbbbbbb")
+    moved.argocd.make_key(ACCOUNT, young, age=50)
+    moved.argocd.make_key(ACCOUNT, old, age=150)
+    moved.retire()
+    assert sorted(moved.argocd.live_keys(ACCOUNT)) == [young]
+
+
+def test_what_others_wrote_into_the_secret_is_not_revoked(moved: World) -> None:
+    """Keys that the Secret names but that are not of this installation."""
+    users = moved.argocd.make_key(ACCOUNT, "users-own")
+    state = moved.secret()["state"].replace(moved.argocd.made[0], users)
+    moved.edit_secret({**moved.secret(), "state": state})
+    moved.retire()
+    assert "users-own" in moved.argocd.live_keys()
+
+
+# A change to ``type: token``
+
+
+@pytest.fixture
+def to_token(world: World) -> World:
+    """An upgrade went from a password to the user's own token."""
+    world.consumers = [CONSUMER]
+    world.workload(CONSUMER)
+    world.install()
+    world.use_token(world.argocd.make_key(ACCOUNT, "users-own"))
+    assert world.upgrade().code == 0
+    world.roll_out()
+    return world
+
+
+def test_nothing_of_the_password_stays(to_token: World) -> None:
+    assert to_token.retire().code == 0
+    assert to_token.argocd.live_keys() == ["users-own"]
+    assert to_token.secret() == {}
+
+
+def test_a_secret_is_not_deleted_while_its_key_lives(to_token: World) -> None:
+    """It is the only way left to revoke the key."""
+    to_token.argocd.server.close()
+    done = to_token.retire(ONCE)
+    assert done.code == 0
+    assert to_token.secret() != {}
+    to_token.argocd.server.open_again()
+    to_token.retire()
+    assert to_token.argocd.live_keys() == ["users-own"]
+    assert to_token.secret() == {}
+
+
+@pytest.mark.parametrize("command", ["retire", "cleanup"])
+def test_a_key_that_the_settings_hold_is_never_revoked(world: World, command: str) -> None:
+    """A second net behind ``ensure``, which refuses such settings."""
+    world.install()
+    key, token = world.key, world.token
+    world.use_token(token)
+    world.remount()
+    assert world.run(command).code == 0
+    assert world.argocd.live_keys() == [key]
+
+
+@pytest.mark.parametrize("command", ["retire", "cleanup"])
+def test_a_secret_that_the_settings_name_is_never_deleted(world: World, command: str) -> None:
+    world.install()
+    world.use_token(world.token, "argocd-token")
+    world.remount()
+    assert world.run(command).code == 0
+    assert world.token
+    assert world.argocd.accepts(world.token)
+
+
+# It serves an upgrade that is done
+
+
+def test_somebody_elses_secret_is_left_alone(moved: World) -> None:
+    moved.edit(moved.path(), **{"labels": {"app.kubernetes.io/managed-by": "Helm"}})
+    keys = moved.argocd.live_keys()
+    done = moved.retire()
+    assert done.code == 0
+    assert moved.argocd.live_keys() == keys
+
+
+@pytest.mark.parametrize("down", ["argocd", "kubernetes", "rights"])
+def test_an_upgrade_that_is_done_is_not_failed(moved: World, down: str) -> None:
+    if down == "argocd":
+        moved.argocd.server.close()
+    elif down == "kubernetes":
+        moved.kubernetes.fault(".*", cut="before")
+    else:
+        moved.kubernetes.fault(".*", answer=NO_RIGHT)
+    done = moved.retire(ONCE)
+    assert done.code == 0
+    assert done.warnings

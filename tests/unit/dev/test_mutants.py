@@ -1,0 +1,102 @@
+"""The mutation run: what is tried, where, and how its verdicts are counted. mutmut itself is not run here."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from dev import mutants
+
+CODES = {"killed": 1, "timeout": 36, "survived": 0, "unreached": 33, "unchecked": None}
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout with two modules in one folder of the package, and a cache of its own."""
+    monkeypatch.setattr(mutants, "CACHE", tmp_path / "cache")
+    package = tmp_path / "checkout/hook" / mutants.PACKAGE / "keys"
+    package.mkdir(parents=True)
+    for name in ("__init__", "issue", "revoke"):
+        (package / f"{name}.py").write_text(f'"""{name}."""\n')
+    for name in ("chart", "dev", "docs", "tests"):
+        (tmp_path / "checkout" / name).mkdir()
+        (tmp_path / "checkout" / name / "file").write_text(name)
+    for name in ("Makefile", "README.md"):
+        (tmp_path / "checkout" / name).touch()
+    return tmp_path / "checkout"
+
+
+def verdicts(work: Path, **codes: int | None) -> None:
+    """Write what mutmut knows of a file."""
+    meta = work / "mutants/src/a.py.meta"
+    meta.parent.mkdir(parents=True, exist_ok=True)
+    meta.write_text(json.dumps({"exit_code_by_key": codes}))
+
+
+def test_each_verdict_is_counted_and_what_was_not_tried_does_not_count(tmp_path: Path) -> None:
+    verdicts(tmp_path, **CODES, interrupted=2, hung=-24)
+    found = mutants.score("keys", tmp_path)
+    assert found == mutants.Score("keys", killed=1, timeout=2, survived=1, unreached=1, unchecked=2)
+    assert found.percent == 60
+    assert mutants.Score("none").percent == 0
+    last = mutants.table([found, mutants.Score("kube", killed=5)]).splitlines()[-1]
+    assert last.split() == ["all", "6", "2", "1", "1", "2", "80", "%"]
+
+
+def test_a_run_below_the_goal_or_without_tests_fails(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    works: list[Path] = []
+
+    def run(work: Path, _: float) -> bool:
+        works.append(work)
+        verdicts(work, a=1, b=0)
+        return "broken" not in str(work)
+
+    monkeypatch.setattr(mutants, "_run", run)
+    assert mutants.main(["keys", "--goal", "50"], root) == 0
+    assert mutants.main(["keys"], root) == 1
+    assert works[0] == works[1], "a second run goes on where the first one was"
+    (root / "hook" / mutants.PACKAGE / "broken").mkdir()
+    assert mutants.main(["broken", "--goal", "0"], root) == 1
+    assert "could not be run for broken" in capsys.readouterr().out
+
+
+def test_the_work_folder_follows_the_checkout(root: Path) -> None:
+    def prepare() -> Path:
+        return mutants._prepare(root, "keys", mutants.files(root, "keys"), changed_only=False)
+
+    work = prepare()
+    issue = work / "src" / mutants.PACKAGE / "keys/issue.py"
+    before = issue.stat().st_mtime_ns
+    (root / "hook" / mutants.PACKAGE / "keys/revoke.py").write_text("changed = 1\n")
+    (root / "tests/file").rename(root / "tests/other")
+    (work / "mutants/tests").mkdir(parents=True)
+    verdicts(work, a=1)
+    assert prepare() == work
+    assert issue.stat().st_mtime_ns == before, "mutmut knows by the time that a file is as it was"
+    assert (work / "hook" / mutants.PACKAGE / "keys/revoke.py").read_text() == "changed = 1\n"
+    assert [p.name for p in (work / "tests").iterdir()] == ["other"]
+    assert not (work / "mutants/tests").exists()
+    assert mutants.score("keys", work).killed == 1, "what is known is kept"
+    mutants._prepare(root, "keys", mutants.files(root, "keys")[:1], changed_only=False)
+    assert mutants.score("keys", work).killed == 0, "another choice of files is begun anew"
+
+
+def test_changed_files_are_those_that_differ_from_main(root: Path) -> None:
+    def git(*words: str) -> None:
+        identity = ("-c", "user.name=n", "-c", "user.email=e@example.com")
+        subprocess.run(["git", *identity, *words], cwd=root, check=True, capture_output=True)
+
+    git("init", "-b", "main")
+    git("add", "-A")
+    git("commit", "-m", "first")
+    git("checkout", "-b", "work")
+    keys = root / "hook" / mutants.PACKAGE / "keys"
+    (keys / "issue.py").write_text("committed = 1\n")
+    git("commit", "-am", "second")
+    (keys / "revoke.py").write_text("not_yet = 1\n")
+    (keys / "new.py").touch()
+    (root / "README.md").write_text("no code")
+    assert mutants.changed(root) == {f"{mutants.PACKAGE}/keys/{name}.py" for name in ("issue", "revoke", "new")}

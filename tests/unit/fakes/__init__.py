@@ -1,1 +1,0 @@
-"""Small servers that answer as the real ones do; ``tests/faults/test_conversation.py`` compares them with those."""
