@@ -36,7 +36,8 @@ READ: dict[str, tuple[dict[str, Any], str]] = {
     ),
     f"`global.{NEW}.argo-cd.server.svc`, `.port`, `.rootpath`": (new(**SERVER), "http://theirs.b/theirs"),
     f"`global.{NEW}.argo-cd.server.auth`": (new(auth={"username": "theirs"}), '"username":"theirs"'),
-    "`global.nodeSelector`, `.tolerations`, `.imageRegistry`, `.imagePullSecrets`, `.httpProxy`, `.httpsProxy`, `.noProxy`": (
+    "`global.nodeSelector`, `.tolerations`, `.imageRegistry`, `.imagePullSecrets`, "
+    "`.httpProxy`, `.httpsProxy`, `.noProxy`": (
         {
             "global": {
                 "nodeSelector": {"theirs": "theirs"},
