@@ -16,12 +16,14 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import yaml
 
 from dev.sandbox import tools
@@ -30,14 +32,10 @@ ROOT = Path(__file__).parents[1]
 CHART = ROOT / "chart"
 FAST = ("test_settings.py", "test_roles.py", "test_rendering.py", "test_environment.py", "test_spellings.py")
 """Files of tests/chart that judge a fault of the templates or values."""
-VERDICTS = ("test_verdicts.py", "test_nulls.py")
-"""Files of tests/chart that judge a fault of the schema."""
 SECONDS = 600
 """Longest time for one mutant; one that hangs counts as killed."""
-EQUIVALENT = {
-    "optional: true  # of the settings": "",
-}
-"""Text of a mutant -> why it changes nothing that matters."""
+EQUIVALENT: dict[str, str] = {}
+"""Beginning of what a mutant says of itself -> why it changes nothing that matters."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +151,7 @@ def _rules(file: Path, text: str) -> Iterator[Mutant]:
         if isinstance(node, dict):
             named = path and path[-1] in ("properties", "definitions", "patternProperties")
             for key, child in node.items():
-                if not named and (key in _RULES or (key in ("then", "else") and "const" not in node)):
+                if not named and (key in _RULES or key in ("then", "else", "if")):
                     yield path, key
                 if named and path[-1] == "patternProperties":
                     yield path, key
@@ -188,8 +186,56 @@ def mutants(file: Path) -> list[Mutant]:
     return list(seen.values())
 
 
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Lay values over others as Helm does: maps merge, null deletes what is there and stays where nothing is."""
+    merged = copy.deepcopy(base)
+    for key, value in over.items():
+        if value is None and key in merged:
+            del merged[key]
+        elif isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = _merged(merged[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+@cache
+def _cases() -> tuple[dict[str, Any], ...]:
+    """The values that tests/chart hands to helm for a verdict: each file of ok/ and bad/, and each default as null."""
+    defaults = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+    folders = (ROOT / "tests" / "chart" / name for name in ("ok", "bad"))
+    users = [
+        yaml.safe_load(p.read_text(encoding="utf-8")) or {} for folder in folders for p in sorted(folder.glob("*"))
+    ]
+
+    def nulls(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        for key, value in node.items():
+            yield {key: None}
+            if isinstance(value, dict):
+                yield from ({key: inner} for inner in nulls(value))
+
+    return tuple(_merged(defaults, user) for user in (*users, *nulls(defaults)))
+
+
+def _verdicts(schema: dict[str, Any]) -> list[list[str]]:
+    """What the schema says of each case: places and words. Helm's are pinned; these differ exactly when those do."""
+    validator = jsonschema.Draft7Validator(schema)
+
+    def words(errors: Iterable[Any]) -> list[str]:
+        return sorted(f"{list(e.absolute_path)} {e.validator} {str(e.validator_value)[:200]}" for e in errors)
+
+    return [words(validator.iter_errors(case)) for case in _cases()]
+
+
+@cache
+def _baseline() -> list[list[str]]:
+    return _verdicts(json.loads((CHART / "values.schema.json").read_text(encoding="utf-8")))
+
+
 def killed(mutant: Mutant) -> bool:
     """Tell whether the chart's tests notice."""
+    if mutant.file.name == "values.schema.json":
+        return _verdicts(json.loads(mutant.text)) != _baseline()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         for name in ("dev", "hook", "pyproject.toml"):
@@ -206,11 +252,28 @@ def killed(mutant: Mutant) -> bool:
             "HELM_PLUGINS": str(tools.PLUGINS),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
-        schema = mutant.file.name == "values.schema.json"
-        unittest = ("helm", "unittest", "--strict", "--failfast", "-f", "tests/**/*_test.yaml", "chart")
-        suites = [f"tests/chart/{name}" for name in (VERDICTS if schema else FAST)]
-        pytest = (sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *suites)
-        for command in (pytest,) if schema else (unittest, pytest):
+        near = (
+            root / "chart" / "tests" / mutant.file.relative_to("templates").with_suffix("")
+            if mutant.file.parts[0] == "templates"
+            else root
+        )
+        unittest = ("helm", "unittest", "--strict", "--failfast", "chart", "-f")
+        suites = (
+            [f"tests/{near.relative_to(root / 'chart' / 'tests')}_test.yaml"]
+            if Path(f"{near}_test.yaml").exists()
+            else []
+        )
+        pytest = (
+            sys.executable,
+            "-m",
+            "pytest",
+            "-x",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            *(f"tests/chart/{name}" for name in FAST),
+        )
+        for command in (*((*unittest, suite) for suite in (*suites, "tests/**/*_test.yaml")), pytest):
             try:
                 done = subprocess.run(
                     command, cwd=root, env=environment, capture_output=True, timeout=SECONDS, check=False
@@ -249,7 +312,9 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     chosen = [f for f in files(bool(os.environ.get("CHANGED"))) if re.search(options.only, str(f))]
-    todo = [m for f in chosen for m in mutants(f)][:: options.sample]
+    todo = [m for f in chosen for m in mutants(f) if not m.what.startswith(tuple(EQUIVALENT) or ("-",))][
+        :: options.sample
+    ]
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     with ThreadPoolExecutor(options.jobs) as pool:
         for mutant, noticed in zip(todo, pool.map(killed, todo), strict=True):

@@ -149,8 +149,9 @@ def _problem(node: ast.AST) -> str:
     match node:
         case ast.Call(func=ast.Name("not_argocd"), args=[first, *_]):
             return f"… {_text(first)}."  # puts the URL before, and a dot behind
-        case ast.Assign(targets=[ast.Name("problem")], value=ast.JoinedStr() | ast.Constant() as literal):
-            return _text(literal) if _text(literal).endswith(".") else ""
+        case ast.Assign(targets=[ast.Name("problem")], value=ast.JoinedStr() | ast.Constant() as said):
+            problem = _text(said)
+            return problem if problem.endswith(".") else ""
         case ast.Call(func=func, args=[first, _, *_]) if re.search(r"(Error|\b_fail)$", ast.unparse(func)):
             return _text(first)
         case ast.Return(

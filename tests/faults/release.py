@@ -14,7 +14,7 @@ from typing import Any
 from dev.cluster import path_of
 from dev.keys import KEY_SECRET, StoredKey, stored
 from tests.faults import settings
-from tests.faults.place import Site
+from tests.faults.place import Site, kubeconfig
 from tests.faults.proxy import Between
 from tests.faults.roles import REFUSED, RELEASE, identity
 from tests.faults.traffic import NO_FAULT, Fault, Traffic
@@ -190,7 +190,7 @@ class Release:
 
     def check(self) -> "subprocess.CompletedProcess[str]":
         """Run ``check`` as its user does, from a laptop that reaches Argo CD by the proxy before it."""
-        (self.folder / "kubeconfig").write_text(self.site.kubeconfig())
+        (self.folder / "kubeconfig").write_text(kubeconfig())
         values = settings.given(self.url, self.account, self.timeout, self.values)
         (self.folder / "values.yaml").write_text(json.dumps(values))
         words = ["--release", self.name, "-n", self.namespace, "--chart", str(settings.CHART), "-o", "json"]

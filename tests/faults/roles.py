@@ -4,12 +4,14 @@
 and ``delete`` on Secrets together with ``get``.
 """
 
+from dataclasses import dataclass
+
 from dev.cluster import Cluster
 from dev.identity import RBAC, Rule, grant
 from dev.identity import identity as make_identity
 from dev.keys import KEY_SECRET
 
-__all__ = ["RBAC", "Rule", "grant", "identity", "in_argocd", "rules"]
+__all__ = ["RBAC", "Names", "Rule", "grant", "identity", "in_argocd", "rules"]
 
 RELEASE = "r"
 CONSUMERS = tuple(f"{RELEASE}-{service}" for service in ("event-reporter", "gitops-operator", "sources-server"))
@@ -27,26 +29,46 @@ COMMANDS = ("ensure", "retire", "cleanup", "keep", "keep-token", "verify")
 """Whose rights differ; ``keep`` is the keeper's, with its ``type: token`` in a Role of its own."""
 
 
-def rules(command: str, namespace: str, *, restarts: bool = True) -> list[Rule]:
-    """Return what ``command`` may do in its release's namespace; ``restarts`` is ``keeper.restartConsumers``."""
+@dataclass(frozen=True)
+class Names:
+    """What the rules name that values may change."""
+
+    deployments: tuple[str, ...] = CONSUMERS
+    """Consumers."""
+    statefulsets: tuple[str, ...] = ()
+    waited_for: tuple[str, ...] = (APP_PROXY,)
+    """Deployments that are no consumers, and whose rollout is waited for."""
+    key_secrets: tuple[str, ...] = (KEY_SECRET,)
+
+    def workloads(self, *verbs: str, more: tuple[str, ...] = ()) -> list[Rule]:
+        """Return the rules for the consumers, and for ``more`` Deployments."""
+        kinds = (("deployments", (*self.deployments, *more)), ("statefulsets", self.statefulsets))
+        return [_rule("apps", kind, names, *verbs) for kind, names in kinds if names]
+
+
+def rules(command: str, namespace: str, names: Names = Names()) -> list[Rule]:
+    """Return what ``command`` may do in its release's namespace."""
+
+    def key_secret(*verbs: str) -> Rule:
+        return _rule("", "secrets", names.key_secrets, *verbs)
+
     events = _rule("", "events", (), "create")
     # A Role may hold this: the API server takes the namespace's own name for the namespace of the request.
     own_namespace = _rule("", "namespaces", (namespace,), "get")
-    made = [{**_rule("", "secrets", (), "create"), "resources": ["secrets", "configmaps"]}]
+    made = {**_rule("", "secrets", (), "create"), "resources": ["secrets", "configmaps"]}
     record = _rule("", "configmaps", (REFUSED,), "get", "update")
-    workloads = _rule("apps", "deployments", CONSUMERS, "get", *(["patch"] if restarts else []))
     match command:
         case "ensure":
-            return [*made, _secret("get", "update"), record, own_namespace, events]
+            return [made, key_secret("get", "update"), record, own_namespace, events]
         case "keep":
-            return [*made, _secret("get", "list", "watch", "update"), record, own_namespace, events, workloads]
+            watched = key_secret("get", "list", "watch", "update")
+            return [made, watched, record, own_namespace, events, *names.workloads("get", "patch")]
         case "retire":
-            waited_for = _rule("apps", "deployments", (*CONSUMERS, APP_PROXY), "get")
-            restarted = [_rule("apps", "deployments", CONSUMERS, "patch")] if restarts else []
-            return [_secret("get", "update", "delete"), own_namespace, events, waited_for, *restarted]
+            seen, restarted = names.workloads("get", more=names.waited_for), names.workloads("patch")
+            return [key_secret("get", "update", "delete"), own_namespace, events, *seen, *restarted]
         case "cleanup":
             return [
-                _rule("", "secrets", (KEY_SECRET, CREDENTIAL), "get", "delete"),
+                _rule("", "secrets", (*names.key_secrets, CREDENTIAL), "get", "delete"),
                 _rule("", "configmaps", (REFUSED,), "get", "delete"),
                 own_namespace,
                 _rule("batch", "jobs", JOBS, "get", "delete"),
@@ -56,7 +78,7 @@ def rules(command: str, namespace: str, *, restarts: bool = True) -> list[Rule]:
         case "keep-token":
             return [events, own_namespace]
         case "verify":
-            return []
+            return names.workloads("get")
     raise AssertionError(command)
 
 
@@ -73,7 +95,3 @@ def identity(cluster: Cluster, namespace: str, command: str) -> str:
 def _rule(group: str, resource: str, names: tuple[str, ...], *verbs: str) -> Rule:
     limited = {"resourceNames": [*names]} if names else {}
     return {"apiGroups": [group], "resources": [resource], "verbs": [*verbs], **limited}
-
-
-def _secret(*verbs: str) -> Rule:
-    return _rule("", "secrets", (KEY_SECRET,), *verbs)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dev.keys import KEY_SECRET
-from tests.faults.roles import CONSUMER, JOBS, REFUSED, TEST_POD
+from tests.faults.roles import CONSUMER, CREDENTIAL, JOBS, REFUSED, TEST_POD
 
 CHART = Path(__file__).parents[2] / "chart"
 MINE = "mine"
@@ -40,7 +40,7 @@ def document(
         "consumers": [*consumers],
         "waitFor": [],
         "refused": REFUSED,
-        "leftovers": {"jobs": [*JOBS], "pods": [TEST_POD], "secrets": []},
+        "leftovers": {"jobs": [*JOBS], "pods": [TEST_POD], "secrets": [CREDENTIAL]},
     }
     return json.dumps({"values": values, "derived": derived})
 

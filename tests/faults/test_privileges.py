@@ -17,11 +17,16 @@ from dev.sandbox.tools import CURRENT
 from tests.faults.forbidden import CM, ENABLED, EVERYBODY, SOME, Try
 from tests.faults.place import CONFIG, Site
 from tests.faults.release import Release
-from tests.faults.roles import COMMANDS, RBAC, RELEASE, Rule, in_argocd, rules
+from tests.faults.roles import APP_PROXY, COMMANDS, CONSUMERS, RBAC, RELEASE, Names, Rule, in_argocd, rules
 from tests.faults.settings import CHART, document, given, merged
 
 CI = sorted(CHART.glob("ci/*.yaml"))
 HERE = "here"
+OTHERS = {
+    "companion-values": Names(("not-there-yet",), waited_for=(f"{RELEASE}-key-keeper",)),
+    "everything-values": Names(CONSUMERS, ("my-consumer",), (APP_PROXY,), ("my-key", KEY_SECRET)),
+}
+"""The values that name other objects than the defaults do."""
 HOOKS = {f"{RELEASE}-auth-{command}": command for command in ("ensure", "retire", "cleanup")}
 KEEPER = f"{RELEASE}-key-keeper"
 Parts = set[tuple[tuple[str, ...], ...]]
@@ -59,8 +64,11 @@ def test_the_charts_roles_are_the_documented_ones(values: Path) -> None:
     cm = comparable(
         [{"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["argocd-cm"], "verbs": ["get"]}]
     )
-    wanted = {(HERE, name): comparable(rules(command, HERE)) for name, command in HOOKS.items()}
-    wanted[HERE, KEEPER] = comparable(rules("keep-token" if token else "keep", HERE))
+    names = OTHERS.get(values.stem, Names())
+    wanted = {(HERE, name): comparable(rules(command, HERE, names)) for name, command in HOOKS.items()}
+    wanted[HERE, KEEPER] = comparable(rules("keep-token" if token else "keep", HERE, names))
+    if values.stem in OTHERS:  # where keeper.consumers are to be found by helm test
+        wanted[HERE, f"{RELEASE}-auth-verify"] = comparable(rules("verify", HERE, names))
     if not everything:
         wanted[HERE, f"{RELEASE}-auth-ensure"] |= cm
     elsewhere = {where: found for where, found in roles.items() if where[0] != HERE}

@@ -16,7 +16,7 @@ from typing import Any
 
 from gitops_runtime_auth.errors import ConfigurationError, UnreachableError, UsageError
 from gitops_runtime_auth.kube.api import Object
-from gitops_runtime_auth.preflight.report import printable
+from gitops_runtime_auth.log import printable
 from gitops_runtime_auth.retry import Deadline
 
 SETTINGS = "settings.json"

@@ -145,7 +145,8 @@ def test_what_can_heal_is_tried_again(kubernetes: FakeKubernetes, cluster: Clust
 @pytest.mark.parametrize("status", [300, 301, 400, 404, 405, 413, 501])
 def test_what_can_not_heal_is_not_tried_again(kubernetes: FakeKubernetes, cluster: Cluster, status: int) -> None:
     kubernetes.fault("GET", answer=as_text(status, "no"))
-    with pytest.raises(AnswerError) as raised:
+    problem = rf"^Something other than the Kubernetes API answers GET {X} \(HTTP {status}\)\.$"
+    with pytest.raises(AnswerError, match=problem) as raised:
         cluster.get(X)
     assert raised.value.status == status
     assert len(kubernetes.log) == 1
