@@ -1,11 +1,13 @@
 """Names that the documentation takes from the code are there: files and functions of the tour, and tests in tables."""
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.docs.blocks import PAGES, ROOT
 
@@ -90,3 +92,30 @@ def test_every_row_that_is_measured_names_a_test_or_a_command() -> None:
     rows = [row for row in text.splitlines() if row.startswith("| ") and "---" not in row][1:]
     assert len(rows) > 8
     assert [row for row in rows if "::test_" not in row.split("|")[-2] and "`make" not in row.split("|")[-2]] == []
+
+
+def values() -> set[str]:
+    """Return the paths of all values of the chart, and the keys of the blocks ``server`` and ``auth``."""
+
+    def paths(node: object, above: str = "") -> Iterator[str]:
+        for key, value in node.items() if isinstance(node, dict) else ():
+            yield f"{above}{key}"
+            yield from paths(value, f"{above}{key}.")
+
+    schema = json.loads((ROOT / "chart/values.schema.json").read_text(encoding="utf-8"))["definitions"]
+    blocks = {f"{name}.{key}" for name in ("server", "auth") for key in schema[name]["properties"]}
+    more = {f"hook.{key}" for key in schema["hook"]["properties"]}
+    return {*paths(yaml.safe_load((ROOT / "chart/values.yaml").read_text(encoding="utf-8"))), *blocks, *more}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_each_value_that_a_page_names_is_one_of_the_chart(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    first = "hook|keeper|keySecret|runtime|networkPolicy|metrics|proxy|image|server|auth"
+    named = set(re.findall(rf"`((?:{first})(?:\.[A-Za-z]+)+)(?=[`=:])", text))
+    known = values() | {
+        "server.insecure",
+        "server.secretkey",
+        "image.yaml",
+    }  # Argo CD has the first two, a reader the file
+    assert named - known == set()
