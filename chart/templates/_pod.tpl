@@ -36,13 +36,23 @@ whole where they are not empty. own: it runs the project's image, whose user has
 {{- toYaml $security -}}
 {{- end -}}
 
-{{- /* (dict "root" . "env" "YAML" "extra" [..]): a container's variables; the user's own win over the chart's, each by its name. */ -}}
+{{- /*
+(dict "root" . "env" "- name: .." "extra" [..]): a container's variables. Of several of one name the first counts, and the user's own before all. They stay the text
+that they are, because toYaml loses a value with a control character in it.
+*/ -}}
 {{- define "gitops-runtime-auth.env" -}}
 {{- $given := list -}}
 {{- range .extra }}{{ $given = append $given .name }}{{ end -}}
-{{- $env := list -}}
-{{- range .env | fromYamlArray }}{{ if not (has .name $given) }}{{ $env = append $env . }}{{ end }}{{ end -}}
-{{- toYaml (concat $env (.extra | default list)) -}}
+{{- range $variable := splitList "\n- name: " (printf "\n%s" (trim .env)) -}}
+{{- $name := splitList "\n" $variable | first -}}
+{{- if and $name (not (has $name $given)) }}
+- name: {{ $variable }}
+{{- $given = append $given $name -}}
+{{- end -}}
+{{- end -}}
+{{- with .extra }}
+{{ toYaml . }}
+{{- end -}}
 {{- end -}}
 
 {{- /* (dict "root" .): the proxy's variables. Kubernetes' own API is always reached directly. */ -}}

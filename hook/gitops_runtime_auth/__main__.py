@@ -67,7 +67,10 @@ def _fail(problem: str, remedy: str, code: int) -> int:
 def run() -> None:
     """Run the program ``gitops-runtime-auth``: the command line's arguments, the process' signals and exit code."""
     termination.raise_at_sigterm(Timing().terminates)
-    code = main(sys.argv[1:])
+    try:
+        code = main(sys.argv[1:])
+    except termination.Terminated:  # came while another failure was being told
+        code = termination.EXIT_CODE
     # Python's last garbage collection would visit every object that was loaded, which takes 0.04 s.
     gc.freeze()
     sys.exit(code)

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
-from kubernetes_validate import utils as kubernetes_schemas  # type: ignore[import-untyped]
 import yaml
+from kubernetes_validate import utils as kubernetes_schemas  # type: ignore[import-untyped]
 from referencing import Registry, Resource
 
 from dev.sandbox import tools
@@ -44,7 +44,7 @@ class Run:
     err: str
 
     def refusals(self) -> list[str]:
-        """Return the schema's refusals as helm prints them, sorted because helm's own order is random; else a template's."""
+        """Return the schema's refusals as helm prints them, sorted (helm's order is random), else a template's."""
         lines = [line.strip() for line in self.err.splitlines()]
         schema = sorted(line[2:] for line in lines if line.startswith("- "))
         return schema or [line.split("): ", 1)[1] for line in lines if line.startswith("Error: execution error at (")]

@@ -50,7 +50,7 @@ def queries() -> list[str]:
     panels = [t["expr"] for panel in dashboard()["panels"] for t in panel["targets"]]
     variables = [v["query"]["query"] for v in dashboard()["templating"]["list"] if v["type"] == "query"]
     inner = [re.fullmatch(r"label_values\((.+), \w+\)", v) for v in variables]
-    assert len(alerts) == 2
+    assert len(alerts) == 4
     return [*alerts, *panels, *(found[1] for found in inner if found)]
 
 

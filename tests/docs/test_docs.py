@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from gitops_runtime_auth.config.values import chart_defaults, merge
 
 from dev import diagram
 from dev.sandbox import tools
-from gitops_runtime_auth.config.settings import load_values
+from tests.chart import helm
 from tests.docs.blocks import ALL, INLINE, PAGES, ROOT, Block, Inline
 
 MARKS = {"bash": {"run", "cluster", "syntax"}, "yaml": {"file", "example"}}
@@ -40,7 +39,7 @@ def test_commands_are_valid_bash_and_name_real_make_targets(block: Block) -> Non
 
 @pytest.mark.parametrize("block", [b for b in ALL if b.mark == "file"], ids=str)
 def test_values_files_are_accepted(block: Block) -> None:
-    load_values(merge(chart_defaults(), yaml.safe_load(block.text)))
+    assert helm.template(yaml.safe_load(block.text)).code == 0
 
 
 @pytest.mark.parametrize("page", sorted({b.page for b in ALL if b.mark == "run"}))
@@ -50,7 +49,7 @@ def test_commands_that_need_no_cluster_run(page: str, tmp_path: Path) -> None:
     environ = {**os.environ, "PATH": ":".join(folders), "PYTHONPATH": str(ROOT), "KUBECONFIG": "absent"}
     (tmp_path / "bin").mkdir()
     command = tmp_path / "bin/gitops-runtime-auth"
-    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m hook "$@"\n', encoding="utf-8")
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m gitops_runtime_auth "$@"\n', encoding="utf-8")
     command.chmod(0o755)
     environ["PATH"] = f"{command.parent}:{environ['PATH']}"
     assert shutil.which("helm", path=environ["PATH"]), "run python -m dev.sandbox tools"
@@ -130,7 +129,7 @@ def _text(node: ast.expr) -> str:
 def _messages() -> dict[str, str]:
     """Return every ``problem`` that the code raises or ends with, with the place where it does."""
     found = {}
-    for path in sorted((ROOT / "hook").glob("*.py")):
+    for path in sorted((ROOT / "hook" / "gitops_runtime_auth").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             text = _problem(node)
             if re.search("[A-Za-z]{3}", text) or " is …" in text:
@@ -141,8 +140,11 @@ def _messages() -> dict[str, str]:
 def _problem(node: ast.AST) -> str:
     """Return the first of two sentences: of an error, of the last net, or of a function that returns both."""
     match node:
-        case ast.Call(func=ast.Attribute(attr="_not_argocd"), args=[first, *_]):
+        case ast.Call(func=ast.Name("not_argocd"), args=[first, *_]):
             return f"… {_text(first)}."  # puts the URL before, and a dot behind
+        case ast.Assign(targets=[ast.Name("problem")], value=ast.JoinedStr() | ast.Constant() as said):
+            problem = _text(said)
+            return problem if problem.endswith(".") else ""
         case ast.Call(func=func, args=[first, _, *_]) if re.search(r"(Error|\b_fail)$", ast.unparse(func)):
             return _text(first)
         case ast.Return(

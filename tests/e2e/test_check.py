@@ -9,6 +9,7 @@ import os
 import secrets
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -19,6 +20,8 @@ from dev.cluster import decoded
 from dev.site import CONFIG, OUTSIDE, Site
 
 NAMESPACE = f"e2e-check-{secrets.token_hex(3)}"
+CACHE = tempfile.TemporaryDirectory()
+"""Where check remembers refused logins."""
 SECRETS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
 
 
@@ -72,7 +75,8 @@ def check(
     command += ["--timeout", str(seconds), *(["--server", outside] if outside else [])]
     for line in lines:
         command += ["--set", line]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    environ = {**os.environ, "XDG_CACHE_HOME": CACHE.name}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     assert done.stderr == ""
     found: dict[str, Any] = json.loads(done.stdout)
     assert found["exitCode"] == done.returncode

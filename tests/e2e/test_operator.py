@@ -4,6 +4,7 @@ The operator takes back what others write into ``argocd-cm``, keeps the certific
 that are not the Service's, and the password in ``NAME-cluster``.
 """
 
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from dev.argocd import ArgoCD, ArgoCDError, Forward
 from dev.cluster import Cluster, decoded, path_of
 from dev.keys import stored
 from dev.runtime import BLOCK, CHART, IMAGE, within
-from dev.sandbox import cli, images, tools
+from dev.sandbox import cli, images
 from dev.site import CONFIG
 
 pytestmark = [pytest.mark.zoo, pytest.mark.alone]
@@ -128,7 +129,7 @@ def test_the_remedy_that_lasts_is_printed_and_works_as_it_is(instance: Instance)
     assert "failed" in refused.lower()
     assert "lacks the apiKey capability" in refused
     command = remedy(refused)
-    environ = {"PATH": f"{tools.CURRENT}:/usr/bin:/bin", "KUBECONFIG": CONFIG}
+    environ = {**os.environ, "KUBECONFIG": CONFIG}
     subprocess.run(["bash", "-c", command], env=environ, check=True, capture_output=True)
     within(60, lambda: instance.has("apiKey"))
     assert "STATUS: deployed" in instance.install()

@@ -51,8 +51,12 @@ class Checked:
 class FakeLaptop:
     """A kubeconfig, the programs on PATH, and what stands in the cluster. ``check`` runs the command.
 
-    Argo CD is reached by ``server.url``; with ``by_service`` through a kubectl that forwards to it.
+    Argo CD is reached by --server; with ``by_service`` through a kubectl that forwards to it. ``helm`` is the real one,
+    but what it renders is kept for the next time that it is asked the same; ``plain_helm`` is for tests about helm.
     """
+
+    url = "https://argocd-server"
+    """Argo CD's address as the chart writes it."""
 
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str]) -> None:
         self.folder, self._patch, self._capture = folder, patch, capture
@@ -62,12 +66,14 @@ class FakeLaptop:
         self.argocd.may_see.add("admin")
         self.programs = folder / "bin"
         self.programs.mkdir()
-        (self.programs / "helm").symlink_to(CURRENT / "helm")
+        self._remembering_helm(folder.parent / "rendered")
         patch.setenv("PATH", str(self.programs))
         patch.setenv("HOME", str(folder))
-        for name in ("KUBECONFIG", "HELM_NAMESPACE", "NO_COLOR"):
+        for name in ("KUBECONFIG", "HELM_NAMESPACE", "HELM_KUBECONTEXT", "NO_COLOR", "XDG_CACHE_HOME"):
             patch.delenv(name, raising=False)
-        self.kubeconfig = self.kubernetes.kubeconfig(folder)
+        # One path for all tests, because it is a part of what helm is asked.
+        (folder.parent / "kube").mkdir(exist_ok=True)
+        self.kubeconfig = self.kubernetes.kubeconfig(folder.parent / "kube")
         self.version("v1.34.2")
         self.secret("argocd-initial-admin-secret", password=PASSWORD)
         self.secret("argocd-secret", {"tls.crt": authority("argocd").pem})
@@ -105,6 +111,17 @@ class FakeLaptop:
         body = {"metadata": {"labels": labels, "annotations": annotations or {}, **metadata}, "data": settings or {}}
         self.put("configmaps", "argocd-cm", body, "argocd")
 
+    def plain_helm(self) -> None:
+        """Have the real helm, which renders each time."""
+        (self.programs / "helm").unlink()
+        (self.programs / "helm").symlink_to(CURRENT / "helm")
+
+    def _remembering_helm(self, rendered: Path) -> None:
+        rendered.mkdir(exist_ok=True)
+        kept = f"{rendered}/$(printf '%s\\n' \"$@\" | /usr/bin/md5sum | /usr/bin/cut -c-32)"
+        make = f'{CURRENT}/helm "$@" > "$kept.part" || exit 1; /bin/mv "$kept.part" "$kept"'
+        self.program("helm", f'kept="{kept}"\nif [ ! -f "$kept" ]; then {make}; fi\nexec /bin/cat "$kept"')
+
     def program(self, name: str, script: str) -> None:
         """Put a shell script on PATH."""
         path = self.programs / name
@@ -127,12 +144,11 @@ class FakeLaptop:
         return str(path)
 
     def check(self, *arguments: str, output: str = "json", by_service: bool = False, timing: Timing = FAST) -> Checked:
-        """Run ``check`` with the fake cluster's kubeconfig and, unless by a Service, the fake Argo CD's URL."""
-        block = "global.external-arg-cd.server"
-        url = [] if by_service else ["--set", f"{block}.url={self.argocd.url}", "--set", "hook.argocdNamespace=argocd"]
+        """Run ``check`` for an Argo CD in namespace argocd, which is reached at --server unless by its Service."""
+        way = [] if by_service else ["--server", self.argocd.url, "--set", "hook.argocdNamespace=argocd"]
         line = ["check", "--kubeconfig", str(self.kubeconfig), "-n", NAMESPACE, "--timeout", "15", "-o", output]
         self._capture.readouterr()
-        code = main([*line, *url, *arguments], timing)
+        code = main([*line, *way, *arguments], timing)
         shown = self._capture.readouterr()
         return Checked(code, shown.out, shown.err)
 

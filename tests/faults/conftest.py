@@ -8,6 +8,8 @@ import pytest
 from tests.faults.place import Site
 from tests.faults.release import Release
 
+LONG_FIRST = ("matrix", "storm", "lockout_patterns")
+"""Three files are run at a time, in this order: what takes long is not to be left for one worker at the end."""
 TABLE = "table"
 """Under this name a test records (``record_property``) what is to be printed in the end, whichever process ran it."""
 
@@ -29,6 +31,12 @@ def release(site: Site, tmp_path: Path) -> Callable[[], Release]:
         return Release(site, tmp_path / namespace, account, password, namespace, site.between())
 
     return make
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Bring the files into that order, those that it does not name last."""
+    names = [f"test_{name}" for name in LONG_FIRST]
+    items.sort(key=lambda item: names.index(item.path.stem) if item.path.stem in names else len(names))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

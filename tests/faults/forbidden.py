@@ -83,10 +83,8 @@ _LEFTOVERS: dict[str, Try] = {
     "delete the hook's Job": lambda c, n: c.delete(_jobs(n, JOBS[0])),
     "delete a Pod": lambda c, n: c.delete(path_of(n, "pods", "x")),
 }
-_WORKLOADS: dict[str, Try] = {
-    "get a Deployment": lambda c, n: c.get(_apps(n, CONSUMER)),
-    "patch a Deployment": lambda c, n: c.patch(_apps(n, CONSUMER), {"spec": {}}),
-}
+_PATCH: dict[str, Try] = {"patch a Deployment": lambda c, n: c.patch(_apps(n, CONSUMER), {"spec": {}})}
+_WORKLOADS: dict[str, Try] = {"get a Deployment": lambda c, n: c.get(_apps(n, CONSUMER)), **_PATCH}
 _PATCH_APP_PROXY: dict[str, Try] = {
     "patch app-proxy's Deployment": lambda c, n: c.patch(_apps(n, APP_PROXY), {"spec": {}})
 }
@@ -108,8 +106,8 @@ SOME: dict[str, dict[str, Try]] = {
         "delete another Pod": lambda c, n: c.delete(path_of(n, "pods", "x")),
     },
     "keep": {**_DELETE, **_DELETE_RECORD, **_LEFTOVERS, **_PATCH_APP_PROXY, **_UNASKED},
-    "keep-token": {**_NO_KEY, **_WORKLOADS, **_NAMESPACE, **_UNASKED},
-    "verify": {**_NO_KEY, **_WORKLOADS, **_NAMESPACE, **_UNASKED},
+    "keep-token": {**_NO_KEY, **_WORKLOADS, **_UNASKED},
+    "verify": {**_NO_KEY, **_PATCH, **_NAMESPACE, **_UNASKED},
 }
 """What one command may not, though another may."""
 

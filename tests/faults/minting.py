@@ -1,7 +1,7 @@
 """Ways to obtain another ServiceAccount's token with rights on Secrets, as sequences of requests.
 
-Kubernetes writes a ServiceAccount's token into every Secret of type ``kubernetes.io/service-account-token`` that names it
-in an annotation. Who makes such a Secret and reads it holds that token: in Argo CD's own namespace, cluster-admin's.
+Kubernetes writes a ServiceAccount's token into every Secret of type ``kubernetes.io/service-account-token`` that names
+it in an annotation. Who makes such a Secret and reads it holds that token: in Argo CD's own namespace, cluster-admin's.
 """
 
 import time
@@ -22,7 +22,7 @@ VICTIM = "victim"
 _TYPE = "kubernetes.io/service-account-token"
 _NAMED = {"kubernetes.io/service-account.name": VICTIM}
 _SECONDS = 10.0
-"""The token controller fills such a Secret in well under a second, the garbage collector needs less than one as well."""
+"""The token controller fills such a Secret in well under a second; the garbage collector is as quick."""
 
 Sequence = Callable[[Cluster, str], str]
 """Tries to obtain the token, by an identity, in a namespace; returns it, empty if it did not come. A refused request

@@ -6,7 +6,6 @@ import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import trustme
@@ -41,13 +40,21 @@ def _argocd() -> tuple[str, int]:
     if given := os.environ.get("FAULTS_ARGOCD"):
         host, _, port = given.partition(":")
         return host, int(port)
-    service = Cluster(CONFIG, _inside()).get("/api/v1/namespaces/argocd/services/argocd-server") or {}
+    service = Cluster(CONFIG, inside()).get("/api/v1/namespaces/argocd/services/argocd-server") or {}
     return service["spec"]["clusterIP"], 443
 
 
-def _inside() -> str:
+def inside() -> str:
     """Return the API server's address in the sandbox's network: the kubeconfig names the way in from the host."""
     return f"https://{NODE_IP}:6443" if str(KUBECONFIG) == CONFIG else ""
+
+
+def kubeconfig() -> str:
+    """Return an admin's kubeconfig with the API server's address as these tests reach it."""
+    found = yaml.safe_load(Path(CONFIG).read_text())
+    for cluster in found["clusters"]:
+        cluster["cluster"]["server"] = inside() or cluster["cluster"]["server"]
+    return str(yaml.safe_dump(found))
 
 
 class Site(site.Site):
@@ -56,7 +63,7 @@ class Site(site.Site):
     def __init__(self) -> None:
         self.argocd_at = _argocd()
         self.way = Direct(f"https://{self.argocd_at[0]}:{self.argocd_at[1]}")
-        super().__init__(self.way, _inside())
+        super().__init__(self.way, inside())
         self.prefix = f"faults-{secrets.token_hex(3)}"
         address = urlsplit(self.cluster.server)
         self.apiserver = (str(address.hostname), address.port or 443)
@@ -65,13 +72,6 @@ class Site(site.Site):
         self.authority = trustme.CA()
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.authority.issue_cert("127.0.0.1", "localhost").configure_cert(self.tls)
-
-    def kubeconfig(self) -> str:
-        """Return an admin's kubeconfig with the API server's address as these tests reach it."""
-        found = yaml.safe_load(Path(CONFIG).read_text())
-        for cluster in found["clusters"]:
-            cluster["cluster"]["server"] = self.cluster.server
-        return yaml.safe_dump(found)
 
     def between(self, tls: ssl.SSLContext | None = None) -> Between:
         """Make the proxies that stand before Argo CD (with the certificate in ``tls``) and before Kubernetes."""
@@ -129,8 +129,8 @@ class Site(site.Site):
         generation = self.cluster.patch(path, begun)["metadata"]["generation"]
 
         def seen() -> bool:
-            status: dict[str, Any] = (self.cluster.get(path) or {}).get("status") or {}
-            return int(status.get("observedGeneration", 0)) >= generation
+            status = (self.cluster.get(path) or {}).get("status") or {}
+            return bool(status.get("observedGeneration", 0) >= generation)
 
         within(30, seen, "a rollout")
 

@@ -49,7 +49,7 @@ class FaultProxy:
 
 
 class Between:
-    """The two proxies between the processes of a release and the servers; their ports stay, their traffic is a run's."""
+    """The two proxies between the processes of a release and the servers; the ports stay, the traffic is a run's."""
 
     def __init__(
         self,

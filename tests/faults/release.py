@@ -14,7 +14,7 @@ from typing import Any
 from dev.cluster import path_of
 from dev.keys import KEY_SECRET, StoredKey, stored
 from tests.faults import settings
-from tests.faults.place import Site
+from tests.faults.place import Site, kubeconfig
 from tests.faults.proxy import Between
 from tests.faults.roles import REFUSED, RELEASE, identity
 from tests.faults.traffic import NO_FAULT, Fault, Traffic
@@ -61,8 +61,8 @@ class Release:
     """The name by which the proxy before Argo CD is addressed: ``localhost`` is another server to the product."""
     values: dict[str, Any] = field(default_factory=dict)
     """More of the chart's values."""
-    consumers: tuple[str, ...] = ()
-    """Deployments that take the key, where there are others than the usual one."""
+    consumers: tuple[str, ...] = settings.CONSUMERS
+    """Workloads that take the key."""
     spare: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Other accounts of this release's life, by the part they play: name and credential."""
 
@@ -160,9 +160,7 @@ class Release:
 
     def start(self, command: str = "ensure", *arguments: str, **environ: str) -> "subprocess.Popen[str]":
         """Start ``command`` with ``environ`` added to its environment."""
-        text = settings.document(self.url, self.account, self.timeout, self.values)
-        if self.consumers:
-            text = settings.consumers(text, *self.consumers)
+        text = settings.document(self.url, self.account, self.timeout, self.values, self.consumers)
         (self.folder / "settings" / "settings.json").write_text(text)
         self._mount()
         (self.folder / "serviceaccount" / "token").write_text(self.token_of(RIGHTS.get(command, command)))
@@ -192,7 +190,7 @@ class Release:
 
     def check(self) -> "subprocess.CompletedProcess[str]":
         """Run ``check`` as its user does, from a laptop that reaches Argo CD by the proxy before it."""
-        (self.folder / "kubeconfig").write_text(self.site.kubeconfig())
+        (self.folder / "kubeconfig").write_text(kubeconfig())
         values = settings.given(self.url, self.account, self.timeout, self.values)
         (self.folder / "values.yaml").write_text(json.dumps(values))
         words = ["--release", self.name, "-n", self.namespace, "--chart", str(settings.CHART), "-o", "json"]

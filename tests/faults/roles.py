@@ -4,20 +4,24 @@
 and ``delete`` on Secrets together with ``get``.
 """
 
+from dataclasses import dataclass
+
 from dev.cluster import Cluster
 from dev.identity import RBAC, Rule, grant
 from dev.identity import identity as make_identity
 from dev.keys import KEY_SECRET
 
-__all__ = ["RBAC", "Rule", "grant", "identity", "in_argocd", "rules"]
+__all__ = ["RBAC", "Names", "Rule", "grant", "identity", "in_argocd", "rules"]
 
 RELEASE = "r"
 CONSUMERS = tuple(f"{RELEASE}-{service}" for service in ("event-reporter", "gitops-operator", "sources-server"))
 CONSUMER = CONSUMERS[0]
 """The one that is there when commands are run here: what is done to it is done to each."""
 APP_PROXY = f"{RELEASE}-app-proxy"
-JOBS = (f"{RELEASE}-auth-ensure", f"{RELEASE}-auth-ensure-rollback")
+JOBS = tuple(f"{RELEASE}-auth-{job}" for job in ("ensure", "ensure-rollback", "retire"))
 TEST_POD = f"{RELEASE}-auth-verify"
+CREDENTIAL = f"{RELEASE}-auth-credential"
+"""The Secret that carries an inline password to the install hook; Helm leaves it behind when that fails."""
 REFUSED = f"{RELEASE}-auth-refused"
 """The ConfigMap that remembers refused passwords."""
 
@@ -25,25 +29,46 @@ COMMANDS = ("ensure", "retire", "cleanup", "keep", "keep-token", "verify")
 """Whose rights differ; ``keep`` is the keeper's, with its ``type: token`` in a Role of its own."""
 
 
-def rules(command: str, namespace: str, *, restarts: bool = True) -> list[Rule]:
-    """Return what ``command`` may do in its release's namespace; ``restarts`` is ``keeper.restartConsumers``."""
+@dataclass(frozen=True)
+class Names:
+    """What the rules name that values may change."""
+
+    deployments: tuple[str, ...] = CONSUMERS
+    """Consumers."""
+    statefulsets: tuple[str, ...] = ()
+    waited_for: tuple[str, ...] = (APP_PROXY,)
+    """Deployments that are no consumers, and whose rollout is waited for."""
+    key_secrets: tuple[str, ...] = (KEY_SECRET,)
+
+    def workloads(self, *verbs: str, more: tuple[str, ...] = ()) -> list[Rule]:
+        """Return the rules for the consumers, and for ``more`` Deployments."""
+        kinds = (("deployments", (*self.deployments, *more)), ("statefulsets", self.statefulsets))
+        return [_rule("apps", kind, names, *verbs) for kind, names in kinds if names]
+
+
+def rules(command: str, namespace: str, names: Names = Names()) -> list[Rule]:
+    """Return what ``command`` may do in its release's namespace."""
+
+    def key_secret(*verbs: str) -> Rule:
+        return _rule("", "secrets", names.key_secrets, *verbs)
+
     events = _rule("", "events", (), "create")
     # A Role may hold this: the API server takes the namespace's own name for the namespace of the request.
     own_namespace = _rule("", "namespaces", (namespace,), "get")
-    made = [_rule("", "secrets", (), "create"), _rule("", "configmaps", (), "create")]
+    made = {**_rule("", "secrets", (), "create"), "resources": ["secrets", "configmaps"]}
     record = _rule("", "configmaps", (REFUSED,), "get", "update")
-    workloads = _rule("apps", "deployments", CONSUMERS, "get", *(["patch"] if restarts else []))
     match command:
         case "ensure":
-            return [*made, _secret("get", "update"), record, own_namespace, events]
+            return [made, key_secret("get", "update"), record, own_namespace, events]
         case "keep":
-            return [*made, _secret("get", "list", "watch", "update"), record, own_namespace, events, workloads]
+            watched = key_secret("get", "list", "watch", "update")
+            return [made, watched, record, own_namespace, events, *names.workloads("get", "patch")]
         case "retire":
-            waited_for = _rule("apps", "deployments", (APP_PROXY,), "get")
-            return [_secret("get", "update", "delete"), own_namespace, events, workloads, waited_for]
+            seen, restarted = names.workloads("get", more=names.waited_for), names.workloads("patch")
+            return [key_secret("get", "update", "delete"), own_namespace, events, *seen, *restarted]
         case "cleanup":
             return [
-                _secret("get", "delete"),
+                _rule("", "secrets", (*names.key_secrets, CREDENTIAL), "get", "delete"),
                 _rule("", "configmaps", (REFUSED,), "get", "delete"),
                 own_namespace,
                 _rule("batch", "jobs", JOBS, "get", "delete"),
@@ -51,9 +76,9 @@ def rules(command: str, namespace: str, *, restarts: bool = True) -> list[Rule]:
                 events,
             ]
         case "keep-token":
-            return [events]
+            return [events, own_namespace]
         case "verify":
-            return []
+            return names.workloads("get")
     raise AssertionError(command)
 
 
@@ -70,7 +95,3 @@ def identity(cluster: Cluster, namespace: str, command: str) -> str:
 def _rule(group: str, resource: str, names: tuple[str, ...], *verbs: str) -> Rule:
     limited = {"resourceNames": [*names]} if names else {}
     return {"apiGroups": [group], "resources": [resource], "verbs": [*verbs], **limited}
-
-
-def _secret(*verbs: str) -> Rule:
-    return _rule("", "secrets", (KEY_SECRET,), *verbs)

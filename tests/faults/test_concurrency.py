@@ -1,4 +1,4 @@
-"""Many releases at once against one Argo CD account, one release several times at once, and one name in two clusters."""
+"""Many releases at once against one Argo CD account, one release thrice at once, and one name in two clusters."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""No key outlives its namespace: the keeper revokes it when somebody deletes the namespace without ``helm uninstall``."""
+"""No key outlives its namespace: the keeper revokes it when the namespace is deleted without ``helm uninstall``."""
 
 import signal
 from collections.abc import Callable

@@ -3,14 +3,15 @@
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dev.sandbox.paths import KUBECONFIG
 from gitops_runtime_auth.kube import api
 from gitops_runtime_auth.kube.rollout import Workload, restart, unfinished
 from gitops_runtime_auth.retry import Deadline
+from tests.faults.place import kubeconfig
 from tests.faults.test_conversation_kubernetes import APPS, Talk, named, real
 
 IMAGE = os.environ.get("E2E_PAUSE_IMAGE", "localhost/sandbox-pause:1")
@@ -48,8 +49,11 @@ def until(reached: Callable[[], bool], what: str) -> None:
     ],
     ids=["deployment", "statefulset", "OnDelete", "partition"],
 )
-def test_a_rollout_is_over_when_every_pod_is_new(kind: str, fields: dict[str, Any], by_hand: list[str]) -> None:
-    cluster = api.connect(Deadline(120), kubeconfig=os.environ.get("E2E_KUBECONFIG") or str(KUBECONFIG))
+def test_a_rollout_is_over_when_every_pod_is_new(
+    tmp_path: Path, kind: str, fields: dict[str, Any], by_hand: list[str]
+) -> None:
+    (tmp_path / "kubeconfig").write_text(kubeconfig())
+    cluster = api.connect(Deadline(120), kubeconfig=str(tmp_path / "kubeconfig"))
     with real() as talk:
         workload = make(talk, kind, **fields)
 

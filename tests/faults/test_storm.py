@@ -24,7 +24,7 @@ def test_keys_that_are_reset_again_and_again(
 ) -> None:
     """The keeper says what happens and what to do, makes keys at growing intervals, and leaves consumers alone."""
     one = release()
-    one.consumers = CONSUMERS
+    one.consumers = tuple(f"deployment/{name}" for name in CONSUMERS)
     site.consumers(one.namespace, *CONSUMERS)
     one.values = {"keeper": {"interval": 2}}
     assert one.run().code == 0

@@ -61,10 +61,11 @@ def test_ensure_knows_whether_a_rollback_follows(monkeypatch: pytest.MonkeyPatch
 def test_agent_by_default_and_with_every_flag(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GITOPS_RUNTIME_AUTH_FILES", raising=False)
     mounted = Path("/var/run/gitops-runtime-auth")
-    assert called(monkeypatch, ["agent"]) == ((Mounted(mounted), 8080, TIMING), {})
+    assert called(monkeypatch, ["agent"]) == ((Mounted(mounted), 8080, TIMING, ""), {})
     monkeypatch.setenv("GITOPS_RUNTIME_AUTH_FILES", "/files")
-    argv = ["agent", "--ca-file=/ca", "--insecure-skip-verify", "--port", "99"]
-    assert called(monkeypatch, argv) == ((Mounted(Path("/files"), Path("/ca"), True), 99, TIMING), {})
+    argv = ["agent", "--ca-file=/ca", "--insecure-skip-verify", "--port", "99", "--url=https://argocd"]
+    expected = (Mounted(Path("/files"), Path("/ca"), True), 99, TIMING, "https://argocd")
+    assert called(monkeypatch, argv) == (expected, {})
 
 
 def test_verify_by_default_and_with_every_flag(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """The end of every run: whatever happens in a command, an exit code of the list, two sentences, no credential."""
 
+import gc
 import io
 import json
 import os
@@ -67,8 +68,8 @@ def two_sentences(log: str, last: str) -> None:
     assert last == f"{problem.removeprefix('ERROR: ')}\n{remedy.removeprefix('ERROR: What to do: ')}\n"
 
 
-def failing(error: BaseException) -> Callable[[Sequence[str], Timing], int]:
-    def fail(_: Sequence[str], __: Timing) -> int:
+def failing(error: BaseException) -> Callable[..., int]:
+    def fail(*_: object) -> int:
         raise error
 
     return fail
@@ -160,6 +161,19 @@ def test_what_ends_a_run_from_outside() -> None:
     two_sentences(log, last)
     code, log, _ = said([], failing(KeyboardInterrupt()))
     assert (code, log) == (130, "")
+
+
+@pytest.mark.parametrize(("ends", "code"), [(lambda _: 77, 77), (failing(termination.Terminated()), 143)])
+def test_the_process_ends_with_the_code(
+    monkeypatch: pytest.MonkeyPatch, ends: Callable[[Sequence[str]], int], code: int
+) -> None:
+    bounds: list[float] = []
+    monkeypatch.setattr(termination, "raise_at_sigterm", bounds.append)
+    monkeypatch.setattr(gc, "freeze", lambda: None)
+    monkeypatch.setattr(program, "main", ends)
+    with pytest.raises(SystemExit) as ended:
+        program.run()
+    assert (ended.value.code, bounds) == (code, [Timing().terminates])
 
 
 def test_the_code_of_a_command_that_ends_well_is_its_own() -> None:

@@ -24,8 +24,10 @@ def is_alert(error: ssl.SSLError) -> bool:
 
 def explain(error: ssl.SSLError | UnknownLeafError, endpoint: Endpoint) -> WrongServerError:
     """Return the two sentences for a handshake with ``endpoint`` that failed."""
-    if isinstance(error, UnknownLeafError) or is_about_names(error):
-        return _wrong_names(error.names if isinstance(error, UnknownLeafError) else (), endpoint)
+    if isinstance(error, UnknownLeafError):
+        return _wrong_names(error.names, endpoint)
+    if is_about_names(error):
+        return _wrong_names((), endpoint)
     if isinstance(error, ssl.SSLCertVerificationError):
         return _distrusted(error, endpoint)
     if is_alert(error):

@@ -70,7 +70,7 @@ class Logins:
         last = deadline.at_most(max(0.0, deadline.left() - self._verdict_seconds))
         try:
             return retry(last, "Login", lambda: self._attempt(username, password, most), self._timing)
-        except (LoginRefusedError, LoginUnansweredError, KeyRefusedError):
+        except (LoginRefusedError, LoginUnansweredError):
             raise
         except AuthError as e:
             if self._sends[username]:

@@ -69,7 +69,7 @@ def _show(ctx: ssl.SSLContext, folder: Path, values_path: str) -> None:
     """Load the client certificate. An encrypted key is refused, instead of asking the terminal for its password."""
     try:
         ctx.load_cert_chain(folder / "tls.crt", folder / "tls.key", password="")
-    except (OSError, ValueError):  # ssl.SSLError is an OSError
+    except OSError:  # ssl.SSLError is one
         raise ConfigurationError(
             "The client certificate can't be used: its tls.crt and tls.key are not there, are no PEM, do not belong"
             " together, or the key is encrypted.",

@@ -11,8 +11,8 @@ from gitops_runtime_auth.context import Context
 from gitops_runtime_auth.errors import AuthError, ForeignSecretError, LoginRefusedError
 from gitops_runtime_auth.keys import issue, lockout, revoke
 from gitops_runtime_auth.keys.lockout import Login
-from gitops_runtime_auth.kube import secret
-from gitops_runtime_auth.kube.api import secret_path
+from gitops_runtime_auth.kube import configmap, secret
+from gitops_runtime_auth.kube.api import configmap_path, secret_path
 from gitops_runtime_auth.kube.secret import StoredKeys
 from gitops_runtime_auth.timing import Timing
 
@@ -49,8 +49,7 @@ def cleanup(run: Context) -> None:
         _delete(run, f"/api/v1/namespaces/{namespace}/pods/{pod}", f"Pod {pod}")
     for name in run.settings.leftover_secrets:
         _delete(run, secret_path(namespace, name), f"Secret {name}")
-    record = run.settings.refused_record
-    _delete(run, f"/api/v1/namespaces/{namespace}/configmaps/{record}", f"ConfigMap {record}")
+    _try(lambda: _delete_record(run), f"deleting ConfigMap {run.settings.refused_record}")
 
 
 def _stored(run: Context) -> StoredKeys | None:
@@ -97,6 +96,25 @@ def _delete_secret(run: Context) -> None:
     if run.key_secret.delete():
         log.info(f'Deleted Secret "{run.settings.key_secret.name}".')
     run.key_secret.delete_former()
+
+
+def _delete_record(run: Context) -> None:
+    """Delete the record of a refused password, unless the password must not be sent again yet.
+
+    Whoever installs automatically uninstalls after a refused install and tries again at once (Flux does, for each of
+    its ``retries``). Without the record each try would send the password, and five lock the account.
+    """
+    name, namespace = run.settings.refused_record, run.release.namespace
+    found = configmap.read(run.cluster, namespace, name)
+    record = lockout.parse(found[0].get(lockout.KEY)) if found else None
+    seconds = lockout.counts_for(record, run.argocd.now(), run.timing)
+    if seconds:
+        log.info(
+            f"ConfigMap {name} stays: for {seconds:.0f} s it keeps the next install from sending the refused password"
+            " again. It holds no secret and may be deleted after that."
+        )
+    elif found:
+        run.cluster.delete(configmap_path(namespace, name))
 
 
 def _delete(run: Context, path: str, what: str) -> None:

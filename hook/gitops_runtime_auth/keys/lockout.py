@@ -64,6 +64,12 @@ class Record:
         return hmac.compare_digest(self.hash, _hash(login, base64.b64decode(self.salt)))
 
 
+def record_of(login: Login, at: float, sends: int, verdict: Verdict) -> Record:
+    """Return a new record of ``login``, which was sent last at ``at`` (Unix time), with a salt of its own."""
+    salt = os.urandom(_SALT)
+    return Record(base64.b64encode(salt).decode(), _hash(login, salt), at, sends, verdict)
+
+
 @dataclass(frozen=True)
 class Block:
     """Why a password is not to be sent now, and for how many more seconds."""
@@ -109,6 +115,11 @@ def block(record: Record | None, login: Login, now: float, timing: Timing, *, ho
     if not 0 < left <= wait + _CLOCK_SKEW or (record.verdict == "unclear" and hook and record.sends < 2):
         return None
     return Block(record.verdict, min(left, wait))
+
+
+def counts_for(record: Record | None, now: float, timing: Timing) -> float:
+    """Return for how many more seconds a record keeps the hook from sending that password again, 0 without one."""
+    return max(0.0, record.at + timing.lockout - now) if record is not None else 0.0
 
 
 def require_unrecorded(files: Path, login: Login, now: float, timing: Timing, *, hook: bool) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
+from gitops_runtime_auth import log
 from gitops_runtime_auth.context import Context
 from gitops_runtime_auth.errors import (
     AuthError,
@@ -86,15 +87,20 @@ def session(
 
 def _settled(run: Context, preparing: Background[StoredKeys] | None) -> bool:
     """Tell whether the record may be written: a thread that hangs at the Kubernetes API must not hold a refusal up."""
-    return preparing is None or preparing.done(run.timing.recording)
+    settled = preparing is None or preparing.done(run.timing.recording)
+    if not settled:
+        log.warning("The Kubernetes API does not answer, so this login is not recorded. Do not send it again soon.")
+    return settled
 
 
 def _hinted(error: AuthError, run: Context, login: Login) -> AuthError:
     """Add that the password ends with a newline: ``echo pw | kubectl create secret --from-file`` leaves one."""
     if isinstance(error, LoginRefusedError) and login.password.endswith(("\n", "\r")):
-        origin = run.settings.auth.origin()
-        problem = f"{error.problem[:-1]}; the password from {origin} ends with a newline."
-        return LoginRefusedError(problem, error.remedy, sends=error.sends)
+        return LoginRefusedError(
+            f"{error.problem[:-1]}; the password from {run.settings.auth.origin()} ends with a newline.",
+            error.remedy,
+            sends=error.sends,
+        )
     return error
 
 

@@ -191,7 +191,7 @@ def _without_state(data: Mapping[str, str]) -> dict[str, str]:
 
 def _ownerless(found: Object) -> bool:
     """Tell whether a Secret may be taken over: nothing names an owner, and it can be replaced by one of type Opaque."""
-    return not owned.owner(found) and found.get("type") in (None, "", "Opaque") and found.get("immutable") is not True
+    return not owned.owner(found) and found.get("type") == "Opaque" and found.get("immutable") is not True
 
 
 def _key_id_in(found: Object, spec: KeySecretSpec) -> str:

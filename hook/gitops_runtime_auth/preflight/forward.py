@@ -11,7 +11,7 @@ from typing import IO
 from urllib.parse import urlsplit
 
 from gitops_runtime_auth.errors import UnreachableError, UsageError
-from gitops_runtime_auth.preflight.report import printable
+from gitops_runtime_auth.log import printable
 from gitops_runtime_auth.retry import Deadline
 
 _LISTENS = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+)")

@@ -9,7 +9,6 @@ import binascii
 import json
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 
 from gitops_runtime_auth.errors import ConfigurationError, UnreachableError, UsageError
 from gitops_runtime_auth.kube.api import Object
-from gitops_runtime_auth.preflight.report import printable
+from gitops_runtime_auth.log import printable
 from gitops_runtime_auth.retry import Deadline
 
 SETTINGS = "settings.json"
@@ -26,11 +25,7 @@ SETTINGS = "settings.json"
 _NAME, _COMPONENT = "app.kubernetes.io/name", "app.kubernetes.io/component"
 _ABOUT_THE_CLUSTER = {"--kube-version", "--api-versions", "-a", "--validate", "--dry-run"}
 """Flags of helm by which a user says himself which cluster it is for."""
-_PROBE = {
-    "Chart.yaml": "apiVersion: v2\nname: probe\nversion: 0.0.0\n",
-    "templates/values.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: probe}\n"
-    "data: {values: {{ .Values | toJson | quote }}}\n",
-}
+_PROBE = Path(__file__).with_name("probe")
 """A chart without defaults, which renders the values that it is given."""
 
 
@@ -65,12 +60,7 @@ class HelmRun:
         """Return the values that the user gives, merged by helm, without any chart's defaults."""
         if not self.values:
             return {}
-        with tempfile.TemporaryDirectory() as folder:
-            for name, content in _PROBE.items():
-                path = Path(folder, name)
-                path.parent.mkdir(exist_ok=True)
-                path.write_text(content, encoding="utf-8")
-            probe = next(_documents(self._helm(["template", "probe", folder, *self.values], deadline)))
+        probe = next(_documents(self._helm(["template", "probe", str(_PROBE), *self.values], deadline)))
         values: dict[str, Any] = json.loads(probe["data"]["values"])
         return values
 

@@ -98,7 +98,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def from_arguments(options: argparse.Namespace, unknown: Sequence[str]) -> CheckOptions:
     """Return the options of a parsed command line. Raises UsageError for a --server that is no URL."""
     given = {name: getattr(options, name) for name in CheckOptions.__dataclass_fields__ if hasattr(options, name)}
-    found = CheckOptions(**{**given, "helm_flags": list(unknown)})
+    context = options.context or os.environ.get("HELM_KUBECONTEXT", "")  # helm's own variable
+    found = CheckOptions(**{**given, "context": context, "helm_flags": list(unknown)})
     if found.server and urlsplit(found.server).scheme not in ("http", "https"):
         raise UsageError(f"--server {found.server} is not a URL.", "Write it as https://argocd.example.com.")
     return found

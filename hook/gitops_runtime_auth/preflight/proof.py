@@ -7,11 +7,19 @@ from datetime import UTC, datetime
 from gitops_runtime_auth.argocd import token as tokens
 from gitops_runtime_auth.argocd.client import Account, ArgoCD
 from gitops_runtime_auth.config.settings import Settings
-from gitops_runtime_auth.errors import AuthError, ConfigurationError, KeyRefusedError, LoginRefusedError, Refusal
+from gitops_runtime_auth.errors import (
+    AuthError,
+    ConfigurationError,
+    KeyRefusedError,
+    LoginRefusedError,
+    LoginUnansweredError,
+    Refusal,
+)
 from gitops_runtime_auth.keys import given, lockout
-from gitops_runtime_auth.keys.lockout import Login, Record
+from gitops_runtime_auth.keys.lockout import Login, Record, Verdict
 from gitops_runtime_auth.keys.managers import Manager
 from gitops_runtime_auth.kube.stored import StoredKey
+from gitops_runtime_auth.preflight import memory
 from gitops_runtime_auth.preflight.laptop import Laptop
 from gitops_runtime_auth.release import Release
 
@@ -111,13 +119,16 @@ def _of_password(question: Question) -> Proof:
 def _login(question: Question, name: str) -> str:
     """Log in once, with a session that ends with the run. Raises what the login does, or what the records say."""
     login = Login(question.settings.server.url, name, question.secret)
-    for record in question.records:
+    for record in (*question.records, *memory.read()):
         why = lockout.block(record, login, question.argocd.now(), question.laptop.timing, hook=False)
         if why:
             raise lockout.refused(login, why)
     try:
         session = question.argocd.login(name, question.secret, again_in_doubt=False)
-    except LoginRefusedError as e:
+    except (LoginRefusedError, LoginUnansweredError) as e:
+        if e.sends:
+            verdict: Verdict = "refused" if isinstance(e, LoginRefusedError) else "unclear"
+            memory.note(lockout.record_of(login, question.argocd.now(), e.sends, verdict))
         raise _hinted(e, question) from None
     question.laptop.stack.callback(_end, question.argocd, session)
     return session
@@ -131,10 +142,10 @@ def _end(argocd: ArgoCD, session: str) -> None:
         return
 
 
-def _hinted(error: LoginRefusedError, question: Question) -> LoginRefusedError:
+def _hinted(error: AuthError, question: Question) -> AuthError:
     """Add what is known about the password's place: Argo CD's own Secret keeps the first password for ever."""
     auth = question.settings.auth
-    if auth.inline or auth.credential.name != _INITIAL:
+    if not isinstance(error, LoginRefusedError) or auth.inline or auth.credential.name != _INITIAL:
         return error
     problem = f'{error.problem} Secret "{_INITIAL}" holds the password that Argo CD began with: it stays as it is when'
     return LoginRefusedError(f"{problem} the password is changed.", error.remedy, sends=error.sends)

@@ -3,13 +3,13 @@
 import json
 import os
 import sys
-import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from gitops_runtime_auth.errors import AuthError, UsageError
+from gitops_runtime_auth.log import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -84,19 +84,11 @@ class Report:
         """Return the report for scripts."""
         checks = [{"name": r.name, "state": r.state, "found": r.found, "remedy": r.remedy} for r in self.rows]
         document = {"ok": not self.exit_code, "exitCode": self.exit_code, "checks": checks}
-        return json.dumps(document, indent=2, ensure_ascii=False)
+        return json.dumps(document, indent=2)
 
     def _add(self, name: str, state: State, found: str, remedy: str = "") -> None:
+        # Servers, helm and kubectl send what they like, and some of it would steer a terminal.
         self.rows.append(Row(name, state, printable(found), printable(remedy)))
-
-
-def printable(text: str) -> str:
-    """Return ``text`` without what could steer a terminal: servers, helm and kubectl send what they like.
-
-    Line breaks stay. Every other control and formatting character (Unicode categories Cc and Cf, which hold escape
-    sequences and the marks that turn the direction of writing) becomes a question mark.
-    """
-    return "".join("?" if unicodedata.category(c) in ("Cc", "Cf") and c != "\n" else c for c in text)
 
 
 def require_rich() -> None:
@@ -152,8 +144,8 @@ def _remedies(console: "Console", report: Report) -> None:
     if remedies:
         console.print("\nWhat to do")
     for row in remedies:
-        several = "\n" in row.remedy
-        console.print(f"{row.name}:{chr(10) if several else ' '}{row.remedy}", soft_wrap=True)
+        before = "\n" if "\n" in row.remedy else " "
+        console.print(f"{row.name}:{before}{row.remedy}", soft_wrap=True)
 
 
 @contextmanager

@@ -28,39 +28,44 @@ def require(cluster: Cluster, service: Service, path: str) -> None:
 
 
 def of_argocd(cluster: Cluster, near: Sequence[str]) -> list[Object]:
-    """Return the Services of argocd-server in all namespaces that may be listed: all, else ``near`` and the usual."""
+    """Return Argo CD's Services in all namespaces that may be listed: all, else ``near`` and the usual ones."""
     selector = f"labelSelector={quote(_LABELS)}"
     try:
-        return _servers(cluster.get(f"/api/v1/services?{selector}"))
+        return _items(cluster.get(f"/api/v1/services?{selector}"))
     except RefusedError:
         found: list[Object] = []
     for namespace in dict.fromkeys([*near, *_USUAL_NAMESPACES]):
         try:
-            found += _servers(cluster.get(f"/api/v1/namespaces/{namespace}/services?{selector}"))
+            found += _items(cluster.get(f"/api/v1/namespaces/{namespace}/services?{selector}"))
         except RefusedError:
             continue
     return found
 
 
-def _servers(services: Object | None) -> list[Object]:
-    """Return those of the server: its metrics have a Service with the same component, and other ports."""
-    found = []
-    for service in (services or {}).get("items") or []:
-        labels = service["metadata"].get("labels") or {}
-        server = labels.get("app.kubernetes.io/component") == "server" or labels.get("app.kubernetes.io/name", "") in (
-            "argocd-server",
-            f"{labels.get('app.kubernetes.io/instance')}-server",
-        )
-        if server and not service["metadata"]["name"].endswith("-metrics"):
-            found.append(service)
-    return found
+def is_server(service: Object) -> bool:
+    """Tell whether this Service is the API server's. Its metrics have one of the same component, with other ports."""
+    labels = service["metadata"].get("labels") or {}
+    names = ("argocd-server", f"{labels.get('app.kubernetes.io/instance')}-server")
+    server = labels.get("app.kubernetes.io/component") == "server" or labels.get("app.kubernetes.io/name") in names
+    return server and not service["metadata"]["name"].endswith("-metrics")
+
+
+def _items(services: Object | None) -> list[Object]:
+    return (services or {}).get("items") or []
 
 
 def _offer(cluster: Cluster, missing: Service, path: str) -> str:
     try:
-        found = of_argocd(cluster, [missing.namespace])
+        all_of_it = of_argocd(cluster, [missing.namespace])
     except AuthError:
-        found = []
+        all_of_it = []
+    found = [service for service in all_of_it if is_server(service)]
+    if not found and all_of_it:
+        where = all_of_it[0]["metadata"]["namespace"]
+        return (
+            f"The Argo CD in namespace {where} has no API server (it is a core installation), so that it has no"
+            " accounts and no API keys: install argocd-server there, or name another Argo CD."
+        )
     if not found:
         return f"Correct {path} (kubectl get svc -A -l {_LABELS}), or give check --server."
     lines = []

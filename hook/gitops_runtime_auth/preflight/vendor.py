@@ -42,7 +42,7 @@ def look(given: Mapping[str, Any], settings: Mapping[str, Any]) -> Spelling | No
     counts = str(settings["derived"]["block"])
     parts = [f"{counts} counts for this chart" + ("" if counts in given_names else " (its defaults)")]
     parts += [f"{name} is read {_READ_BY[name]}" for name in _READ_BY if name in given_names and name != OURS]
-    ignored = [name for name in given_names if name != counts]
+    ignored = [name for name in given_names if name != counts and not _only_the_type(_at(given, name))]
     if ignored:
         parts.append(f"this chart does not read {' and '.join(ignored)} here")
     unread = {VENDOR_OLD, VENDOR_NEW} - set(given_names)
@@ -69,6 +69,12 @@ def _service(url: str) -> dict[str, Any]:
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     return {"svc": parts.hostname or "", "port": port, "rootpath": parts.path}
+
+
+def _only_the_type(block: Any) -> bool:
+    """Tell whether a block says ``auth.type`` alone, as command lines do: it sets the type of the block that counts."""
+    auth = block.get("auth") if isinstance(block, dict) and len(block) == 1 else None
+    return isinstance(auth, dict) and list(auth) == ["type"]
 
 
 def _at(values: Mapping[str, Any], path: str) -> Any:

@@ -126,7 +126,9 @@ def test_a_proxy_that_refuses_is_told(monkeypatch: pytest.MonkeyPatch, status: i
     assert refused.value.problem == (
         f"The proxy http://{address} does not connect to https://argocd.test (HTTP {status})."
     )
-    assert "NO_PROXY" in refused.value.remedy
+    assert refused.value.remedy == (
+        "Let the proxy allow it, or name the host in NO_PROXY (in the chart: proxy.noProxy)."
+    )
     assert not getattr(refused.value, "sent", False)
 
 

@@ -1,11 +1,12 @@
 """``check`` as a user runs it: the real helm, an Argo CD and a Kubernetes API that speak HTTP."""
 
+import base64
+import hashlib
 import json
 import time
 
 import pytest
 
-from gitops_runtime_auth.keys import lockout
 from tests.fakes.authority import authority
 from tests.fakes.laptop import PASSWORD, FakeLaptop
 from tests.fakes.web import as_json
@@ -16,17 +17,17 @@ AUTH = "global.external-arg-cd.auth"
 
 def store_key(laptop: FakeLaptop, token: str, *, account: str = "admin", url: str = "", release: str = "rel") -> None:
     """Have the key Secret of an earlier run of the hook."""
-    state = json.dumps({"account": account, "url": url or laptop.argocd.url, "token_in": "token"})
+    state = json.dumps({"account": account, "url": url or laptop.url, "token_in": "token"})
     labels = {**OURS, "app.kubernetes.io/instance": release}
     laptop.secret("argocd-token", labels=labels, token=token, state=state)
 
 
 def record(laptop: FakeLaptop, *, password: str = PASSWORD, age: float = 0.0, verdict: str = "refused") -> str:
-    """Return a record of a refused login as the hook writes it, with a hash of the test's own making."""
-    login = lockout.Login(laptop.argocd.url, "admin", password)
-    salt = b"0123456789abcdef"
-    fields = {"salt": "MDEyMzQ1Njc4OWFiY2RlZg==", "hash": lockout._hash(login, salt), "at": time.time() - age}
-    return json.dumps({**fields, "sends": 1, "verdict": verdict, "refusals": 1})
+    """Return a record of a refused login as the hook writes it."""
+    text = json.dumps([laptop.url, "admin", password]).encode()
+    hashed = hashlib.scrypt(text, salt=b"0123456789abcdef", n=2**14, r=8, p=1)
+    fields = {"salt": "MDEyMzQ1Njc4OWFiY2RlZg==", "hash": base64.b64encode(hashed).decode()}
+    return json.dumps({**fields, "at": time.time() - age, "sends": 1, "verdict": verdict, "refusals": 1})
 
 
 # A good account
@@ -108,6 +109,34 @@ def test_a_record_of_another_password_or_of_long_ago_holds_nothing_up(laptop: Fa
     for text in (record(laptop, password="another"), record(laptop, age=400), "no JSON", ""):
         laptop.put("configmaps", "rel-auth-refused", {"data": {"record": text}})
         assert laptop.check().code == 0
+
+
+def test_a_password_that_check_itself_saw_refused_is_not_sent_by_its_next_runs(laptop: FakeLaptop) -> None:
+    laptop.secret("argocd-initial-admin-secret", password="wrong")
+    for _ in range(3):
+        assert laptop.check().failed() == ["Login"]
+    assert laptop.logins() == 1
+    for password in ("wrong too", "wrong"):
+        laptop.secret("argocd-initial-admin-secret", password=password)
+        assert laptop.check().failed() == ["Login"]
+    assert laptop.logins() == 2
+    remembered = laptop.folder / ".cache/gitops-runtime-auth/refused-logins"
+    assert "wrong" not in remembered.read_text()
+    assert remembered.stat().st_mode & 0o777 == 0o600
+    laptop.secret("argocd-initial-admin-secret", password=PASSWORD)
+    assert laptop.check().code == 0
+    laptop.argocd.ahead = 400  # the server's clock counts: it has forgotten the failures by then
+    laptop.secret("argocd-initial-admin-secret", password="wrong")
+    laptop.check()
+    assert laptop.logins() == 4
+
+
+def test_a_home_that_can_not_be_written_to_is_a_warning(laptop: FakeLaptop) -> None:
+    (laptop.folder / ".cache").write_text("a file, not a folder")
+    laptop.secret("argocd-initial-admin-secret", password="wrong")
+    found = laptop.check()
+    assert (found.code, found.failed()) == (77, ["Login"])
+    assert "could not be noted" in found.err
 
 
 def test_a_name_that_no_local_account_can_have_is_refused_without_a_login(laptop: FakeLaptop) -> None:

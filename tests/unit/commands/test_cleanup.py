@@ -1,5 +1,8 @@
 """``cleanup``, the uninstall hook: no key of the release stays alive, no object in the namespace, and nothing fails."""
 
+import json
+import time
+
 import pytest
 
 from tests.fakes.kubestatus import RefusedError
@@ -65,7 +68,24 @@ def test_after_a_refused_install_nobody_logs_in(world: World) -> None:
     done = world.uninstall()
     assert done.code == 0
     assert world.argocd.logins.verdicts() == [Verdict.WRONG]
-    assert world.record() == ""
+
+
+@pytest.mark.parametrize(("age", "stays"), [(0, True), (320, True), (331, False)])
+def test_a_record_stays_while_it_keeps_the_next_install_from_sending_the_password_again(
+    world: World, age: float, stays: bool
+) -> None:
+    """Flux uninstalls after a refused install and installs again, within seconds and as often as ``retries`` says."""
+    world.give("wrong")
+    world.install()
+    world.put(RECORD, {"data": {"record": json.dumps({**json.loads(world.record()), "at": time.time() - age})}})
+    done = world.uninstall()
+    assert done.code == 0
+    assert bool(world.record()) == stays
+    assert ("stays" in done.said) == stays
+    assert bool(world.find(RECORD)) == stays
+    if stays:
+        world.install()
+        assert world.argocd.logins.verdicts() == [Verdict.WRONG]
 
 
 def test_a_refusal_of_another_password_is_none_of_this_one(world: World) -> None:

@@ -40,7 +40,7 @@ def wheel(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 def test_the_wheel_holds_the_code_the_chart_as_helm_packages_it_and_nothing_else(wheel: Path, tmp_path: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    code = {str(path.relative_to(ROOT / "hook")) for path in (ROOT / "hook").rglob("*.py")}
+    code = {str(path.relative_to(ROOT / "hook")) for end in ("*.py", "*.yaml") for path in (ROOT / "hook").rglob(end)}
     subprocess.run([tools.CURRENT / "helm", "package", ROOT / "chart", "-d", tmp_path], check=True, capture_output=True)
     (packed,) = tmp_path.glob("*.tgz")
     with tarfile.open(packed) as archive:

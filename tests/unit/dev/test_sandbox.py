@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from dev.sandbox import argocd, cgroups, cli, controlplane, debian, images, neighbours, network, processes, tools
+from dev.sandbox.paths import TOOLS
 from dev.sandbox.shell import SandboxError
 
 
@@ -299,8 +300,8 @@ def test_an_unknown_line_is_answered_with_those_that_there_are(monkeypatch: pyte
 def test_each_line_and_each_neighbour_has_a_recipe() -> None:
     folders = {*tools.KUBERNETES_LINES.values(), *tools.ARGOCD_LINES.values(), *(t.module for t in tools.NEIGHBOURS)}
     for folder in folders:
-        assert f"module tools/{folder}\n" in (tools.TOOLS / folder / "go.mod").read_text()
-        assert (tools.TOOLS / folder / "go.sum").stat().st_size
+        assert f"module tools/{folder}\n" in (TOOLS / folder / "go.mod").read_text()
+        assert (TOOLS / folder / "go.sum").stat().st_size
 
 
 def test_a_neighbour_without_a_cluster_says_what_to_do_first(records: Path) -> None:

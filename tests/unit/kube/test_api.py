@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gitops_runtime_auth import log
 from gitops_runtime_auth.errors import (
     AnswerError,
     ConfigurationError,
@@ -141,10 +142,11 @@ def test_what_can_heal_is_tried_again(kubernetes: FakeKubernetes, cluster: Clust
         impatient(cluster).get(X)
 
 
-@pytest.mark.parametrize("status", [301, 400, 404, 405, 413, 501])
+@pytest.mark.parametrize("status", [300, 301, 400, 404, 405, 413, 501])
 def test_what_can_not_heal_is_not_tried_again(kubernetes: FakeKubernetes, cluster: Cluster, status: int) -> None:
     kubernetes.fault("GET", answer=as_text(status, "no"))
-    with pytest.raises(AnswerError) as raised:
+    problem = rf"^Something other than the Kubernetes API answers GET {X} \(HTTP {status}\)\.$"
+    with pytest.raises(AnswerError, match=problem) as raised:
         cluster.get(X)
     assert raised.value.status == status
     assert len(kubernetes.log) == 1
@@ -156,6 +158,18 @@ def test_a_connection_that_breaks_is_made_again(kubernetes: FakeKubernetes, clus
     kubernetes.fault("GET", cut=cut, times=1)
     assert cluster.get(X)
     assert len(kubernetes.log) == 2
+
+
+def test_what_is_logged(kubernetes: FakeKubernetes, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    for level in ("debug", "progress"):
+        monkeypatch.setattr(log, level, lambda message, **_: lines.append(message))
+    kubernetes.fault("GET", answer=as_text(503, "busy"), times=1)
+    cluster.get(X)
+    first, again, second = lines
+    assert first.startswith(f"span kubernetes GET {X} ")
+    assert again.startswith("Kubernetes GET: The Kubernetes API is busy (HTTP 503).; trying again in 0.0 s (")
+    assert second.startswith(f"span kubernetes GET {X} ")
 
 
 def test_the_server_says_how_long_to_wait(kubernetes: FakeKubernetes, cluster: Cluster) -> None:

@@ -66,6 +66,8 @@ def test_what_has_no_namespace_is_named_too() -> None:
     namespace = Action.of("GET", "/api/v1/namespaces/x")
     assert (str(namespace), namespace.namespace) == ("get namespaces/x", "x")
     assert " -n x --as system:serviceaccount:x:NAME." in rule_missing(namespace, "jane").remedy
+    role = Action.of("GET", "/apis/rbac.authorization.k8s.io/v1/clusterroles/x")
+    assert (str(role), role.namespace) == ("get clusterroles.rbac.authorization.k8s.io/x", "")
     everywhere = Action.of("GET", "/api/v1/secrets")
     assert (str(everywhere), everywhere.namespace) == ("list secrets", "")
     assert rule_missing(everywhere, "jane").remedy.endswith(
@@ -79,7 +81,7 @@ def test_what_has_no_namespace_is_named_too() -> None:
 
 def test_a_path_that_is_none_of_objects() -> None:
     action = Action.of("GET", "/version?x=y")
-    assert (str(action), action.request, action.object) == ("GET /version", "GET /version", "")
+    assert (str(action), action.request, action.verb, action.object) == ("GET /version", "GET /version", "GET", "")
     error = rule_missing(action, HOOK)
     assert error.problem == "Kubernetes refuses GET /version (HTTP 403)."
     assert error.remedy == "See kubectl auth can-i --list."

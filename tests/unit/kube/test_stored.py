@@ -37,7 +37,7 @@ def test_a_key_tells_its_id_and_its_end() -> None:
     ["", "garbage", token(account="other"), token(capability="login"), token(account="robot:x")],
 )
 def test_what_is_no_api_key_of_the_account_has_no_id(text: str) -> None:
-    assert StoredKey.from_token(text, "robot", URL) == StoredKey(text, "robot", URL)
+    assert StoredKey.from_token(text, "robot", URL, "CA", True) == StoredKey(text, "robot", URL, "CA", True)
     assert StoredKey.from_token(text, "robot", URL).key_id == ""
 
 
@@ -145,6 +145,7 @@ def test_a_key_is_found_where_another_shape_has_put_it() -> None:
         ("https://a.example:8443/argo/", "a.example:8443/argo"),
         ("http://[::1]/x", "[::1]:80/x"),
         ("http://[::1]:81", "[::1]:81"),
+        ("https://a.example/X", "a.example:443/X"),
         ("https://user@a.example", "a.example:443"),
         ("https://a.example:99999", ""),
         ("http://[", ""),
@@ -155,7 +156,7 @@ def test_the_server_of_a_url(url: str, shown: str) -> None:
 
 
 def test_a_secret_without_a_key_is_not_written() -> None:
-    with pytest.raises(ValueError, match="without a key is deleted"):
+    with pytest.raises(ValueError, match=r"^A Secret without a key is deleted, not written\.$"):
         encode(StoredKeys(), SHAPE)
 
 

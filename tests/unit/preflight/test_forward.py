@@ -98,6 +98,14 @@ def test_services_are_looked_for_where_one_may_look(laptop: FakeLaptop) -> None:
     assert "hidden" not in remedy
 
 
+def test_an_argocd_without_an_api_server_is_told_at_once(laptop: FakeLaptop) -> None:
+    labels = {"app.kubernetes.io/part-of": "argocd", "app.kubernetes.io/component": "repo-server"}
+    body = {"metadata": {"labels": labels}, "spec": {"ports": [{"port": 8081}]}}
+    laptop.put("services", "argocd-repo-server", body, "argocd")
+    remedy = laptop.check(by_service=True).only_failure()["remedy"]
+    assert "The Argo CD in namespace argocd has no API server" in remedy
+
+
 def test_a_port_that_the_service_has_not_is_named(laptop: FakeLaptop) -> None:
     service(laptop, "argocd-server", "ns", 80)
     found = laptop.check(by_service=True)

@@ -6,10 +6,18 @@ from types import SimpleNamespace
 
 import pytest
 
+from dev.sandbox.tools import CURRENT
 from gitops_runtime_auth.config.schema import chart_file
 from tests.fakes.laptop import FakeLaptop
 
 BLOCK = "global.external-arg-cd"
+
+
+@pytest.fixture(autouse=True)
+def plain_helm(laptop: FakeLaptop) -> None:
+    laptop.plain_helm()
+
+
 PARENT = """
 apiVersion: v2
 name: platform
@@ -21,8 +29,8 @@ dependencies:
 
 def spy(laptop: FakeLaptop) -> Path:
     """Have a helm that notes how it is called and what it is given to read, and hands over to the real one."""
-    real, asked = (laptop.programs / "helm").resolve(), laptop.folder / "helm-asked"
-    laptop.program("helm", f'echo "$@" >> {asked}\nexec {real} "$@"')
+    asked = laptop.folder / "helm-asked"
+    laptop.program("helm", f'echo "$@" >> {asked}\nexec {CURRENT}/helm "$@"')
     return asked
 
 

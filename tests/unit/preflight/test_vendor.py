@@ -61,6 +61,13 @@ def test_it_says_which_spelling_counts_for_whom(given: dict[str, Any], counts: s
         assert part in found.found
 
 
+def test_a_block_that_says_the_type_alone_is_read_for_the_type() -> None:
+    of_command_line = {"global": {"external-arg-cd": {"auth": {"type": "token"}}}}
+    found = vendor.look(both(of_command_line, OLD), settings(vendor.VENDOR_OLD))
+    assert found is not None
+    assert "does not read" not in found.found
+
+
 @pytest.mark.parametrize("counts", [vendor.OURS, vendor.VENDOR_OLD, vendor.VENDOR_NEW])
 def test_the_block_to_paste_gives_the_vendor_the_key_and_keeps_ours_apart(counts: str) -> None:
     found = vendor.look(NEW, settings(counts))
