@@ -1,6 +1,5 @@
 """A credential goes only where it belongs: to an Argo CD that is trusted, and a key to the one that made it."""
 
-import threading
 import unicodedata
 
 import pytest
@@ -191,17 +190,3 @@ def test_nothing_is_waited_for_where_a_stored_key_is_good(world: World) -> None:
     world.set("hook.waitForSecrets", 10)
     done = world.upgrade()
     assert done.seconds < 5
-
-
-def test_of_two_runs_at_once_with_a_wrong_password_few_logins_come(world: World) -> None:
-    """Two pods of one Job: the kubelet of a node that was lost comes back."""
-    world.give("wrong")
-    world.argocd.logins.refusal_takes = 0.55
-    environ = world.environment()
-    processes = [world.start("ensure", **environ) for _ in range(2)]
-    threads = [threading.Thread(target=p.communicate, daemon=True) for p in processes]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert world.argocd.logins.failures_in_a_window(ACCOUNT) <= 2
