@@ -117,6 +117,17 @@ def test_a_newline_after_the_password_is_named(world: World) -> None:
     assert "newline" in done.problem
 
 
+@pytest.mark.parametrize(("password", "says"), [("wrong", "stays as it is"), ("", "delete it")])
+def test_what_argocds_own_secret_is_like_is_told_with_its_name(world: World, password: str, says: str) -> None:
+    """Argo CD keeps its first password in it for ever, and asks people to delete it: so they did."""
+    world.auth["passwordSecretKeyRef"] = {"name": "argocd-initial-admin-secret", "key": "password"}
+    world.give(password)
+    done = world.install()
+    assert done.code == (77 if password else 78)
+    assert '"argocd-initial-admin-secret"' in done.problem
+    assert says in done.problem
+
+
 def test_the_password_goes_out_as_it_is(world: World) -> None:
     for password in (" blanks around ", "schlüssel-😀", '"quoted" \\ {}', "tab\there"):
         world.argocd.account("odd", password=password)
