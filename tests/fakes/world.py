@@ -248,11 +248,13 @@ class World:
         """Return the content of settings.json as the chart writes it."""
         kind = self.auth["type"]
         reference = self.auth.get(f"{kind}SecretKeyRef", {"name": "mine", "key": kind})
-        server = {
+        server: dict[str, Any] = {
             "url": self.url,
             "insecureSkipVerify": self.insecure,
             "caSecretKeyRef": {"name": "ca", "key": "ca.crt"},
         }
+        if self.headers:
+            server["headersSecretRef"] = {"name": self.headers}
         auth = {f"{kind}SecretKeyRef": reference, **self.auth}
         key = {"name": self.values["keySecret"]["name"], "key": "token"} if kind == "password" else reference
         derived = {

@@ -190,3 +190,23 @@ def test_nothing_is_waited_for_where_a_stored_key_is_good(world: World) -> None:
     world.set("hook.waitForSecrets", 10)
     done = world.upgrade()
     assert done.seconds < 5
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_headers_that_are_missing_are_waited_for_and_named(world: World, late: bool) -> None:
+    world.headers = "proxy"
+    world.set("hook.waitForSecrets", 10 if late else 0)
+    if late:
+        world.later(0.3, lambda: world.mount("headers", **{"X-Team": "runtime"}))
+    done = world.install()
+    assert done.code == (0 if late else 78)
+    assert '"proxy"' in done.log
+    assert late or world.argocd.server.log == []
+
+
+def test_without_the_names_that_the_chart_gives_nothing_is_sent(world: World) -> None:
+    world.remount()
+    done = world.run("ensure", RELEASE_NAME="")
+    assert done.code == 64
+    assert "RELEASE_NAME" in done.problem
+    assert world.argocd.server.log == []
