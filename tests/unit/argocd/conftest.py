@@ -8,7 +8,7 @@ import pytest
 from gitops_runtime_auth import log
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="package")
 def few_cas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A folder of CAs as the image has it: OpenSSL looks one up when it needs it, instead of reading hundreds."""
     folder = tmp_path_factory.mktemp("cas")
