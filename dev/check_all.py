@@ -55,7 +55,6 @@ CHECKS = (
     Check("lint", "generated files", (sys.executable, "-m", "dev.generate", "--check")),
     Check("chart", "helm lint", ("helm", "lint", "chart")),
     Check("chart", "helm unittest", ("helm", "unittest", "--strict", "-f", "tests/**/*_test.yaml", "chart")),
-    Check("chart", "template branches", (sys.executable, "-m", "tests.chart.branches")),
     Check("chart", "ct lint", ("ct", "lint", "--config", "ct.yaml")),
     Check("chart", "values contract", _pytest("-nauto", "tests/chart")),
     Check("unit", "unit tests", _pytest("tests/unit")),
