@@ -10,7 +10,7 @@ DIST ?= dist
 LOCK := uv pip compile -q --universal --generate-hashes
 VERSION := $(shell sed -n 's/^version: //p' chart/Chart.yaml)
 
-.PHONY: help demo test test-fast test-chart test-e2e test-faults test-zoo mutants soak bench lint format generate image release-check package lock audit up down venv
+.PHONY: help demo test test-fast test-chart test-e2e test-faults test-zoo mutants chart-mutants soak bench lint format generate image release-check package lock audit up down venv
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -46,6 +46,9 @@ soak: up ## An hour of revocations, deletions and restarts (SOAK_SECONDS)
 
 mutants: venv tools ## Change the code one small thing at a time: do the unit tests notice? CHANGED=1, FOLDERS="keys kube", MINUTES=60
 	@$(PY) -m dev.mutants $(if $(CHANGED),--changed) $(if $(MINUTES),--minutes $(MINUTES)) $(FOLDERS)
+
+chart-mutants: venv tools ## The same for the chart and its tests; CHANGED=1, SAMPLE=20 for every twentieth
+	@$(PY) -m dev.chart_mutants $(if $(SAMPLE),--sample $(SAMPLE))
 
 bench: up ## What it costs, beside what people do today; writes docs/performance.*
 	@$(PY) -m dev.bench

@@ -64,11 +64,11 @@ that they are, because toYaml loses a value with a control character in it.
 {{- if or $http $https -}}
 {{- with $http -}}
 - name: HTTP_PROXY
-  value: {{ . | replace "$" "$$" | quote }}
+  value: {{ quote . }}
 {{ end -}}
 {{- with $https -}}
 - name: HTTPS_PROXY
-  value: {{ . | replace "$" "$$" | quote }}
+  value: {{ quote . }}
 {{ end -}}
 - name: NO_PROXY
   {{- $direct := $proxy.noProxy | default $global.noProxy | default "" | replace "$" "$$" }}

@@ -44,7 +44,7 @@ class Run:
     err: str
 
     def refusals(self) -> list[str]:
-        """Return the schema's refusals as helm prints them, sorted (helm's order is random), else a template's."""
+        """Return the schema's refusals, sorted because helm's own order is random; else a template's."""
         lines = [line.strip() for line in self.err.splitlines()]
         schema = sorted(line[2:] for line in lines if line.startswith("- "))
         return schema or [line.split("): ", 1)[1] for line in lines if line.startswith("Error: execution error at (")]

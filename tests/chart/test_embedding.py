@@ -35,9 +35,9 @@ def _contract(manifests: list[helm.Manifest], name: str) -> dict[str, Any]:
 def _assert_same_environment(manifests: list[helm.Manifest]) -> None:
     for own, ours in (("own", "event-reporter"), ("own-proxy", "app-proxy"), ("own-operator", "gitops-operator")):
         assert _contract(manifests, f"r-{own}") == _contract(manifests, f"r-{ours}")
-    both = [helm.one(manifests, "Deployment", f"r-{name}") for name in ("own", "event-reporter")]
-    assert helm.volumes(both[0])["argocd-token"] == helm.volumes(both[1])["argocd-token"]
-    mounts = [(helm.pod_spec(m) or {})["containers"][0]["volumeMounts"] for m in both]
+    embedded, chart = (helm.one(manifests, "Deployment", f"r-{name}") for name in ("own", "event-reporter"))
+    assert helm.volumes(embedded)["argocd-token"] == helm.volumes(chart)["argocd-token"]
+    mounts = [(helm.pod_spec(m) or {})["containers"][0]["volumeMounts"] for m in (embedded, chart)]
     assert mounts[0][0] == mounts[1][0]
     address = {"ARGO_CD_URL", "ARGOCD_SERVER", "ARGOCD_SERVER_ROOTPATH"}
     ours_env = _contract(manifests, "r-event-reporter")

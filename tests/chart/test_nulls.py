@@ -1,4 +1,4 @@
-"""Unset, null and empty are the same: each value set to null renders, or is refused in the schema's words."""
+"""Unset, null and empty are the same: a null is accepted and renders, or is refused in the schema's words."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -137,7 +137,7 @@ def _restricted(spec: dict[str, Any]) -> None:
 @each_case
 def test_pods_meet_pod_security_restricted(case: str) -> None:
     specs = [(m["metadata"]["name"], s) for m in _rendered(case) if (s := helm.pod_spec(m))]
-    assert len(specs) == (6 if case == "companion" else 9)
+    assert len(specs) == {"companion": 6, "token-ref": 9, "password-ref": 9}.get(case, 10)
     for name, spec in specs:
         _restricted(spec)
         container = spec["containers"][0]
@@ -210,10 +210,12 @@ def test_hooks_have_events_weights_and_policies_so_that_what_a_job_needs_comes_b
         "RoleBinding": -10,
         "Secret": -1,
     }
-    hooks = [m for m in _rendered("everything") if "helm.sh/hook" in m["metadata"].get("annotations", {})]
-    # Of each of three commands: account, settings, Role, binding, Job; a second Job; Argo CD's Role and binding;
-    # the credential; of helm test account, Role, binding and Pod; the hooks' NetworkPolicy.
-    assert len(hooks) == 3 * 5 + 1 + 2 + 1 + 4 + 1
+    text = (helm.CHART / "ci" / "everything-values.yaml").read_text(encoding="utf-8")
+    manifests = helm.render(text, "--set", "keeper.consumers={a}")
+    hooks = [m for m in manifests if "helm.sh/hook" in m["metadata"].get("annotations", {})]
+    # Of each of three commands: account, settings, Role, binding, Job; a second Job; Argo CD's Role and binding; the
+    # rehearsal and the credential; of helm test account, Role, binding and Pod; the hooks' NetworkPolicy.
+    assert len(hooks) == 3 * 5 + 1 + 2 + 2 + 4 + 1
     for manifest in hooks:
         annotations = manifest["metadata"]["annotations"]
         component = manifest["metadata"]["labels"]["app.kubernetes.io/component"]
@@ -221,13 +223,25 @@ def test_hooks_have_events_weights_and_policies_so_that_what_a_job_needs_comes_b
         jobs = {"r-auth-ensure": "pre-install,pre-upgrade", "r-auth-ensure-rollback": "pre-rollback"}
         events = jobs.get(name, EVENTS[component]) if manifest["kind"] == "Job" else EVENTS[component]
         assert annotations["helm.sh/hook"] == events, name
-        assert annotations["helm.sh/hook-weight"] == str(order.get(manifest["kind"], 0))
+        weight = -2 if name == "r-auth-rehearsal" else order.get(manifest["kind"], 0)
+        assert annotations["helm.sh/hook-weight"] == str(weight)
         kept = manifest["kind"] == "Pod"  # helm test --logs reads it after the test
         policy = "before-hook-creation" + ("" if kept else ",hook-succeeded")
         assert annotations["helm.sh/hook-delete-policy"] == policy
         log = {"Job": "hook-failed", "Pod": "hook-succeeded,hook-failed"}.get(manifest["kind"])
-        expected = "hook-succeeded,hook-failed" if name == "r-auth-cleanup" and log else log
-        assert annotations.get("helm.sh/hook-output-log-policy") == expected, name
+        log = {"r-auth-cleanup": log and "hook-succeeded,hook-failed", "r-auth-rehearsal": None}.get(name, log)
+        assert annotations.get("helm.sh/hook-output-log-policy") == log, name
+
+
+def test_before_an_inline_credential_is_handed_over_the_job_has_been_rehearsed() -> None:
+    manifests = _rendered("password-inline")
+    job, rehearsal = (helm.one(manifests, "Job", f"r-auth-{name}") for name in ("ensure", "rehearsal"))
+    assert rehearsal["spec"]["completions"] == 0  # it is complete as soon as it is admitted
+    # What a policy can look at is the same; but it must not name the Secret that is not there yet.
+    told = yaml.safe_dump(job["spec"]).replace("r-auth-credential", "gitops-runtime-argo-cd-password")
+    assert yaml.safe_dump({key: value for key, value in rehearsal["spec"].items() if key != "completions"}) == told
+    assert rehearsal["metadata"]["labels"] == job["metadata"]["labels"]
+    assert not [m for m in _rendered("password-ref") if m["metadata"]["name"] == "r-auth-rehearsal"]
 
 
 @pytest.mark.parametrize(

@@ -235,7 +235,7 @@ def test_files_of_each_pod() -> None:
     proxy = _files(helm.one(manifests, "Deployment", "r-app-proxy"))
     assert proxy == {"settings": ("configMap", "r-key-keeper"), **made, **record}
     assert _files(helm.one(manifests, "Deployment", "r-event-reporter")) == way
-    assert _files(helm.one(manifests, "Pod", "r-auth-verify")) == way
+    assert _files(helm.one(manifests, "Pod", "r-auth-verify")) == record
     volumes = helm.volumes(helm.one(manifests, "Job", "r-auth-ensure"))
     assert volumes["credential"]["secret"]["items"] == [{"key": "password", "path": "value"}]
     assert volumes["ca"]["configMap"]["items"] == [{"key": "ca-bundle.crt", "path": "ca.crt"}]

@@ -6,6 +6,7 @@ must print, and no other.
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -97,3 +98,30 @@ def test_every_case_says_what_it_proves() -> None:
         first = path.read_text(encoding="utf-8").splitlines()[0]
         assert first.startswith("# "), path
         assert first.endswith("."), path
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (lambda s: s.pop("keySecret"), "required"),
+        (lambda s: s.pop("hook"), "required"),
+        (lambda s: s.update(more={}), "additionalProperties"),
+        (lambda s: s["global"].update(more={}), "additionalProperties"),
+        (lambda s: s["global"].clear(), "required"),
+        (lambda s: s.update({"global": 1}), "type"),
+        (lambda s: s["global"]["external-arg-cd"].pop("auth"), "required"),
+        (lambda s: s["global"]["external-arg-cd"].pop("server"), "required"),
+        (lambda s: s["global"]["external-arg-cd"]["auth"].pop("passwordSecretKeyRef"), None),
+        (lambda s: s["global"]["external-arg-cd"]["auth"].update(username=""), "const"),
+        (lambda s: s["global"]["external-arg-cd"]["auth"].update(type="token"), "required"),
+        (lambda s: s["keeper"].update(interval=0), "minimum"),
+    ],
+)
+def test_settings_that_somebody_changed_are_refused_by_the_hook(
+    change: Callable[[dict[str, Any]], object], word: str | None
+) -> None:
+    values = helm.settings(helm.render())["values"]
+    assert SETTINGS.is_valid(values)
+    change(values)
+    assert {error.validator for error in SETTINGS.iter_errors(values)} == ({word} if word else set())
+    assert not SETTINGS.is_valid("no map")
