@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.chart import helm
 
-fixed = settings(max_examples=12, deadline=None, derandomize=True, phases=(Phase.explicit, Phase.generate))
+fixed = settings(max_examples=8, deadline=None, derandomize=True, phases=(Phase.explicit, Phase.generate))
 """Without shrinking, which takes minutes where each try is two runs of helm."""
 
 text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=60)
@@ -85,7 +85,7 @@ def _assert_judged_alike(user: dict[str, Any]) -> None:
         helm.validate(three.manifests())
 
 
-@settings(fixed, max_examples=30)
+@settings(fixed, max_examples=20)
 @given(document=document)
 def test_what_is_accepted_renders_to_valid_manifests_and_what_is_refused_never_renders(
     document: dict[str, Any],
@@ -203,7 +203,7 @@ def rest(draw: st.DrawFn) -> dict[str, Any]:
     return user
 
 
-@settings(fixed, max_examples=40)
+@settings(fixed, max_examples=25)
 @given(user=rest(), enabled=st.booleans())
 def test_the_other_keys_are_judged_alike_too(user: dict[str, Any], enabled: bool) -> None:
     # With every optional object on, what is accepted is also rendered.

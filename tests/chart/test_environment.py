@@ -177,17 +177,19 @@ def test_another_account_server_or_type_restarts_what_takes_the_key_by_environme
 
 
 def test_a_changed_inline_credential_restarts_the_pods_that_use_it_and_is_no_bare_hash() -> None:
-    def checksum(kind: str, value: str, service: str, release: str = "r") -> str | None:
+    def checksums(kind: str, value: str, release: str = "r") -> dict[str, str | None]:
         manifests = helm.render(block({"type": kind, kind: value}), release=release)
-        metadata = helm.one(manifests, "Deployment", f"{release}-{service}")["spec"]["template"]["metadata"]
-        found: str | None = metadata.get("annotations", {}).get("checksum/credential")
-        return found
+        return {
+            service: helm.one(manifests, "Deployment", f"{release}-{service}")["spec"]["template"]["metadata"]
+            .get("annotations", {})
+            .get("checksum/credential")
+            for service in SERVICES
+        }
 
-    for kind, services in (("token", SERVICES), ("password", ("app-proxy",))):
-        for service in services:
-            one, other = (checksum(kind, value, service) for value in ("abc", "abd"))
-            assert one
-            assert one != other
-    assert checksum("password", "abc", "event-reporter") is None
+    one, other = (checksums("token", value) for value in ("abc", "abd"))
+    assert all(one[service] and one[service] != other[service] for service in SERVICES)
+    one, other = (checksums("password", value) for value in ("abc", "abd"))
+    assert one["app-proxy"] != other["app-proxy"]
+    assert [one[service] for service in CONSUMERS] == [None] * 3
     # Two releases with one password do not show it, and a list of hashes does not help.
-    assert checksum("password", "abc", "app-proxy") != checksum("password", "abc", "app-proxy", release="q")
+    assert one["app-proxy"] != checksums("password", "abc", release="q")["app-proxy"]

@@ -235,7 +235,7 @@ def test_the_program_serves_its_endpoints_and_ends_with_0_at_sigterm(
     def look_and_end() -> None:
         try:
             look()
-        finally:
+        finally:  # or the program would never end
             os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=look_and_end, daemon=True).start()

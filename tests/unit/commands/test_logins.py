@@ -244,7 +244,15 @@ def test_http_400_at_a_login_is_a_refusal_that_is_not_repeated(world: World) -> 
     assert len(world.argocd.server.asked(LOGIN)) == 1
 
 
-@pytest.mark.parametrize("answer", [{"message": "please sign in"}, {"error": "unauthorized", "code": 401}, {}])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"message": "please sign in"},
+        {"error": "unauthorized", "code": 401},
+        {"message": "Invalid username or password"},
+        {},
+    ],
+)
 def test_a_gateways_401_at_a_login_says_nothing_about_the_password(world: World, answer: dict[str, object]) -> None:
     fault = world.argocd.server.fault(LOGIN, answer=as_json(401, answer))
     done = world.install()
