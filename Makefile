@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 SANDBOX := $(PY) -m dev.sandbox
+INSIDE = $(if $(E2E_KUBECONFIG),,$(SANDBOX) exec --) env $(if $(FULL),FULL=$(FULL))
 IMAGE ?= localhost/gitops-runtime-auth:dev
 ENGINE ?= docker
 DIST ?= dist
@@ -39,7 +40,8 @@ test-zoo: up ## Beside Flux, the argocd-operator and External Secrets, which are
 
 test-faults: up ## Faults between hook and servers; FULL=1 for all of them
 	@$(if $(E2E_KUBECONFIG),$(if $(FAULTS_ARGOCD),,echo "The faults dial Argo CD from this machine: set FAULTS_ARGOCD=HOST:PORT" >&2; exit 1))
-	@$(if $(E2E_KUBECONFIG),,$(SANDBOX) exec --) env $(if $(FULL),FULL=$(FULL)) $(PY) -m pytest -q -s tests/faults
+	@$(INSIDE) $(PY) -m pytest -q -n3 --dist=loadfile --no-loadscope-reorder -m "not alone" tests/faults
+	@$(INSIDE) $(PY) -m pytest -q -m alone tests/faults
 
 soak: up ## An hour of revocations, deletions and restarts (SOAK_SECONDS)
 	@SOAK_SECONDS=$${SOAK_SECONDS:-3600} $(PY) -m pytest -s tests/soak
