@@ -30,6 +30,8 @@ from gitops_runtime_auth.service.health import Status
 from gitops_runtime_auth.timing import Timing
 
 _LOSSES_OF_A_STORM = 3
+_LOSSES_REMEMBERED = 20
+"""More than it takes to come to the longest pause."""
 _RENEW_AT = 2 / 3
 """Part of its life after which a key that Argo CD gave an end is replaced."""
 
@@ -93,7 +95,7 @@ class Memory:
     known: StoredKeys = field(default=StoredKeys())
     """The Secret as it was when Argo CD last accepted its key."""
     lost: tuple[float, ...] = ()
-    """When somebody else took the key out of the account, within ``timing.storm_window``."""
+    """When somebody else took the key out of the account: of late, or since that began to happen again and again."""
     lost_key: str = ""
     """The id of the key that was lost last, so that one loss counts once."""
     issue_not_before: float = 0.0
@@ -131,7 +133,9 @@ def _is_due(seen: Seen, expires_at: int, max_age: float) -> bool:
 
 
 def _with_losses(memory: Memory, seen: Seen, timing: Timing) -> Memory:
-    lost = tuple(t for t in memory.lost if t > seen.now - timing.storm_window)
+    # While the pauses last, losses lie further apart than the window: they count until one has passed without a loss.
+    lasts = memory.storm and seen.now < memory.issue_not_before + timing.storm_window
+    lost = memory.lost if lasts else tuple(t for t in memory.lost if t > seen.now - timing.storm_window)
     current = seen.stored.current
     if seen.refusal is not Refusal.KEY_REVOKED or current is None or current.key_id == memory.lost_key:
         return replace(memory, lost=lost)
@@ -140,7 +144,7 @@ def _with_losses(memory: Memory, seen: Seen, timing: Timing) -> Memory:
 
 def with_loss(memory: Memory, now: float, timing: Timing) -> Memory:
     """Return the memory with one more key lost at ``now``; from the third on, the next key is issued later."""
-    lost = (*memory.lost, now)
+    lost = (*memory.lost, now)[-_LOSSES_REMEMBERED:]
     further = len(lost) - _LOSSES_OF_A_STORM
     pause = min(timing.storm_longest_pause, timing.storm_first_pause * 2.0**further) if further >= 0 else 0.0
     return replace(memory, lost=lost, issue_not_before=now + pause if pause else 0.0)
