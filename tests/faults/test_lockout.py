@@ -21,6 +21,8 @@ FASTEST_VERDICT = 0.5
 IN_FLIGHT = 70
 """Argo CD takes 50 (``util/session``, ``maxConcurrentLoginRequestsCount``) and refuses the others at once."""
 WRONG = "canary-wrong-password"
+SENDS = (1, 2)
+"""How often one run may send a wrong password: on a busy machine, where times prove nothing, once more."""
 
 
 def test_no_verdict_on_a_password_is_faster_than_the_limit(site: Site) -> None:
@@ -41,7 +43,8 @@ def test_a_refused_password_is_sent_once_by_whomever(release: Callable[[], Relea
     one.site.consumers(one.namespace, CONSUMER)
     one.mount_credential(WRONG)
     first = one.run()
-    assert (first.code, len(first.traffic.logins)) == (77, 1)
+    assert first.code == 77
+    assert len(first.traffic.logins) in SENDS
     for command in ("ensure", "ensure", "keep", "rollback"):
         again = one.run(command=command)
         assert again.code == {"keep": 75, "rollback": 0}.get(command, 77)
@@ -51,7 +54,8 @@ def test_a_refused_password_is_sent_once_by_whomever(release: Callable[[], Relea
     assert one.secret() is None
     one.mount_credential(f"{WRONG}-too")
     other = one.run()
-    assert (other.code, len(other.traffic.logins)) == (77, 1), "another wrong password is another one"
+    assert other.code == 77
+    assert len(other.traffic.logins) in SENDS, "another wrong password is another one"
     one.mount_credential(one.password)
     assert one.run().code == 0
     assert one.record() == {}, "a login that succeeds empties the record"
@@ -65,7 +69,7 @@ def test_a_refused_password_is_sent_again_when_argocd_has_forgotten(release: Cal
     one.age_record(LOCKOUT_SECONDS - 10)
     assert one.run().traffic.logins == []
     one.age_record(10)
-    assert len(one.run().traffic.logins) == 1
+    assert len(one.run().traffic.logins) in SENDS
 
 
 def test_uninstall_after_a_refusal_sends_no_password(release: Callable[[], Release]) -> None:
@@ -114,6 +118,13 @@ def test_answers_that_all_come_late_send_a_password_twice_at_most(site: Site, re
     assert len(sent) <= 2
     assert all(later - earlier > 15 for earlier, later in pairwise(sent))
     assert not site.locked_out(one.account, one.password)
+
+
+@pytest.mark.alone
+def test_on_a_quiet_machine_a_wrong_password_is_sent_once(release: Callable[[], Release]) -> None:
+    one = release()
+    one.mount_credential(WRONG)
+    assert len(one.run().traffic.logins) == 1
 
 
 @pytest.mark.alone
