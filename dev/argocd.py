@@ -171,8 +171,16 @@ class ArgoCD:
         return str(self.send("POST", f"/api/v1/account/{account}/token", bearer, body)["token"])
 
     def delete_key(self, account: str, key_id: str, bearer: str) -> None:
-        """Revoke an API key."""
-        self.send("DELETE", f"/api/v1/account/{account}/token/{key_id}", bearer)
+        """Revoke an API key. Argo CD answers 409 when somebody else writes argocd-secret at the same time."""
+        until = time.monotonic() + 15
+        while True:
+            try:
+                self.send("DELETE", f"/api/v1/account/{account}/token/{key_id}", bearer)
+                return
+            except ArgoCDError as e:
+                if e.status != HTTPStatus.CONFLICT or time.monotonic() > until:
+                    raise
+                time.sleep(0.1)
 
     def set_password(self, name: str, password: str, session: str, own: str) -> None:
         """Give account ``name`` a password, as the admin with ``session``, whose own password is ``own``.
