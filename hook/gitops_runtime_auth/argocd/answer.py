@@ -82,7 +82,8 @@ def judge(response: httpx.Response, content: bytes, endpoint: Endpoint, seconds:
         raise _redirects(response.headers["Location"], endpoint)
     data, is_json = _decode(content)
     code = refusal.grpc_code(data)
-    if status in _BUSY or (status in (409, 500) and code in _TRANSIENT_CODES):
+    without_settings = status == 500 and refusal.passes_by_itself(data)
+    if status in _BUSY or (status in (409, 500) and code in _TRANSIENT_CODES) or without_settings:
         raise TemporaryError(
             f"Argo CD at {url} is busy or restarting (HTTP {status}).",
             "Wait until Argo CD's pods are ready and try again.",

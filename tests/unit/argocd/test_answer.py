@@ -89,6 +89,13 @@ def test_failures_heal_with_a_transient_grpc_code_only(status: int, code: int, e
         judged(status, said("x", code))
 
 
+def test_an_argocd_that_cannot_read_its_settings_heals() -> None:
+    """Whoever owns argocd-secret deletes it and makes it anew: Argo CD 3.6 answered so in between."""
+    words = 'unable to load settings: error retrieving argocd-secret: secret "argocd-secret" not found'
+    with pytest.raises(TemporaryError):
+        judged(500, said(words, 13))
+
+
 @pytest.mark.parametrize("status", [400, 404, 409, 418, 500, 599])
 def test_other_refusals_of_argocd_are_final(status: int) -> None:
     with pytest.raises(AnswerError) as refused:
