@@ -8,8 +8,10 @@ from threading import Lock
 from tests.faults.traffic import HANDSHAKES, KINDS, Fault
 
 WORDS = {0: "healed", -9: "killed"}
+UNMET = "faults not met, for want of another check"
 COUNTS = (
     "faults",
+    UNMET,
     "runs",
     "keys left over",
     "secrets lost",
@@ -51,6 +53,12 @@ class Tally:
             self.outcomes[cell.scenario, cell.step, cell.occurrence][cell.kind] = WORDS.get(code, str(code))
             self.counts.update(counts)
             self.wrong += [f"{cell}: {problem}" for problem in problems]
+
+    def unmet(self, cell: Cell) -> None:
+        """Note a fault that waits for a request that did not come."""
+        with self._lock:
+            self.outcomes[cell.scenario, cell.step, cell.occurrence][cell.kind] = "not met"
+            self.counts[UNMET] += 1
 
     def table(self) -> str:
         lines = []

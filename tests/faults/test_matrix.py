@@ -22,7 +22,7 @@ from tests.faults.outcomes import DOUBTFUL, LOGIN, LOGOUT, ONLY_A_WARNING, expec
 from tests.faults.release import Release, Result
 from tests.faults.roles import CONSUMER, REFUSED
 from tests.faults.scenarios import SCENARIOS, End, Scenario
-from tests.faults.tally import Cell, Tally
+from tests.faults.tally import UNMET, Cell, Tally
 from tests.faults.traffic import HANDSHAKES, HANG, KILLS, KINDS, is_connection
 
 T = TypeVar("T")
@@ -70,6 +70,9 @@ def check(release: Release, cell: Cell, tally: Tally) -> None:
         result = release.run(cell.fault, scenario.command)
     finally:
         release.timeout = usual
+    if not result.traffic.hit and scenario.command == "keep":
+        tally.unmet(cell)  # how often the keeper looks until the grace period is over differs from run to run
+        return
     left = release.live_sessions()
     problems = [*_of_the_run(cell, result, left)]
     if scenario.live is not None and len(release.live()) != scenario.live:
@@ -189,6 +192,7 @@ def test_every_fault_at_every_step(release: Callable[[], Release], record_proper
         list(pool.map(work_off, todo))
     record_property(TABLE, tally.table())
     assert not tally.wrong, "\n".join(tally.wrong)
-    assert tally.counts["faults"] == len(todo)
+    assert tally.counts["faults"] + tally.counts[UNMET] == len(todo)
+    assert tally.counts[UNMET] <= len(todo) / 20
     gone_wrong = ("keys left over", "secrets lost", "records left over", "leaks")
     assert [tally.counts[name] for name in gone_wrong] == [0, 0, 0, 0]
