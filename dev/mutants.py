@@ -32,7 +32,8 @@ _SETTINGS = """
 [tool.pytest.ini_options]
 pythonpath = [".", "src"]
 addopts = "--import-mode=importlib -p no:cacheprovider"
-filterwarnings = ["error", "ignore::DeprecationWarning"]
+filterwarnings = ["error", "ignore::DeprecationWarning", "ignore::ResourceWarning",
+  "ignore::pytest.PytestUnraisableExceptionWarning"]  # a fork and another order collect garbage at other times
 markers = ["alone"]
 
 [tool.mutmut]
