@@ -4,13 +4,14 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 SANDBOX := $(PY) -m dev.sandbox
+INSIDE = $(if $(E2E_KUBECONFIG),,$(SANDBOX) exec --) env $(if $(FULL),FULL=$(FULL))
 IMAGE ?= localhost/gitops-runtime-auth:dev
 ENGINE ?= docker
 DIST ?= dist
 LOCK := uv pip compile -q --universal --generate-hashes
 VERSION := $(shell sed -n 's/^version: //p' chart/Chart.yaml)
 
-.PHONY: help demo test test-fast test-chart test-e2e test-faults test-zoo mutants soak bench lint format generate image release-check package lock audit up down venv
+.PHONY: help demo test test-fast test-chart test-e2e test-faults test-zoo mutants chart-mutants soak bench lint format generate image release-check package lock audit up down venv
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -39,13 +40,17 @@ test-zoo: up ## Beside Flux, the argocd-operator and External Secrets, which are
 
 test-faults: up ## Faults between hook and servers; FULL=1 for all of them
 	@$(if $(E2E_KUBECONFIG),$(if $(FAULTS_ARGOCD),,echo "The faults dial Argo CD from this machine: set FAULTS_ARGOCD=HOST:PORT" >&2; exit 1))
-	@$(if $(E2E_KUBECONFIG),,$(SANDBOX) exec --) env $(if $(FULL),FULL=$(FULL)) $(PY) -m pytest -q -s tests/faults
+	@$(INSIDE) $(PY) -m pytest -q -n3 --dist=loadfile --no-loadscope-reorder -m "not alone" tests/faults
+	@$(INSIDE) $(PY) -m pytest -q -m alone tests/faults
 
 soak: up ## An hour of revocations, deletions and restarts (SOAK_SECONDS)
 	@SOAK_SECONDS=$${SOAK_SECONDS:-3600} $(PY) -m pytest -s tests/soak
 
 mutants: venv tools ## Change the code one small thing at a time: do the unit tests notice? CHANGED=1, FOLDERS="keys kube", MINUTES=60
 	@$(PY) -m dev.mutants $(if $(CHANGED),--changed) $(if $(MINUTES),--minutes $(MINUTES)) $(FOLDERS)
+
+chart-mutants: venv tools ## The same for the chart and its tests; CHANGED=1, SAMPLE=20 for every twentieth
+	@$(PY) -m dev.chart_mutants $(if $(SAMPLE),--sample $(SAMPLE))
 
 bench: up ## What it costs, beside what people do today; writes docs/performance.*
 	@$(PY) -m dev.bench

@@ -39,6 +39,8 @@ def _inside(*command: str) -> tuple[str, ...]:
 
 _FOUR_FILES_AT_ONCE = ("-n4", "--dist=loadfile", "--no-loadscope-reorder")
 """In the order of tests/e2e/conftest.py."""
+_THREE_FILES_AT_ONCE = ("-n3", "--dist=loadfile", "--no-loadscope-reorder")
+"""In the order of tests/faults/conftest.py."""
 
 CHECKS = (
     Check("tools", "client programs", _sandbox("tools")),  # first: yamllint's settings come with them
@@ -55,17 +57,17 @@ CHECKS = (
     Check("lint", "generated files", (sys.executable, "-m", "dev.generate", "--check")),
     Check("chart", "helm lint", ("helm", "lint", "chart")),
     Check("chart", "helm unittest", ("helm", "unittest", "--strict", "-f", "tests/**/*_test.yaml", "chart")),
-    Check("chart", "template branches", (sys.executable, "-m", "tests.chart.branches")),
     Check("chart", "ct lint", ("ct", "lint", "--config", "ct.yaml")),
     Check("chart", "values contract", _pytest("-nauto", "tests/chart")),
-    Check("unit", "unit tests", _pytest("tests/unit")),
+    Check("unit", "unit tests", _pytest("-nauto", "tests/unit")),
     Check("docs", "documentation", _pytest("tests/docs")),
     Check("cluster", "sandbox", _sandbox("up")),
     Check("cluster", "image", _sandbox("load-image")),
     Check("cluster", "end to end", _pytest(*_FOUR_FILES_AT_ONCE, "-m", "not alone and not zoo", "tests/e2e")),
     Check("cluster", "end to end, alone", _pytest("-m", "alone and not zoo", "tests/e2e")),
     Check("cluster", "Flux", _pytest("tests/e2e/test_flux.py")),
-    Check("cluster", "faults", _inside(*_pytest("-s", "tests/faults"))),
+    Check("cluster", "faults", _inside(*_pytest(*_THREE_FILES_AT_ONCE, "-m", "not alone", "tests/faults"))),
+    Check("cluster", "faults, alone", _inside(*_pytest("-m", "alone", "tests/faults"))),
     Check("cluster", "soak", _pytest("tests/soak")),
 )
 
@@ -78,7 +80,7 @@ def impossible(check: Check) -> str:
         return "the cluster of E2E_KUBECONFIG is there, with E2E_IMAGE"
     if check.name == "Flux":
         return "only the sandbox can start its helm-controller"
-    if check.name == "faults" and not os.environ.get("FAULTS_ARGOCD"):
+    if check.name.startswith("faults") and not os.environ.get("FAULTS_ARGOCD"):
         return "they dial Argo CD from this machine: set FAULTS_ARGOCD=HOST:PORT"
     return ""
 

@@ -1,6 +1,6 @@
 """Changes the code one small thing at a time and looks whether the unit tests notice: ``make mutants``.
 
-mutmut makes the changes and runs, for each, the tests that reach the changed function. Each folder of the package has a
+mutmut makes the changes and runs, for each, the tests that reach the changed function. Each choice of folders has a
 work folder below the cache: a run that was stopped, or that ran out of time, goes on where it was, and only functions
 that changed since are tried again. mutmut knows packages below ``src``, so ``hook`` is called that there.
 """
@@ -12,7 +12,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -66,10 +65,14 @@ class Score:
     """The time was up."""
 
     @property
+    def tried(self) -> int:
+        """How many changes were tried."""
+        return self.killed + self.timeout + self.survived + self.unreached
+
+    @property
     def percent(self) -> float:
         """How many of the changes that were tried were noticed."""
-        tried = self.killed + self.timeout + self.survived + self.unreached
-        return 100 * (self.killed + self.timeout) / tried if tried else 0.0
+        return 100 * (self.killed + self.timeout) / self.tried if self.tried else 0.0
 
 
 def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
@@ -81,24 +84,24 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
     parser.add_argument("--goal", type=float, default=90, help="per cent that each folder must reach (default 90)")
     parser.add_argument("--survivors", action="store_true", help="print each change that nothing noticed")
     options = parser.parse_args(arguments)
-    chosen = {folder: files(root, folder) for folder in options.folders or FOLDERS}
+    folders = options.folders or FOLDERS
+    paths = [path for folder in folders for path in files(root, folder)]
     if options.changed:
         differing = changed(root)
-        chosen = {f: both for f, paths in chosen.items() if (both := [p for p in paths if p in differing])}
-    until = time.monotonic() + 60 * options.minutes
-    scores, broken = [], []
-    for folder, paths in chosen.items():
-        work = _prepare(root, folder, paths, changed_only=options.changed)
-        print(f"\n== {folder}", flush=True)
-        if not _run(work, until - time.monotonic()):
-            broken.append(folder)
-        scores.append(score(folder, work))
-        if options.survivors:
-            print("\n".join(survivors(work)))
+        paths = [path for path in paths if path in differing]
+        if not paths:
+            print("No module differs from main.")
+            return 0
+    name = "-".join([*(sorted(options.folders) or ["all"]), *(["changed"] if options.changed else [])])
+    work = _prepare(root, name, paths)
+    ran = _run(work, 60 * options.minutes)
+    scores = [score(folder, work) for folder in folders]
+    if options.survivors:
+        print("\n".join(survivors(work)))
     print(table(scores))
-    if broken:
-        print(f"The tests could not be run for {', '.join(broken)}: see above.")
-    return int(bool(broken) or any(s.percent < options.goal for s in scores))
+    if not ran:
+        print("The tests could not be run: see above.")
+    return int(not ran or any(s.percent < options.goal for s in scores if s.tried))
 
 
 def files(root: Path, folder: str) -> list[str]:
@@ -125,8 +128,8 @@ def table(scores: Sequence[Score]) -> str:
 
 
 def score(folder: str, work: Path) -> Score:
-    """Count what a work folder knows."""
-    found = Counter(_became(code) for _, code in _verdicts(work))
+    """Count what a work folder knows of one of its folders."""
+    found = Counter(_became(code) for _, code in _verdicts(work, folder))
     return Score(folder, *(found[part] for part in ("killed", "timeout", "survived", "unreached", "unchecked")))
 
 
@@ -149,14 +152,13 @@ def _became(code: int | None) -> str:
     return "unreached" if code in _UNREACHED else "survived"
 
 
-def _verdicts(work: Path) -> Iterator[tuple[str, int | None]]:
-    for meta in sorted((work / "mutants" / "src").rglob("*.meta")):
+def _verdicts(work: Path, folder: str = "") -> Iterator[tuple[str, int | None]]:
+    for meta in sorted((work / "mutants" / "src" / PACKAGE / folder).rglob("*.meta")):
         yield from json.loads(meta.read_text(encoding="utf-8"))["exit_code_by_key"].items()
 
 
-def _prepare(root: Path, folder: str, paths: Sequence[str], *, changed_only: bool) -> Path:
+def _prepare(root: Path, name: str, paths: Sequence[str]) -> Path:
     """Bring a work folder up to date. One whose choice of files changed is begun anew: mutmut would mix the two up."""
-    name = f"{folder}-changed" if changed_only else folder
     work = CACHE / "mutants" / hashlib.sha256(str(root).encode()).hexdigest()[:8] / name
     settings = _SETTINGS.format(
         only=json.dumps([f"src/{path}" for path in paths]), copied=json.dumps([*_COPIED, "hook"])
@@ -202,8 +204,6 @@ def _run(work: Path, seconds: float) -> bool:
 
     It must have a terminal to show its progress; elsewhere only the end of what it said is shown, if it failed.
     """
-    if seconds <= 0:
-        return True
     log = work / "mutmut.log"
     shown = sys.stdout.isatty()
     with (

@@ -1,5 +1,6 @@
-"""Authenticates a GitOps Runtime to an existing Argo CD: the code that runs in the chart's Jobs and pods.
+"""Authenticates a GitOps Runtime to an existing Argo CD: the code that runs in the chart's Jobs and Pods.
 
-Read in this order: ``cli`` (commands) -> ``ensure`` (the story of the install hook) -> ``keys`` (how a key is
-found, made and retired) -> ``argocd`` with ``login``, and ``apiserver`` (the two APIs).
+Begin with ``commands.ensure``, the hook before an install: it reads downwards through ``config`` (what the user said),
+``argocd`` and ``kube`` (the two APIs), ``keys`` (issue, check and revoke an API key). ``service`` holds what the keeper
+needs beside that, ``preflight`` what only ``check`` does on a user's own machine.
 """

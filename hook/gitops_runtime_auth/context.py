@@ -13,7 +13,7 @@ from gitops_runtime_auth.argocd.client import ArgoCD
 from gitops_runtime_auth.argocd.endpoint import Endpoint
 from gitops_runtime_auth.argocd.http import Transport
 from gitops_runtime_auth.config import settings
-from gitops_runtime_auth.config.settings import Settings
+from gitops_runtime_auth.config.settings import INITIAL_ADMIN_SECRET, Settings
 from gitops_runtime_auth.connections import Connections
 from gitops_runtime_auth.errors import ConfigurationError, MissingSecretError, UsageError
 from gitops_runtime_auth.kube import namespace
@@ -108,8 +108,9 @@ class Context:
             value = value.strip()
         if not value:
             name, key, where = auth.credential.name, auth.credential.key, self.release.namespace
+            known = " Argo CD asks people to delete it after the first login." if name == INITIAL_ADMIN_SECRET else ""
             raise MissingSecretError(
-                f'Secret "{name}" in namespace {where} does not exist, or its key "{key}" is missing or empty.',
+                f'Secret "{name}" in namespace {where} does not exist, or its key "{key}" is missing or empty.{known}',
                 f"Create it (kubectl -n {where} create secret generic {name} --from-literal={key}=...), or correct"
                 f" {auth.path}.{auth.type}SecretKeyRef.",
             )

@@ -162,6 +162,10 @@ class KeyRefusedError(RefusedError):
         self.date = date
 
 
+class FreshKeyRefusedError(KeyRefusedError):
+    """Argo CD made a key and does not know it any more: somebody else resets the account's keys, and at once."""
+
+
 class PrivilegeError(RefusedError):
     """The account is disabled, missing, or lacks ``login`` or ``apiKey``."""
 

@@ -24,8 +24,9 @@ class Timing:
     """If identical requests differ by more than this, their timing proves nothing."""
     overload_passes: float = 15.0
     """Pause before a password is sent again that may or may not have been looked at."""
-    recording: float = 5.0
-    """A refusal waits at most this long for the thread that loads the Kubernetes client, in order to be recorded."""
+    recording: float = 30.0
+    """A refusal waits at most this long for the thread that loads the Kubernetes client, in order to be recorded: on a
+    busy node that takes more than 5 s, and what is not recorded is sent again by an installer that retries."""
     lockout: float = 330.0
     """A refused password is not sent again before this has passed: Argo CD forgets failed logins after 300 s
     (``ARGOCD_SESSION_FAILURE_WINDOW_SECONDS``)."""

@@ -17,7 +17,10 @@ from dev.sandbox import tools
 from tests.chart import helm
 from tests.docs.blocks import ALL, INLINE, PAGES, ROOT, Block, Inline
 
-MARKS = {"bash": {"run", "cluster", "syntax"}, "yaml": {"file", "example"}}
+MARKS = {"bash": {"run", "cluster", "syntax"}, "yaml": {"file", "part", "example"}}
+BLOB = "https://github.com/gitops-runtime-auth/gitops-runtime-auth/blob/main/"
+STAND_IN = Path(__file__).parent / "vendor" / "gitops-runtime"
+"""A chart with the fixed names of the GitOps Runtime's own."""
 
 
 def test_every_block_says_how_it_is_tested() -> None:
@@ -37,16 +40,21 @@ def test_commands_are_valid_bash_and_name_real_make_targets(block: Block) -> Non
         assert is_make_target(target), f"make {target} is no target"
 
 
+@pytest.mark.parametrize("which", helm.HELMS)
 @pytest.mark.parametrize("block", [b for b in ALL if b.mark == "file"], ids=str)
-def test_values_files_are_accepted(block: Block) -> None:
-    assert helm.template(yaml.safe_load(block.text)).code == 0
+def test_values_files_are_accepted(block: Block, which: str) -> None:
+    done = helm.template(yaml.safe_load(block.text), helm=which)
+    assert done.code == 0, done.err
 
 
 @pytest.mark.parametrize("page", sorted({b.page for b in ALL if b.mark == "run"}))
 def test_commands_that_need_no_cluster_run(page: str, tmp_path: Path) -> None:
     (tmp_path / "chart").symlink_to(ROOT / "chart")
+    (tmp_path / "umbrella" / "charts").mkdir(parents=True)  # what helm dependency build brings, without a network
+    (tmp_path / "umbrella" / "charts" / "gitops-runtime-auth").symlink_to(ROOT / "chart")
+    (tmp_path / "umbrella" / "charts" / "gitops-runtime").symlink_to(STAND_IN)
     folders = [str(Path(sys.executable).parent), str(tools.CURRENT), os.environ["PATH"]]
-    environ = {**os.environ, "PATH": ":".join(folders), "PYTHONPATH": str(ROOT), "KUBECONFIG": "absent"}
+    environ = {**os.environ, "PATH": ":".join(folders), "PYTHONPATH": str(ROOT / "hook"), "KUBECONFIG": "absent"}
     (tmp_path / "bin").mkdir()
     command = tmp_path / "bin/gitops-runtime-auth"
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -m gitops_runtime_auth "$@"\n', encoding="utf-8")
@@ -54,7 +62,7 @@ def test_commands_that_need_no_cluster_run(page: str, tmp_path: Path) -> None:
     environ["PATH"] = f"{command.parent}:{environ['PATH']}"
     assert shutil.which("helm", path=environ["PATH"]), "run python -m dev.sandbox tools"
     for block in (b for b in ALL if b.page == page):
-        if block.mark == "file":
+        if "file" in block.options:
             (tmp_path / block.options["file"]).write_text(block.text, encoding="utf-8")
         if block.mark == "run":
             done = subprocess.run(
@@ -96,13 +104,14 @@ def test_a_command_that_no_program_knows_is_told(command: str) -> None:
     assert not known(command)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "chart/README.md"], ids=lambda p: f"{p.parent.name}/{p.name}")
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
-        if target.startswith(("http://", "https://", "mailto:")):
+        own = target.startswith(BLOB)  # the chart's README is also shown where there is no repository around it
+        if target.startswith(("http://", "https://", "mailto:")) and not own:
             continue
-        path, _, anchor = target.partition("#")
-        file = (page.parent / path) if path else page
+        path, _, anchor = target.removeprefix(BLOB).partition("#")
+        file = ((ROOT if own else page.parent) / path) if path else page
         assert file.exists(), f"{page.name}: {target}"
         if anchor:
             headings = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)

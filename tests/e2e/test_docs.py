@@ -56,11 +56,11 @@ def reader(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 
 def install(folder: Path, environ: dict[str, str]) -> None:
-    """What the page takes for granted: a release ``runtime`` in namespace argocd, as the README makes it."""
+    """What the page takes for granted: a release ``my-runtime`` in namespace argocd, as the README makes it."""
     (folder / "image.yaml").write_text(IMAGE, encoding="utf-8")
-    patch = '{"data": {"accounts.admin": "apiKey, login"}}'
+    patch = '{"data": {"accounts.admin": "apiKey,login"}}'
     run(f"kubectl -n argocd patch configmap argocd-cm --type merge -p '{patch}'", folder, environ)
-    run("helm install runtime ./chart -n argocd -f image.yaml --wait", folder, environ)
+    run("helm install my-runtime ./chart -n argocd -f image.yaml --wait", folder, environ)
 
 
 def run(text: str, folder: Path, environ: dict[str, str], expected: int = 0, where: str = "") -> None:
@@ -79,19 +79,20 @@ def test_the_commands_of_a_page_work(page: str, tmp_path: Path, reader: dict[str
         for block in blocks:
             if block.options.get("setup") == "install":
                 install(tmp_path, reader)
-            if block.mark == "file":
+            if block.mark in ("file", "part"):
                 text = IMAGE if block.options["file"] == "image.yaml" else block.text
+                (tmp_path / block.options["file"]).parent.mkdir(parents=True, exist_ok=True)
                 (tmp_path / block.options["file"]).write_text(text, encoding="utf-8")
             if block.mark in ("cluster", "run"):
                 run(block.text, tmp_path, reader, int(block.options.get("expect", "0")), str(block))
     finally:
         # A page that broke off leaves no release behind for the next.
         for namespace in ("argocd", "runtime"):
-            run(f"helm uninstall runtime -n {namespace} --ignore-not-found", tmp_path, reader)
+            run(f"helm uninstall my-runtime -n {namespace} --ignore-not-found", tmp_path, reader)
 
 
 LOOKS = re.compile(r"kubectl (-n \S+ )?(get|auth|logs deployment)\b|argocd account get ")
-STANDS_FOR = {"NAMESPACE": "argocd", "NAME": "admin", "RELEASE": "runtime"}
+STANDS_FOR = {"NAMESPACE": "argocd", "NAME": "admin", "RELEASE": "my-runtime"}
 
 
 def test_the_commands_in_the_text_that_only_look_work(tmp_path: Path, reader: dict[str, str]) -> None:
@@ -106,5 +107,5 @@ def test_the_commands_in_the_text_that_only_look_work(tmp_path: Path, reader: di
             text = re.sub(r"\b(NAMESPACE|NAME|RELEASE)\b", lambda found: STANDS_FOR[found[0]], command.text)
             run(text, tmp_path, reader, where=str(command))
     finally:
-        run("helm uninstall runtime -n argocd --ignore-not-found", tmp_path, reader)
+        run("helm uninstall my-runtime -n argocd --ignore-not-found", tmp_path, reader)
     assert len(looks) > 8

@@ -155,7 +155,7 @@ def abandoned(release: Runtime) -> bool:
 
 @pytest.mark.parametrize("release", ["annotation"], indirect=True)
 def test_a_refused_password_is_sent_once(release: Runtime, charts: str) -> None:
-    """With ``retry: {limit: 0}``, as docs/gitops.md says: else Argo CD repeats a failed sync, and its hooks."""
+    """With ``retry: {limit: 0}``, so that one run of the hook is judged: Argo CD repeats a failed sync."""
     release.secret(release.name, password="not-the-password")
     before = release.login_failures()
     release.cluster.create(APPLICATIONS, application(release, charts))

@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import shutil
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from unittest import mock
 
@@ -49,7 +50,7 @@ class KeeperPod:
         (self.files / "credential" / "value").write_text(credential)
 
     @contextlib.contextmanager
-    def _inside(self):  # type: ignore[no-untyped-def]
+    def _inside(self) -> Iterator[None]:
         from tests.fakes.world import cheap_scrypt
 
         with mock.patch.dict(os.environ, self._environ), contextlib.redirect_stderr(self.log), cheap_scrypt():

@@ -175,12 +175,11 @@ class World:
             argocd.account(ACCOUNT, password=PASSWORD if argocd is self.argocd else f"other-{PASSWORD}")
         self.give(PASSWORD)
         self.trust(self.argocd)
-        (self.files / "nobody.pem").write_text(authority("nobody").pem)
         self._pod = self.kubernetes.service_account(self.files / "serviceaccount")
         self.headers = ""
         """Name of the Secret with further request headers."""
         self.runs: list[Run] = []
-        self._keepers = 0
+        self.keepers: list[KeeperPod] = []
         self._left: set[threading.Thread] = set()
         """Threads that runs left behind, whose process would have ended."""
         self._timers: list[threading.Timer] = []
@@ -249,11 +248,13 @@ class World:
         """Return the content of settings.json as the chart writes it."""
         kind = self.auth["type"]
         reference = self.auth.get(f"{kind}SecretKeyRef", {"name": "mine", "key": kind})
-        server = {
+        server: dict[str, Any] = {
             "url": self.url,
             "insecureSkipVerify": self.insecure,
             "caSecretKeyRef": {"name": "ca", "key": "ca.crt"},
         }
+        if self.headers:
+            server["headersSecretRef"] = {"name": self.headers}
         auth = {f"{kind}SecretKeyRef": reference, **self.auth}
         key = {"name": self.values["keySecret"]["name"], "key": "token"} if kind == "password" else reference
         derived = {
@@ -293,9 +294,6 @@ class World:
             "POD_UID": "6d1f3c52-2c0b-4f0e-8a83-3a4d9b3ef001",
             "CHART": "gitops-runtime-auth-0.1.0",
             "SETTINGS_SHA256": hashlib.sha256(text.encode()).hexdigest(),
-            # Nobody else is trusted; reading a machine's hundred public CAs for each run would take 0.05 s.
-            "SSL_CERT_FILE": str(self.files / "nobody.pem"),
-            "SSL_CERT_DIR": str(self.files / "none"),
         }
 
     # Runs
@@ -358,8 +356,8 @@ class World:
         """Start a keeper's pod with the settings and mounts of now; its ``check`` is one turn of it."""
         from tests.fakes.keeper import KeeperPod
 
-        self._keepers += 1
-        return KeeperPod(self, timing, self._keepers)
+        self.keepers.append(KeeperPod(self, timing, len(self.keepers)))
+        return self.keepers[-1]
 
     def later(self, seconds: float, does: Callable[[], object]) -> None:
         """Let something happen while a command runs."""
@@ -496,7 +494,7 @@ class World:
 
     def require_no_secret_told(self) -> None:
         """Assert that no password, key or session token came out in a log, a message, an Event or any other object."""
-        told = [run.said for run in self.runs]
+        told = [run.said for run in self.runs] + [keeper.log.getvalue() for keeper in self.keepers]
         kept = ("/secrets/",)
         told += [json.dumps(o) for path, o in self.kubernetes.objects.items() if not any(k in path for k in kept)]
         for secret in self._secrets():

@@ -51,7 +51,7 @@ class Release:
     namespace: str
     between: Between
     name: str = RELEASE
-    timeout: int = 20
+    timeout: int = 60
     tokens: dict[str, str] = field(default_factory=dict)
     """Of the ServiceAccounts, by command."""
     sessions: list[str] = field(default_factory=list)

@@ -1,6 +1,7 @@
-"""Whose certificate is trusted, with the real Argo CD behind it: a hook sends no password to any other."""
+"""To whom the password goes, with the real Argo CD behind: only to whom the chart named, and whose certificate fits."""
 
 import datetime
+import hashlib
 import ssl
 import subprocess
 from collections.abc import Callable
@@ -73,3 +74,13 @@ def test_a_public_ca_needs_no_setting(site: Site, release: Callable[[], Release]
         code, said, _ = run(site, one, public.issue_cert("127.0.0.1"), **{name: str(place)})
         assert code == 0, said
         assert one.holds_a_good_key()
+
+
+def test_settings_that_somebody_edited_send_the_password_nowhere(site: Site, release: Callable[[], Release]) -> None:
+    """Whoever may edit the ConfigMap does not choose the server: the Pod's own spec says which settings are meant."""
+    one = release()
+    edited = {"SETTINGS_SHA256": hashlib.sha256(b"the settings of before").hexdigest()}
+    code, said, asked = run(site, one, site.authority.issue_cert("127.0.0.1"), **edited)
+    assert code == CONFIGURATION
+    assert "nothing was sent anywhere" in said
+    assert asked == []

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dev.cluster import path_of
 from tests.faults.release import Release
 from tests.faults.roles import CREDENTIAL, JOBS, REFUSED, TEST_POD
+from tests.faults.scenarios import LOCKOUT_SECONDS
 from tests.faults.settings import MINE
 
 POD = {"restartPolicy": "Never", "containers": [{"name": "c", "image": "none.invalid/c"}]}
@@ -22,7 +23,7 @@ def test_uninstall_takes_hooks_jobs_pods_and_the_inline_password_away(release: C
         one.site.secret(namespace, name, password=one.password)
     one.mount_credential("canary-wrong-password")
     assert one.run().code == 77
-    assert one.record()
+    one.age_record(LOCKOUT_SECONDS)
     assert one.run(command="cleanup").code == 0
 
     def names(path: str) -> set[str]:

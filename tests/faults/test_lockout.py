@@ -69,12 +69,17 @@ def test_a_refused_password_is_sent_again_when_argocd_has_forgotten(release: Cal
 
 
 def test_uninstall_after_a_refusal_sends_no_password(release: Callable[[], Release]) -> None:
+    """Nor does the next install, for as long as the refusal counts: Flux uninstalls and installs for each retry."""
     one = release()
     one.mount_credential(WRONG)
     assert one.run().code == 77
     left = one.run(command="cleanup")
     assert (left.code, left.traffic.seen.count(LOGIN)) == (0, 0)
-    assert one.record() == {}, "uninstall deletes the record"
+    again = one.run()
+    assert (again.code, again.traffic.seen.count(LOGIN)) == (77, 0)
+    one.age_record(LOCKOUT_SECONDS)
+    assert one.run(command="cleanup").code == 0
+    assert one.record() == {}, "uninstall deletes the record that counts no more"
 
 
 def test_a_disabled_account_costs_no_login_while_a_key_is_there(site: Site, release: Callable[[], Release]) -> None:

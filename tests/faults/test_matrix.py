@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from dev.cluster import path_of
 from tests.faults.conftest import TABLE
-from tests.faults.outcomes import DOUBTFUL, LOGIN, LOGOUT, ONLY_A_WARNING, expected
+from tests.faults.outcomes import DOUBTFUL, LOGIN, LOGOUT, ONLY_A_WARNING, expected, leaves_the_record
 from tests.faults.release import Release, Result
 from tests.faults.roles import CONSUMER, REFUSED
 from tests.faults.scenarios import SCENARIOS, End, Scenario
@@ -75,13 +75,14 @@ def check(release: Release, cell: Cell, tally: Tally) -> None:
     if scenario.live is not None and len(release.live()) != scenario.live:
         problems.append(f"{len(release.live())} keys live after the run, not {scenario.live}")
     again = list(scenario.follow(release))
+    remembered = release.record() and not leaves_the_record(cell.scenario, *cell.fault)
     lost = held_a_good_key and scenario.end is End.KEY and not release.holds_a_good_key()
     counts = {
         "runs": 1 + len(again),
         "faults": int(result.traffic.hit),
         "keys left over": max(0, len(release.live()) - (1 if scenario.end is End.KEY else 0)),
         "secrets lost": int(lost),
-        "records left over": int(bool(release.record())),
+        "records left over": int(bool(remembered)),
         "sessions of killed runs, held by nobody": len(left) if cell.kind in KILLS else 0,
         "leaks": len(leaks(release)),
     }
@@ -93,6 +94,7 @@ def check(release: Release, cell: Cell, tally: Tally) -> None:
         ),
         *_of_the_end(release, scenario),
         *(["the good key in the Secret is lost"] if lost else []),
+        *(["a login that came to its good end is remembered as another"] if remembered else []),
     ]
     tally.ended(cell, result.code, counts, problems)
 
@@ -127,8 +129,6 @@ def _of_the_end(release: Release, scenario: Scenario) -> Iterator[str]:
         yield f"keys {live}, in the Secret {entry and entry.id}"
     if scenario.end is End.EMPTY and release.secret() is not None:
         yield "the Secret is still there"
-    if release.record():
-        yield f"a login that came to its good end is remembered as {release.record()['verdict']}"
 
 
 def kinds(scenario: str, step: str, occurrence: int, turn: str) -> tuple[str, ...]:

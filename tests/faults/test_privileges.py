@@ -17,16 +17,11 @@ from dev.sandbox.tools import CURRENT
 from tests.faults.forbidden import CM, ENABLED, EVERYBODY, SOME, Try
 from tests.faults.place import CONFIG, Site
 from tests.faults.release import Release
-from tests.faults.roles import APP_PROXY, COMMANDS, CONSUMERS, RBAC, RELEASE, Names, Rule, in_argocd, rules
+from tests.faults.roles import COMMANDS, RBAC, RELEASE, Names, Rule, in_argocd, rules
 from tests.faults.settings import CHART, document, given, merged
 
 CI = sorted(CHART.glob("ci/*.yaml"))
 HERE = "here"
-OTHERS = {
-    "companion-values": Names(("not-there-yet",), waited_for=(f"{RELEASE}-key-keeper",)),
-    "everything-values": Names(CONSUMERS, ("my-consumer",), (APP_PROXY,), ("my-key", KEY_SECRET)),
-}
-"""The values that name other objects than the defaults do."""
 HOOKS = {f"{RELEASE}-auth-{command}": command for command in ("ensure", "retire", "cleanup")}
 KEEPER = f"{RELEASE}-key-keeper"
 Parts = set[tuple[tuple[str, ...], ...]]
@@ -50,6 +45,24 @@ def roles_of(objects: list[dict[str, Any]]) -> dict[tuple[str, str], Parts]:
     return {(o["metadata"]["namespace"], o["metadata"]["name"]): comparable(o["rules"]) for o in roles}
 
 
+def settings_in(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the settings of every Pod that takes some."""
+    return [json.loads(o["data"]["settings.json"]) for o in objects if "settings.json" in (o.get("data") or {})]
+
+
+def named(objects: list[dict[str, Any]]) -> Names:
+    """Return what the rules are to name, as the settings have it."""
+    settings = settings_in(objects)[0]
+    consumers = [workload.split("/") for workload in settings["derived"]["consumers"]]
+    secret = settings["values"]["keySecret"]
+    return Names(
+        deployments=tuple(name for kind, name in consumers if kind == "deployment"),
+        statefulsets=tuple(name for kind, name in consumers if kind == "statefulset"),
+        waited_for=tuple(workload.split("/")[1] for workload in settings["derived"]["waitFor"]),
+        key_secrets=(secret["name"], *secret["formerNames"]),
+    )
+
+
 def as_command(site: Site, token: str) -> Cluster:
     return Cluster(CONFIG, site.cluster.server, token)
 
@@ -64,10 +77,10 @@ def test_the_charts_roles_are_the_documented_ones(values: Path) -> None:
     cm = comparable(
         [{"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["argocd-cm"], "verbs": ["get"]}]
     )
-    names = OTHERS.get(values.stem, Names())
+    names = named(objects)
     wanted = {(HERE, name): comparable(rules(command, HERE, names)) for name, command in HOOKS.items()}
     wanted[HERE, KEEPER] = comparable(rules("keep-token" if token else "keep", HERE, names))
-    if values.stem in OTHERS:  # where keeper.consumers are to be found by helm test
+    if settings_in(objects)[0]["values"]["keeper"]["consumers"]:  # which helm test has to find
         wanted[HERE, f"{RELEASE}-auth-verify"] = comparable(rules("verify", HERE, names))
     if not everything:
         wanted[HERE, f"{RELEASE}-auth-ensure"] |= cm
@@ -103,7 +116,7 @@ def test_these_tests_hand_over_what_the_chart_does(tmp_path: Path, kind: str) ->
     what = ("https://argocd.example.com/argocd", "alice", 20, more)
     (tmp_path / "values.yaml").write_text(json.dumps(given(*what)))
     objects = rendered(tmp_path / "values.yaml")
-    handed = [json.loads(o["data"]["settings.json"]) for o in objects if "settings.json" in (o.get("data") or {})]
+    handed = settings_in(objects)
     assert len(handed) == len(HOOKS) + 1
     for settings in handed:
         # The Deployments of these tests are fewer.

@@ -13,6 +13,8 @@ from gitops_runtime_auth.errors import ConfigurationError, UsageError
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 AuthType = Literal["password", "token"]
+INITIAL_ADMIN_SECRET = "argocd-initial-admin-secret"  # noqa: S105
+"""Argo CD makes it at its first start, asks people to delete it, and leaves it as it is when the password changes."""
 
 
 @dataclass(frozen=True)

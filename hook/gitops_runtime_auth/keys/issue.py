@@ -18,6 +18,7 @@ from gitops_runtime_auth.errors import (
     AnswerError,
     AuthError,
     ConflictError,
+    FreshKeyRefusedError,
     KeyRefusedError,
     Refusal,
     RetryableError,
@@ -201,7 +202,7 @@ def _capability_lags(run: Context, account: str, fresh: bool) -> AuthError:
 def _await_accepted(run: Context, key: StoredKey) -> Account:
     """Return the account once Argo CD accepts the key that it just made.
 
-    Another replica of argocd-server may not know a fresh key for some seconds. Raises KeyRefusedError after that.
+    Another replica of argocd-server may not know a fresh key for some seconds. Raises FreshKeyRefusedError after that.
     """
 
     def attempt() -> Account:
@@ -215,9 +216,21 @@ def _await_accepted(run: Context, key: StoredKey) -> Account:
     try:
         return retry(run.deadline.at_most(run.timing.fresh_shows), "The new API key", attempt, run.timing)
     except TemporaryError as e:
-        if isinstance(e.__cause__, KeyRefusedError):
-            raise privileges.explained(run, e.__cause__, key.account) from None
-        raise
+        if not isinstance(e.__cause__, KeyRefusedError):
+            raise
+        why = privileges.explained(run, e.__cause__, key.account)
+        raise (_reset_at_once(key, e.__cause__) if why is e.__cause__ else why) from None
+
+
+def _reset_at_once(key: StoredKey, error: KeyRefusedError) -> FreshKeyRefusedError:
+    return FreshKeyRefusedError(
+        f"Argo CD made the API key {key.key_id} of account {key.account} and no longer knows it.",
+        f"Somebody else writes accounts.{key.account}.tokens in Secret argocd-secret (Git, External Secrets, Terraform,"
+        " an operator): let them leave that field to Argo CD, then try again.",
+        refusal=error.refusal,
+        seconds=error.seconds,
+        date=error.date,
+    )
 
 
 def _store(run: Context, wanted: StoredKeys, bearer: str) -> bool:

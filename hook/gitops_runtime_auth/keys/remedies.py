@@ -89,7 +89,8 @@ def lasting_change(manager: Manager, data: Mapping[str, str], configmap: str = C
                 f" Run: {_upgrade(manager, values, data)}"
             )
         case Kind.HELM:
-            return f"{manager} (chart {manager.chart}) manages {configmap}: add {lines} to it by that chart's values."
+            chart = f" (chart {manager.chart})" if manager.chart else ""
+            return f"{manager}{chart} manages {configmap}: add {lines} to it by that chart's values."
         case Kind.APPLICATION | Kind.FLUX:
             chart = f" (with Argo CD's Helm chart: under {values} in the values)" if manager.chart else ""
             return f"{manager} manages {configmap} and takes other changes back: add {lines} to its data in Git{chart}."

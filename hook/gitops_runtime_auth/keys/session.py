@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 from gitops_runtime_auth import log
+from gitops_runtime_auth.config.settings import INITIAL_ADMIN_SECRET
 from gitops_runtime_auth.context import Context
 from gitops_runtime_auth.errors import (
     AuthError,
@@ -94,14 +95,18 @@ def _settled(run: Context, preparing: Background[StoredKeys] | None) -> bool:
 
 
 def _hinted(error: AuthError, run: Context, login: Login) -> AuthError:
-    """Add that the password ends with a newline: ``echo pw | kubectl create secret --from-file`` leaves one."""
-    if isinstance(error, LoginRefusedError) and login.password.endswith(("\n", "\r")):
-        return LoginRefusedError(
-            f"{error.problem[:-1]}; the password from {run.settings.auth.origin()} ends with a newline.",
-            error.remedy,
-            sends=error.sends,
-        )
-    return error
+    """Add what is known of the refused password: it ends with a newline, or is the one that Argo CD began with.
+
+    ``echo pw | kubectl create secret --from-file`` leaves a newline.
+    """
+    if not isinstance(error, LoginRefusedError):
+        return error
+    auth, known = run.settings.auth, ""
+    if login.password.endswith(("\n", "\r")):
+        known = f" The password from {auth.origin()} ends with a newline."
+    elif not auth.inline and auth.credential.name == INITIAL_ADMIN_SECRET:
+        known = f' Secret "{INITIAL_ADMIN_SECRET}" stays as it is when the password is changed.'
+    return LoginRefusedError(f"{error.problem}{known}", error.remedy, sends=error.sends)
 
 
 def password_changed(error: KeyRefusedError, account: str) -> AuthError:

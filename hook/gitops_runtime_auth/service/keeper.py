@@ -10,7 +10,14 @@ from enum import Enum, auto
 from gitops_runtime_auth import log
 from gitops_runtime_auth.argocd.client import Account
 from gitops_runtime_auth.context import Context
-from gitops_runtime_auth.errors import ConflictError, LoginRefusedError, PrivilegeError, Refusal, RetryableError
+from gitops_runtime_auth.errors import (
+    ConflictError,
+    FreshKeyRefusedError,
+    LoginRefusedError,
+    PrivilegeError,
+    Refusal,
+    RetryableError,
+)
 from gitops_runtime_auth.keys import issue, privileges, revoke
 from gitops_runtime_auth.keys.issue import WorkingKey
 from gitops_runtime_auth.keys.lockout import LockoutRecord, Login
@@ -23,6 +30,8 @@ from gitops_runtime_auth.service.health import Status
 from gitops_runtime_auth.timing import Timing
 
 _LOSSES_OF_A_STORM = 3
+_LOSSES_REMEMBERED = 20
+"""More than it takes to come to the longest pause."""
 _RENEW_AT = 2 / 3
 """Part of its life after which a key that Argo CD gave an end is replaced."""
 
@@ -86,7 +95,7 @@ class Memory:
     known: StoredKeys = field(default=StoredKeys())
     """The Secret as it was when Argo CD last accepted its key."""
     lost: tuple[float, ...] = ()
-    """When somebody else took the key out of the account, within ``timing.storm_window``."""
+    """When somebody else took the key out of the account: of late, or since that began to happen again and again."""
     lost_key: str = ""
     """The id of the key that was lost last, so that one loss counts once."""
     issue_not_before: float = 0.0
@@ -124,14 +133,21 @@ def _is_due(seen: Seen, expires_at: int, max_age: float) -> bool:
 
 
 def _with_losses(memory: Memory, seen: Seen, timing: Timing) -> Memory:
-    lost = tuple(t for t in memory.lost if t > seen.now - timing.storm_window)
+    # While the pauses last, losses lie further apart than the window: they count until one has passed without a loss.
+    lasts = memory.storm and seen.now < memory.issue_not_before + timing.storm_window
+    lost = memory.lost if lasts else tuple(t for t in memory.lost if t > seen.now - timing.storm_window)
     current = seen.stored.current
     if seen.refusal is not Refusal.KEY_REVOKED or current is None or current.key_id == memory.lost_key:
         return replace(memory, lost=lost)
-    lost = (*lost, seen.now)
+    return with_loss(replace(memory, lost=lost, lost_key=current.key_id), seen.now, timing)
+
+
+def with_loss(memory: Memory, now: float, timing: Timing) -> Memory:
+    """Return the memory with one more key lost at ``now``; from the third on, the next key is issued later."""
+    lost = (*memory.lost, now)[-_LOSSES_REMEMBERED:]
     further = len(lost) - _LOSSES_OF_A_STORM
     pause = min(timing.storm_longest_pause, timing.storm_first_pause * 2.0**further) if further >= 0 else 0.0
-    return replace(memory, lost=lost, lost_key=current.key_id, issue_not_before=seen.now + pause if pause else 0.0)
+    return replace(memory, lost=lost, issue_not_before=now + pause if pause else 0.0)
 
 
 class Keeper:
@@ -159,12 +175,7 @@ class Keeper:
             return self._without_kubernetes(run)
         seen = _look(run, stored)
         step, memory = decide(self._memory, seen, run.settings.max_age, run.timing)
-        if len(memory.lost) > len(self._memory.lost) or memory.lost_key != self._memory.lost_key:
-            metrics.KEY_LOSSES.inc()
-        metrics.KEYS_RESET.set(memory.storm)
-        if memory.storm and not self._memory.storm:
-            _tell_of_storm(run, memory)
-        self._memory = memory
+        self._remember(run, memory)
         match step:
             case Step.STAND_BY:
                 return Verdict(
@@ -173,13 +184,26 @@ class Keeper:
             case Step.WAIT:
                 return _reset_by_others(run, memory)
             case Step.ISSUE:
-                return self._hand_over(run, self._issue(run, seen))
+                try:
+                    return self._hand_over(run, self._issue(run, seen))
+                except FreshKeyRefusedError:  # lost before it was ever accepted
+                    self._remember(run, with_loss(memory, run.argocd.now(), run.timing))
+                    raise
             case Step.ROTATE:
                 return self._hand_over(run, self._rotate(run, seen))
             case Step.KEEP:
                 assert seen.account is not None and stored.current is not None  # noqa: S101, PT018 (it was accepted)
                 revoke.revoke_leftovers(run, stored.current, seen.account)
                 return self._hand_over(run, issue.tidy(run, WorkingKey(stored.current, seen.account, stored)))
+
+    def _remember(self, run: Context, memory: Memory) -> None:
+        """Take over what a look or an attempt came to, and tell of a key that was lost."""
+        if len(memory.lost) > len(self._memory.lost) or memory.lost_key != self._memory.lost_key:
+            metrics.KEY_LOSSES.inc()
+        metrics.KEYS_RESET.set(memory.storm)
+        if memory.storm and not self._memory.storm:
+            _tell_of_storm(run, memory)
+        self._memory = memory
 
     def leave(self, run: Context, stored: StoredKeys | None = None) -> Verdict:
         """Revoke the release's keys: the namespace is being deleted, and no key outlives it.

@@ -8,9 +8,12 @@ import pytest
 from gitops_runtime_auth import log
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="package")
 def few_cas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A folder of CAs as the image has it: OpenSSL looks one up when it needs it, instead of reading hundreds."""
+    """A folder of CAs as the image has it: OpenSSL looks one up when it needs it, instead of reading hundreds.
+
+    For a module and not the session, because tests of other folders need the environment as it was.
+    """
     folder = tmp_path_factory.mktemp("cas")
     (folder / "00000000.0").touch()
     with pytest.MonkeyPatch.context() as patch:

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import httpx
@@ -221,20 +221,22 @@ def test_the_program_serves_its_endpoints_and_ends_with_0_at_sigterm(
     monkeypatch.setenv("ARGO_CD_TOKEN_SECRET_KEY", "token")
     port, seen = _free_port(), list[tuple[int, str]]()
 
-    def look_and_end() -> None:
+    def look() -> None:
         until = time.monotonic() + 5
         while time.monotonic() < until:
-            try:
+            with suppress(httpx.TransportError):
                 answer = httpx.get(f"http://127.0.0.1:{port}/readyz")
-            except httpx.ConnectError:
-                time.sleep(0.01)
-                continue
-            if answer.status_code == 200:
-                seen.append((answer.status_code, answer.text))
-                seen.append((0, httpx.get(f"http://127.0.0.1:{port}/metrics").text))
-                break
+                if answer.status_code == 200:
+                    seen.append((answer.status_code, answer.text))
+                    seen.append((0, httpx.get(f"http://127.0.0.1:{port}/metrics").text))
+                    return
             time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGTERM)
+
+    def look_and_end() -> None:
+        try:
+            look()
+        finally:  # or the program would never end
+            os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=look_and_end, daemon=True).start()
     assert program.main(["agent", "--port", str(port), *more], FAST) == 0

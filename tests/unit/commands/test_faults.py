@@ -11,7 +11,7 @@ import pytest
 
 from tests.fakes.kubestatus import RefusedError
 from tests.fakes.logins import Verdict
-from tests.fakes.web import Answer, Fault, Request, as_json, as_text
+from tests.fakes.web import Answer, Fault, Request, as_text
 from tests.fakes.world import World, ids_in
 
 PAGE = Answer(200, b"<html>Please sign in</html>", {"Content-Type": "text/html"})
@@ -19,9 +19,9 @@ AWAY = {
     "argocd": as_text(503, "no healthy upstream"),
     "kubernetes": RefusedError(503, "ServiceUnavailable", "no").answer,
 }
-KINDS = ["reset", "lost", "cut", "away", "page", "list"]
-"""Three ways to lose a request or its answer, a server that is not there, and two answers of somebody else."""
-EXIT = {"argocd": {"page": 78, "list": 78}, "kubernetes": {"page": 75, "list": 75}}
+KINDS = ["lost", "away", "page"]
+"""The answer is lost, the server is not there, somebody else answers. ``tests/faults`` has all kinds, for real."""
+EXIT = {"argocd": {"page": 78}, "kubernetes": {"page": 75}}
 """What waiting does not mend; everything else is healed by the run itself."""
 ONLY_A_WARNING = ["argocd GET /auth/logout", "argocd GET /api/v1/account/can-i/", "kubernetes POST /events"]
 """Requests at which no fault may fail a run: the key is made and stored by then."""
@@ -56,12 +56,9 @@ def break_at(world: World, name: str, occurrence: int, kind: str) -> Fault:
     server = world.argocd.server if side == "argocd" else world.kubernetes.server
     pattern = f"^{method} .*{re.escape(path).replace('KEY', '[^/]+')}$"
     what: dict[str, dict[str, Any]] = {
-        "reset": {"cut": "before"},
         "lost": {"cut": "after"},
-        "cut": {"cut": "middle"},
         "away": {"answer": AWAY[side]},
         "page": {"answer": PAGE},
-        "list": {"answer": as_json(200, [1])},
     }
     return server.fault(pattern, skip=occurrence, times=1, **what[kind])
 

@@ -1,11 +1,12 @@
 """One check of the keeper: the key works, or another is issued without a gap, or everybody is told why not."""
 
 import time
+from dataclasses import replace
 
 import pytest
 
 from tests.fakes.logins import Verdict
-from tests.fakes.world import ACCOUNT, ONCE, World
+from tests.fakes.world import ACCOUNT, FAST, ONCE, World
 
 CONSUMER = "deployment/runtime-sources-server"
 
@@ -417,3 +418,27 @@ def test_a_copied_secret_of_another_cluster_is_none_of_this_one(installed: World
     assert installed.keeper().check().ready
     assert installed.token != token
     assert copied in installed.argocd.live_keys(ACCOUNT), "the other cluster's pods use it"
+
+
+def test_a_key_that_an_upgrade_replaced_is_taken_back_into_use(installed: World) -> None:
+    """The upgrade was rolled back without hooks, and its account is disabled by now: the former key still works."""
+    first = installed.key
+    installed.argocd.account("second")
+    installed.use("second")
+    installed.upgrade()
+    installed.use(ACCOUNT)
+    keeper = installed.keeper(replace(FAST, stand_by=-60.0))
+    assert keeper.check().ready
+    assert installed.key == first
+    assert len(installed.argocd.logins.seen) == 2, "the hooks'"
+
+
+def test_a_write_of_somebody_else_in_between_is_looked_at_again(installed: World) -> None:
+    keeper = installed.keeper()
+    keeper.check()
+    installed.set("keeper.maxAge", "60s")
+    installed.argocd.revoke(ACCOUNT)
+    touch = {"annotations": {"touched": "by somebody"}}
+    installed.kubernetes.fault("PUT .*/argocd-token$", times=1, does=lambda: installed.edit(installed.path(), **touch))
+    assert keeper.check().ready
+    assert installed.live() == [installed.key]

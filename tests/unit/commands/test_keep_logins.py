@@ -151,6 +151,27 @@ def test_keys_that_are_reset_again_and_again_storm_nothing(world: World) -> None
     assert (metric("key_losses_total") or 0) - losses >= 3
 
 
+def test_keys_that_are_reset_before_they_were_ever_accepted_storm_nothing(world: World) -> None:
+    """External Secrets puts the field back within milliseconds of every change of argocd-secret."""
+    world.install()
+    world.argocd.revoke(ACCOUNT)
+    world.argocd.lags = 10**6
+    keeper, logins = world.keeper(), len(world.argocd.logins.seen)
+    losses, told = metric("key_losses_total") or 0, []
+    for seconds in range(0, 120, 10):
+        world.argocd.ahead = seconds
+        told.append(keeper.check())
+    assert len(world.argocd.logins.seen) - logins <= 4
+    assert world.reasons().count("ApiKeysResetByOthers") == 1
+    assert metric("keys_reset_by_others") == 1
+    assert (metric("key_losses_total") or 0) - losses >= 3
+    assert f"accounts.{ACCOUNT}.tokens" in told[0].remedy, "nobody is told to make a key by hand"
+    world.argocd.lags = 0
+    world.argocd.ahead = 1400
+    assert keeper.check().ready
+    assert world.live() == [world.key]
+
+
 def test_the_pause_between_two_keys_grows(world: World) -> None:
     world.install()
     keeper, sent = world.keeper(), []

@@ -6,6 +6,7 @@ import pytest
 
 from tests.fakes.kubestatus import (
     RefusedError,
+    already_exists,
     denied_by_policy,
     denied_by_webhook,
     no_right,
@@ -226,6 +227,61 @@ def test_an_id_is_never_used_twice(world: World) -> None:
         world.upgrade()
     ids = [i for r in world.argocd.server.asked("POST .*/token$") for i in ids_in(r.body.decode())]
     assert len(ids) == len(set(ids)) == 6
+
+
+def test_a_key_that_another_run_revokes_before_it_stands_in_the_secret_is_made_anew(world: World) -> None:
+    """That run listed the account before, and took this key for one that a crash had left."""
+    world.kubernetes.fault(POST, times=1, does=lambda: world.argocd.revoke(ACCOUNT))
+    done = world.install()
+    assert done.code == 0, done.said
+    assert world.live() == [world.key]
+    assert world.argocd.accepts(world.token)
+    assert len(world.argocd.made) == 2
+
+
+def test_a_secret_that_others_write_again_and_again_ends_the_run_without_a_key(world: World) -> None:
+    fault = world.kubernetes.refuse(POST, already_exists("secrets", "argocd-token"))
+    done = world.install()
+    assert done.code == 75
+    assert 1 < fault.met < 9
+    assert world.live() == []
+
+
+def test_of_two_rollbacks_at_once_both_end_well(world: World) -> None:
+    """Both take the key of then; the other one has written it first."""
+    world.install()
+    world.argocd.account("second")
+    world.use("second")
+    world.upgrade()
+    world.use(ACCOUNT)
+    touch = {"annotations": {"touched": "by somebody"}}
+    world.kubernetes.fault(PUT, times=1, does=lambda: world.edit(world.path(), **touch))
+    done = world.rollback()
+    assert done.code == 0, done.said
+    assert world.key in world.argocd.live_keys(ACCOUNT)
+
+
+def test_a_change_of_shape_that_somebody_is_faster_with_fails_nothing(world: World) -> None:
+    world.install()
+    world.set("keySecret.labels", {"team": "a"})
+    touch = {"annotations": {"touched": "by somebody"}}
+    world.kubernetes.fault(PUT, times=1, does=lambda: world.edit(world.path(), **touch))
+    done = world.upgrade()
+    assert done.code == 0, done.said
+    assert world.live() == [world.key]
+
+
+def test_a_key_that_can_be_neither_stored_nor_revoked_is_named_and_goes_at_the_next_run(world: World) -> None:
+    world.kubernetes.refuse(POST, quota_exceeded("secrets", "argocd-token", "team-quota"))
+    world.argocd.server.fault("DELETE .*/token/", answer=as_text(403, "no"))
+    done = world.install()
+    assert done.code == 77
+    [left] = world.live()
+    assert any(left in warning for warning in done.warnings)
+    world.kubernetes.server.heal()
+    world.argocd.server.heal()
+    assert world.install().code == 0
+    assert world.live() == [world.key] != [left]
 
 
 # What Kubernetes refuses

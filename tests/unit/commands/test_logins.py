@@ -117,6 +117,17 @@ def test_a_newline_after_the_password_is_named(world: World) -> None:
     assert "newline" in done.problem
 
 
+@pytest.mark.parametrize(("password", "says"), [("wrong", "stays as it is"), ("", "delete it")])
+def test_what_argocds_own_secret_is_like_is_told_with_its_name(world: World, password: str, says: str) -> None:
+    """Argo CD keeps its first password in it for ever, and asks people to delete it: so they did."""
+    world.auth["passwordSecretKeyRef"] = {"name": "argocd-initial-admin-secret", "key": "password"}
+    world.give(password)
+    done = world.install()
+    assert done.code == (77 if password else 78)
+    assert '"argocd-initial-admin-secret"' in done.problem
+    assert says in done.problem
+
+
 def test_the_password_goes_out_as_it_is(world: World) -> None:
     for password in (" blanks around ", "schlüssel-😀", '"quoted" \\ {}', "tab\there"):
         world.argocd.account("odd", password=password)
@@ -166,8 +177,8 @@ def test_no_pattern_of_answer_times_sends_a_wrong_password_more_than_twice(
 
 
 def test_with_the_shipped_constants_a_wrong_password_on_a_quiet_machine_is_sent_once(wrong: World) -> None:
-    wrong.argocd.logins.refusal_takes = 0.55
-    assert wrong.install(SHIPPED).code == 77
+    wrong.argocd.logins.refusal_takes = 0.95
+    assert wrong.install(replace(SHIPPED, jitter=10.0)).code == 77
     assert wrong.argocd.logins.verdicts() == [Verdict.WRONG]
 
 
@@ -233,7 +244,15 @@ def test_http_400_at_a_login_is_a_refusal_that_is_not_repeated(world: World) -> 
     assert len(world.argocd.server.asked(LOGIN)) == 1
 
 
-@pytest.mark.parametrize("answer", [{"message": "please sign in"}, {"error": "unauthorized", "code": 401}, {}])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"message": "please sign in"},
+        {"error": "unauthorized", "code": 401},
+        {"message": "Invalid username or password"},
+        {},
+    ],
+)
 def test_a_gateways_401_at_a_login_says_nothing_about_the_password(world: World, answer: dict[str, object]) -> None:
     fault = world.argocd.server.fault(LOGIN, answer=as_json(401, answer))
     done = world.install()

@@ -166,7 +166,8 @@ def test_a_conflict_on_forgetting_fails_nothing(moved: World) -> None:
         moved.edit(moved.path(), **{"annotations": {"touched": "by somebody"}})
 
     moved.kubernetes.fault("PUT .*/secrets/argocd-token$", times=1, does=another_write)
-    assert moved.retire().code == 0
+    done = moved.retire()
+    assert (done.code, done.warnings) == (0, [])
     assert moved.argocd.live_keys() == [moved.key]
 
 
@@ -253,6 +254,50 @@ def test_a_secret_that_the_settings_name_is_never_deleted(world: World, command:
     assert world.run(command).code == 0
     assert world.token
     assert world.argocd.accepts(world.token)
+
+
+def test_pods_that_still_use_the_former_key_hold_the_secret(to_token: World) -> None:
+    to_token.status_of(CONSUMER, updatedReplicas=0)
+    to_token.set("hook.timeout", 10)
+    done = to_token.retire()
+    assert done.code == 0
+    assert done.warnings
+    assert to_token.secret() != {}
+    assert len(to_token.argocd.live_keys()) == 2
+
+
+def test_a_release_that_always_had_a_token_asks_argocd_nothing(world: World) -> None:
+    world.use_token(world.argocd.make_key(ACCOUNT, "users-own"))
+    world.install()
+    before = len(world.argocd.server.log)
+    assert world.retire().code == 0
+    assert len(world.argocd.server.log) == before
+
+
+def test_a_rollout_that_finishes_meanwhile_is_waited_for(moved: World) -> None:
+    moved.status_of(CONSUMER, availableReplicas=0)
+    moved.set("hook.timeout", 60)
+    moved.later(0.3, lambda: moved.kubernetes.rollouts.finish(moved.path_of(CONSUMER)))
+    moved.retire()
+    assert moved.argocd.live_keys() == [moved.key]
+
+
+def test_a_secret_of_a_former_name_goes_once_nobody_uses_it(world: World) -> None:
+    world.consumers = [CONSUMER]
+    world.workload(CONSUMER)
+    world.install()
+    world.set("keySecret.name", "another")
+    world.set("keySecret.formerNames", ["argocd-token"])
+    world.upgrade()
+    world.hold_rollouts()
+    world.status_of(CONSUMER, availableReplicas=0)
+    world.set("hook.timeout", 10)
+    world.retire()
+    assert world.secret("argocd-token") != {}, "pods still use it"
+    world.roll_out()
+    world.retire()
+    assert world.secret("argocd-token") == {}
+    assert world.argocd.accepts(world.secret("another")["token"])
 
 
 # It serves an upgrade that is done

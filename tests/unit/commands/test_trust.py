@@ -1,6 +1,5 @@
 """A credential goes only where it belongs: to an Argo CD that is trusted, and a key to the one that made it."""
 
-import threading
 import unicodedata
 
 import pytest
@@ -193,15 +192,21 @@ def test_nothing_is_waited_for_where_a_stored_key_is_good(world: World) -> None:
     assert done.seconds < 5
 
 
-def test_of_two_runs_at_once_with_a_wrong_password_few_logins_come(world: World) -> None:
-    """Two pods of one Job: the kubelet of a node that was lost comes back."""
-    world.give("wrong")
-    world.argocd.logins.refusal_takes = 0.55
-    environ = world.environment()
-    processes = [world.start("ensure", **environ) for _ in range(2)]
-    threads = [threading.Thread(target=p.communicate, daemon=True) for p in processes]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert world.argocd.logins.failures_in_a_window(ACCOUNT) <= 2
+@pytest.mark.parametrize("late", [False, True])
+def test_headers_that_are_missing_are_waited_for_and_named(world: World, late: bool) -> None:
+    world.headers = "proxy"
+    world.set("hook.waitForSecrets", 10 if late else 0)
+    if late:
+        world.later(0.3, lambda: world.mount("headers", **{"X-Team": "runtime"}))
+    done = world.install()
+    assert done.code == (0 if late else 78)
+    assert '"proxy"' in done.log
+    assert late or world.argocd.server.log == []
+
+
+def test_without_the_names_that_the_chart_gives_nothing_is_sent(world: World) -> None:
+    world.remount()
+    done = world.run("ensure", RELEASE_NAME="")
+    assert done.code == 64
+    assert "RELEASE_NAME" in done.problem
+    assert world.argocd.server.log == []

@@ -28,8 +28,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def verdicts(work: Path, **codes: int | None) -> None:
-    """Write what mutmut knows of a file."""
-    meta = work / "mutants/src/a.py.meta"
+    """Write what mutmut knows of a file in the folder ``keys``."""
+    meta = work / "mutants/src" / mutants.PACKAGE / "keys/a.py.meta"
     meta.parent.mkdir(parents=True, exist_ok=True)
     meta.write_text(json.dumps({"exit_code_by_key": codes}))
 
@@ -48,24 +48,29 @@ def test_a_run_below_the_goal_or_without_tests_fails(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     works: list[Path] = []
+    runs = [True]
 
     def run(work: Path, _: float) -> bool:
         works.append(work)
         verdicts(work, a=1, b=0)
-        return "broken" not in str(work)
+        return runs[0]
 
     monkeypatch.setattr(mutants, "_run", run)
     assert mutants.main(["keys", "--goal", "50"], root) == 0
     assert mutants.main(["keys"], root) == 1
     assert works[0] == works[1], "a second run goes on where the first one was"
-    (root / "hook" / mutants.PACKAGE / "broken").mkdir()
-    assert mutants.main(["broken", "--goal", "0"], root) == 1
-    assert "could not be run for broken" in capsys.readouterr().out
+    assert mutants.main(["--goal", "50"], root) == 0
+    assert works[2] != works[1], "another choice is another run"
+    table = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in table[-len(mutants.FOLDERS) - 1 :]] == [*mutants.FOLDERS, "all"]
+    runs[0] = False
+    assert mutants.main(["keys", "--goal", "0"], root) == 1
+    assert "could not be run" in capsys.readouterr().out
 
 
 def test_the_work_folder_follows_the_checkout(root: Path) -> None:
     def prepare() -> Path:
-        return mutants._prepare(root, "keys", mutants.files(root, "keys"), changed_only=False)
+        return mutants._prepare(root, "keys", mutants.files(root, "keys"))
 
     work = prepare()
     issue = work / "src" / mutants.PACKAGE / "keys/issue.py"
@@ -80,7 +85,7 @@ def test_the_work_folder_follows_the_checkout(root: Path) -> None:
     assert [p.name for p in (work / "tests").iterdir()] == ["other"]
     assert not (work / "mutants/tests").exists()
     assert mutants.score("keys", work).killed == 1, "what is known is kept"
-    mutants._prepare(root, "keys", mutants.files(root, "keys")[:1], changed_only=False)
+    mutants._prepare(root, "keys", mutants.files(root, "keys")[:1])
     assert mutants.score("keys", work).killed == 0, "another choice of files is begun anew"
 
 

@@ -135,10 +135,19 @@ def test_the_next_key_is_issued_when_the_pause_is_over() -> None:
     assert decide(memory, refused(Refusal.KEY_REVOKED, "k2", due), 0.0, TIMING)[0] is Step.ISSUE
 
 
-def test_a_storm_is_over_when_its_losses_are_old() -> None:
+def test_a_storm_is_over_when_a_window_has_passed_without_a_loss_since_the_pause() -> None:
     _, memory = lose(3)
-    later = replace(works(10), now=NOW + 20 + TIMING.storm_window)
-    assert not decide(memory, later, 0.0, TIMING)[1].storm
+    over = memory.issue_not_before + TIMING.storm_window
+    assert decide(memory, replace(works(10), now=over - 0.001), 0.0, TIMING)[1].storm
+    assert not decide(memory, replace(works(10), now=over), 0.0, TIMING)[1].storm
+
+
+def test_losses_at_the_pace_of_the_pauses_come_to_the_longest_one() -> None:
+    _, memory = lose(3)
+    for n in range(3, 12):
+        seen = refused(Refusal.KEY_REVOKED, f"k{n}", memory.issue_not_before + 5)
+        _, memory = decide(memory, seen, 0.0, TIMING)
+    assert memory.issue_not_before - memory.lost[-1] == TIMING.storm_longest_pause
 
 
 def test_a_verdict_is_quiet_unless_it_says_otherwise() -> None:
