@@ -74,7 +74,11 @@ auth.type sets the type: that is how `--set global.external-arg-cd.auth.type=tok
 {{- range .block.who -}}
 {{- $message = printf "%s.auth says how to authenticate, but %s counts as a whole and has no auth. Put auth there, or all of it into one of the two." . $.block.name -}}
 {{- end -}}
-{{- if not (kindIs "string" $plain) -}}
+{{- if not (kindIs "map" $ref) -}}
+{{- $message = printf "%s.%sSecretKeyRef is not a map of name and key." $path $auth.type -}}
+{{- else if omit $ref "name" "key" -}}
+{{- $message = printf "%s.%sSecretKeyRef has keys other than name and key: %s." $path $auth.type (omit $ref "name" "key" | keys | sortAlpha | join ", ") -}}
+{{- else if not (kindIs "string" $plain) -}}
 {{- $message = printf "%s.%s is not a string: put it in quotes (on the command line: --set-string)." $path $auth.type -}}
 {{- else if not (or $plain (and $ref.name $ref.key)) -}}
 {{- $message = printf "%s.type is %s, but neither %s.%s nor %s.%sSecretKeyRef.name and .key are set." $path $auth.type $path $auth.type $path $auth.type -}}

@@ -51,7 +51,7 @@ under (validated once more, by #/definitions/settings of the schema), and what t
 {{- $_ := set $secret "labels" (merge (dict) ($secret.labels | default dict) (.root.Values.commonLabels | default dict)) -}}
 {{- $_ := set $secret "annotations" (merge (dict) ($secret.annotations | default dict) (.root.Values.commonAnnotations | default dict)) -}}
 {{- $names := dict -}}
-{{- range $suffix := list "auth-refused" "auth-ensure" "auth-ensure-rollback" "auth-retire" "auth-verify" "auth-credential" -}}
+{{- range $suffix := list "auth-refused" "auth-ensure" "auth-ensure-rollback" "auth-rehearsal" "auth-retire" "auth-verify" "auth-credential" -}}
 {{- $_ := set $names $suffix (include "gitops-runtime-auth.fullname" (dict "root" $.root "suffix" $suffix)) -}}
 {{- end -}}
 {{- $workloads := include "gitops-runtime-auth.workloads" . | fromJson -}}
@@ -66,7 +66,7 @@ under (validated once more, by #/definitions/settings of the schema), and what t
       "credential" (dict "name" $connection.credential.name "key" $connection.credential.key "inline" (ne $connection.inline ""))
       "key" $connection.key "consumers" $workloads.consumers "waitFor" $workloads.waitFor "refused" (get $names "auth-refused")
       "leftovers" (dict
-        "jobs" (list (get $names "auth-ensure") (get $names "auth-ensure-rollback") (get $names "auth-retire"))
+        "jobs" (list (get $names "auth-ensure") (get $names "auth-ensure-rollback") (get $names "auth-rehearsal") (get $names "auth-retire"))
         "pods" (list (get $names "auth-verify"))
         "secrets" (list (get $names "auth-credential"))))
   | toJson -}}

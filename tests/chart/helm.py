@@ -49,6 +49,10 @@ class Run:
         schema = sorted(line[2:] for line in lines if line.startswith("- "))
         return schema or [line.split("): ", 1)[1] for line in lines if line.startswith("Error: execution error at (")]
 
+    def documents(self) -> list[str]:
+        """Return what was rendered as text, an object each, sorted because the two helms order them differently."""
+        return sorted(document.strip() for document in f"\n{self.out}".split("\n---\n"))
+
     def manifests(self) -> list[Manifest]:
         """Return the rendered objects. Fails the test when nothing was rendered."""
         assert self.code == 0, self.err

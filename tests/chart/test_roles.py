@@ -47,7 +47,7 @@ def test_rules_of_the_defaults() -> None:
     cleanup = {
         ("secrets", ("get", "delete"), ("argocd-token", "r-auth-credential")),
         ("configmaps", ("get", "delete"), ("r-auth-refused",)),
-        ("jobs", ("get", "delete"), ("r-auth-ensure", "r-auth-ensure-rollback", "r-auth-retire")),
+        ("jobs", ("get", "delete"), ("r-auth-ensure", "r-auth-ensure-rollback", "r-auth-rehearsal", "r-auth-retire")),
         ("pods", ("get", "delete"), ("r-auth-verify",)),
     }
     assert rules(manifests, "r-auth-cleanup") == cleanup | {

@@ -85,7 +85,7 @@ def test_the_settings_of_the_defaults() -> None:
             "waitFor": ["deployment/r-app-proxy"],
             "refused": "r-auth-refused",
             "leftovers": {
-                "jobs": ["r-auth-ensure", "r-auth-ensure-rollback", "r-auth-retire"],
+                "jobs": ["r-auth-ensure", "r-auth-ensure-rollback", "r-auth-rehearsal", "r-auth-retire"],
                 "pods": ["r-auth-verify"],
                 "secrets": ["r-auth-credential"],
             },

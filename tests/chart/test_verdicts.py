@@ -32,11 +32,12 @@ def _pinned(path: Path) -> list[str]:
 @pytest.mark.parametrize("path", OK, ids=lambda p: p.stem)
 def test_accepted_by_both_and_by_kubernetes_and_the_hook(path: Path, record_property: Record) -> None:
     text = path.read_text(encoding="utf-8")
-    three, four = (helm.render(text, helm=name) for name in helm.HELMS)
-    key = str
-    assert sorted(three, key=key) == sorted(four, key=key)
-    helm.validate(three)
-    SETTINGS.validate(helm.settings(three, "r-key-keeper")["values"])
+    three, four = (helm.template(text, helm=name) for name in helm.HELMS)
+    assert four.code == 0, four.err
+    manifests = three.manifests()
+    assert three.documents() == four.documents()
+    helm.validate(manifests)
+    SETTINGS.validate(helm.settings(manifests, "r-key-keeper")["values"])
     record_property("alike", ("accepted", 0))
 
 
@@ -45,7 +46,9 @@ def test_refused_by_both_in_pinned_words(path: Path, record_property: Record) ->
     text = path.read_text(encoding="utf-8")
     expected = _pinned(path)
     assert expected
-    for name in helm.HELMS:
+    # Starting helm is what takes time. Helm 4 has the same library, but merges values in another way, global above all.
+    both = "global:" in text or path.stem.startswith("many-") or "null" in text
+    for name in helm.HELMS if both else helm.HELMS[:1]:
         run = helm.template(text, helm=name)
         assert (run.code, run.out) == (1, "")
         assert run.refusals() == expected

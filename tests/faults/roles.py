@@ -18,7 +18,7 @@ CONSUMERS = tuple(f"{RELEASE}-{service}" for service in ("event-reporter", "gito
 CONSUMER = CONSUMERS[0]
 """The one that is there when commands are run here: what is done to it is done to each."""
 APP_PROXY = f"{RELEASE}-app-proxy"
-JOBS = tuple(f"{RELEASE}-auth-{job}" for job in ("ensure", "ensure-rollback", "retire"))
+JOBS = tuple(f"{RELEASE}-auth-{job}" for job in ("ensure", "ensure-rollback", "rehearsal", "retire"))
 TEST_POD = f"{RELEASE}-auth-verify"
 CREDENTIAL = f"{RELEASE}-auth-credential"
 """The Secret that carries an inline password to the install hook; Helm leaves it behind when that fails."""
