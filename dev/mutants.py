@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -28,22 +29,16 @@ FOLDERS = ("argocd", "kube", "keys", "commands", "service", "config")
 
 _COPIED = ("chart", "dev", "docs", "tests", "Makefile", "README.md")
 """What the unit tests read beside the code."""
-_SETTINGS = """
-[tool.pytest.ini_options]
-pythonpath = [".", "src"]
-addopts = "--import-mode=importlib -p no:cacheprovider"
-filterwarnings = ["error", "ignore::DeprecationWarning"]
-markers = ["alone"]
-
-[tool.mutmut]
-source_paths = ["src"]
-only_mutate = {only}
-also_copy = {copied}
-pytest_add_cli_args_test_selection = ["tests/unit", "--ignore=tests/unit/dev"]
-use_git_change_detection = false
-timeout_multiplier = 4.0
-timeout_constant = 3.0
-"""
+_MUTMUT = {
+    "source_paths": ["src"],
+    "also_copy": [*_COPIED],
+    "pytest_add_cli_args_test_selection": ["tests/unit", "--ignore=tests/unit/dev"],
+    "use_git_change_detection": False,
+    "timeout_multiplier": 4.0,
+    "timeout_constant": 3.0,
+}
+_GARBAGE = ("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+"""Warnings that come at other times, or at all, because mutmut forks and runs the tests in another order."""
 _NOTICED = {1, 3, 37}
 """Exit codes of a run in which a test failed (``mutmut.stats``)."""
 _TIMEOUT = {36, -24, 24, 152, 255}
@@ -160,9 +155,7 @@ def _verdicts(work: Path, folder: str = "") -> Iterator[tuple[str, int | None]]:
 def _prepare(root: Path, name: str, paths: Sequence[str]) -> Path:
     """Bring a work folder up to date. One whose choice of files changed is begun anew: mutmut would mix the two up."""
     work = CACHE / "mutants" / hashlib.sha256(str(root).encode()).hexdigest()[:8] / name
-    settings = _SETTINGS.format(
-        only=json.dumps([f"src/{path}" for path in paths]), copied=json.dumps([*_COPIED, "hook"])
-    )
+    settings = _settings(root, paths)
     written = work / "pyproject.toml"
     if written.exists() and written.read_text(encoding="utf-8") != settings:
         shutil.rmtree(work)
@@ -172,9 +165,27 @@ def _prepare(root: Path, name: str, paths: Sequence[str]) -> Path:
     for part in _COPIED:
         _mirror(root / part, work / part)
         _remove(work / "mutants" / part)  # mutmut adds to it, and would keep tests that are gone
-    if not (work / "hook").exists():
-        (work / "hook").symlink_to("src")
+    link = work / "mutants" / "hook"  # for tests that start the program by its folder
+    if not link.is_symlink():
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to("src")
     return work
+
+
+def _settings(root: Path, paths: Sequence[str]) -> str:
+    """Return the pyproject.toml of a work folder: pytest's settings as they are here, and mutmut's."""
+    own = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
+    warnings = [*own.get("filterwarnings", []), *_GARBAGE]
+    parts: dict[str, dict[str, object]] = {
+        "pytest.ini_options": {**own, "pythonpath": [".", "src"], "filterwarnings": warnings},
+        "mutmut": {**_MUTMUT, "only_mutate": [f"src/{path}" for path in paths]},
+    }
+    # Lists, texts, numbers and truth values look the same in JSON and TOML.
+    return "\n".join(
+        line
+        for name, values in parts.items()
+        for line in (f"[tool.{name}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items()))
+    )
 
 
 def _mirror(source: Path, target: Path) -> None:

@@ -5,7 +5,7 @@ import time
 from gitops_runtime_auth.argocd.client import ArgoCD
 from gitops_runtime_auth.argocd.endpoint import Endpoint
 from gitops_runtime_auth.argocd.http import Transport
-from gitops_runtime_auth.kube import api
+from gitops_runtime_auth.kube import api, namespace
 from gitops_runtime_auth.kube.api import Cluster
 from gitops_runtime_auth.retry import Deadline
 from gitops_runtime_auth.timing import Timing
@@ -24,6 +24,7 @@ class Connections:
         self._transports: dict[Endpoint, Transport] = {}
         self._asked: dict[Endpoint, float] = {}
         self._cluster: Cluster | None = None
+        self._uids: dict[str, str] = {}
 
     def argocd(self, endpoint: Endpoint, deadline: Deadline) -> ArgoCD:
         """Return a client of the Argo CD at ``endpoint``."""
@@ -41,6 +42,15 @@ class Connections:
         if self._cluster is None:
             self._cluster = api.connect(deadline, self._timing)
         return self._cluster.within(deadline)
+
+    def namespace_uid(self, name: str, deadline: Deadline) -> str:
+        """Return the UID of a namespace, asked once: it stays known when this Pod's rights go with the namespace.
+
+        Raises NamespaceGoneError when there is no such namespace, RbacError.
+        """
+        if name not in self._uids:
+            self._uids[name] = namespace.uid(self.cluster(deadline), name)
+        return self._uids[name]
 
     def close(self) -> None:
         """Close all connections."""

@@ -16,7 +16,6 @@ from gitops_runtime_auth.config import settings
 from gitops_runtime_auth.config.settings import INITIAL_ADMIN_SECRET, Settings
 from gitops_runtime_auth.connections import Connections
 from gitops_runtime_auth.errors import ConfigurationError, MissingSecretError, UsageError
-from gitops_runtime_auth.kube import namespace
 from gitops_runtime_auth.kube.api import Cluster
 from gitops_runtime_auth.kube.events import Pod
 from gitops_runtime_auth.kube.secret import KeySecret, StoredKey
@@ -77,7 +76,7 @@ class Context:
     @cached_property
     def installation(self) -> Installation:
         """This release of this cluster: whose keys may be revoked. Asks the Kubernetes API once."""
-        uid = namespace.uid(self.cluster, self.release.namespace)
+        uid = self.connections.namespace_uid(self.release.namespace, self.deadline)
         return Installation(self.release, identity_of(uid))
 
     @cached_property

@@ -30,6 +30,8 @@ class FaultProxy:
         self.side = side
         self.upstream = upstream
         self.traffic = Traffic()
+        self.asks_for = ("", "")
+        """A request header, name and value, without which a login page is shown, as identity-aware proxies do."""
         self.namespace: dict[str, Any] = {}
         """Fields that are laid over the metadata of the namespace, as Kubernetes shows it."""
         self._server = _Server(("127.0.0.1", 0), _Handler)
@@ -118,6 +120,9 @@ class _Handler(BaseHTTPRequestHandler):
             return self._reset()
         if kind in REPLACED:
             return self._answer(*REPLACED[kind])
+        name, value = self.proxy.asks_for
+        if name and self.headers.get(name) != value:
+            return self._answer(*REPLACED["html"])
         if kind == HANG:
             self.connection.recv(1)  # until the client hangs up
             return self._reset()

@@ -84,3 +84,18 @@ def test_settings_that_somebody_edited_send_the_password_nowhere(site: Site, rel
     assert code == CONFIGURATION
     assert "nothing was sent anywhere" in said
     assert asked == []
+
+
+def test_a_proxy_that_asks_for_a_header_gets_it_from_its_secret(release: Callable[[], Release]) -> None:
+    one, header = release(), "canary-of-the-identity-aware-proxy"
+    one.between.argocd.asks_for = ("X-Access-Token", header)
+    without = one.run()
+    assert (without.code, without.traffic.logins) == (CONFIGURATION, []), (
+        "no password before it is Argo CD that answers"
+    )
+    one.values = {"global": {"external-arg-cd": {"server": {"headersSecretRef": {"name": "mine-too"}}}}}
+    (one.folder / "headers" / "X-Access-Token").write_text(f"{header}\n")
+    done = one.run()
+    assert done.code == 0, done.said
+    assert one.holds_a_good_key()
+    assert header not in done.said

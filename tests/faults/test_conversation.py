@@ -123,7 +123,10 @@ class Talk:
             return {k: "a token" if k == "token" else self._bare(v) for k, v in sorted(content.items())}
         if isinstance(content, list):
             # Keys of one second come in any order.
-            return sorted((self._bare(c) for c in content), key=lambda c: c["id"] if isinstance(c, dict) else "")
+            return sorted(
+                (self._bare(c) for c in content),
+                key=lambda c: c.get("id") or c.get("name", "") if isinstance(c, dict) else "",
+            )
         if isinstance(content, str):
             for part, name in self.place.names.items():
                 content = content.replace(name, f"<{part}>")
@@ -199,8 +202,10 @@ def tokens(talk: Talk) -> None:
     talk.ask("no token", "GET", me)
     talk.ask("garbage", "GET", me, "garbage")
     talk.ask("three parts of garbage", "GET", me, "!.!.!")
-    talk.ask("foreign signature", "GET", me, jwt.encode(claims, "another signature, long enough by far"))
-    talk.ask("foreign issuer", "GET", me, jwt.encode({**claims, "iss": "sso"}, "another signature, long enough"))
+    talk.ask("foreign signature", "GET", me, jwt.encode(claims, "another signature, which is long enough by far"))
+    talk.ask(
+        "foreign issuer", "GET", me, jwt.encode({**claims, "iss": "sso"}, "another signature, which is long enough")
+    )
     talk.ask("userinfo of a key", "GET", "/api/v1/session/userinfo", key)
     talk.ask("userinfo of nobody", "GET", "/api/v1/session/userinfo")
 

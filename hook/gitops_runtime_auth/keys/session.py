@@ -42,9 +42,13 @@ class Background(Generic[T]):
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
+    def wait(self) -> None:
+        """Wait for the call, whatever comes of it."""
+        self._thread.join()
+
     def result(self) -> T:
         """Wait for the call, and return what it returned or raise what it raised."""
-        self._thread.join()
+        self.wait()
         if self._error is not None:
             raise self._error
         return self._result  # type: ignore[return-value]
@@ -79,8 +83,10 @@ def session(
         raise
     try:
         if preparing is not None:
+            preparing.wait()
+        record.clear()  # also where the thread has failed: the password is right
+        if preparing is not None:
             preparing.result()
-        record.clear()
         yield token
     finally:
         run.argocd.end(token)

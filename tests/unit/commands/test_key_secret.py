@@ -78,6 +78,7 @@ def test_somebody_elses_secret_stays_as_it_is_and_no_key_is_left(world: World, m
     assert world.find(world.path()) == before
     assert world.live() == []
     assert world.argocd.live_sessions() == []
+    assert world.record() == "", "the password was right"
 
 
 def test_adoption_takes_a_secret_that_nobody_owns_and_names_the_key_in_it(world: World) -> None:

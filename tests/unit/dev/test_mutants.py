@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / "checkout" / name / "file").write_text(name)
     for name in ("Makefile", "README.md"):
         (tmp_path / "checkout" / name).touch()
+    settings = '[tool.pytest.ini_options]\nfilterwarnings = ["error"]\nmarkers = ["alone: x"]\npythonpath = ["hook"]\n'
+    (tmp_path / "checkout" / "pyproject.toml").write_text(settings)
     return tmp_path / "checkout"
 
 
@@ -81,12 +84,23 @@ def test_the_work_folder_follows_the_checkout(root: Path) -> None:
     verdicts(work, a=1)
     assert prepare() == work
     assert issue.stat().st_mtime_ns == before, "mutmut knows by the time that a file is as it was"
-    assert (work / "hook" / mutants.PACKAGE / "keys/revoke.py").read_text() == "changed = 1\n"
+    assert (work / "src" / mutants.PACKAGE / "keys/revoke.py").read_text() == "changed = 1\n"
+    assert (work / "mutants/hook").readlink() == Path("src"), "what tests start is the changed code"
     assert [p.name for p in (work / "tests").iterdir()] == ["other"]
     assert not (work / "mutants/tests").exists()
     assert mutants.score("keys", work).killed == 1, "what is known is kept"
     mutants._prepare(root, "keys", mutants.files(root, "keys")[:1])
     assert mutants.score("keys", work).killed == 0, "another choice of files is begun anew"
+
+
+def test_the_tests_are_run_with_the_settings_of_the_checkout(root: Path) -> None:
+    work = mutants._prepare(root, "keys", mutants.files(root, "keys"))
+    tool = tomllib.loads((work / "pyproject.toml").read_text())["tool"]
+    pytests = tool["pytest"]["ini_options"]
+    assert (pytests["markers"], pytests["pythonpath"]) == (["alone: x"], [".", "src"])
+    assert pytests["filterwarnings"][0] == "error"
+    wanted = [f"src/{mutants.PACKAGE}/keys/{name}.py" for name in ("__init__", "issue", "revoke")]
+    assert tool["mutmut"]["only_mutate"] == wanted
 
 
 def test_changed_files_are_those_that_differ_from_main(root: Path) -> None:
