@@ -87,7 +87,7 @@ _SWAPS = (
     (r"\bif \$", "if not $"),
     (r"\btrue\b", "false"),
     (r"\bfalse\b", "true"),
-    (r"\b(\d{2,})\b", r"9\1"),
+    (r"(?<!nindent )\b(\d{2,})\b", r"9\1"),
     (r"\b0440\b", "0444"),
     (r"get, update", "get"),
     (r"\| default \S+", ""),
