@@ -66,11 +66,11 @@ class Runtime(Site):
         """Return helm's --set arguments for an install of the hook and the keeper, and none of the Runtime."""
         return [*self.sets(account, **values), "--set", "runtime.enabled=false"]
 
-    def without_keeper(self) -> None:
-        """End the keeper, so that nobody issues a key but the hook."""
-        self.kubectl("scale", "deployment/r-app-proxy", "--replicas=0")
-        within(60, lambda: not self.deployment("app-proxy")["status"].get("replicas"))
-        pods = f"{path_of(self.name, 'pods')}?labelSelector=app.kubernetes.io/component=app-proxy"
+    def without_keeper(self, service: str = "app-proxy") -> None:
+        """End the keeper, which runs in the Deployment of ``service``, so that nobody issues a key but the hook."""
+        self.kubectl("scale", f"deployment/r-{service}", "--replicas=0")
+        within(60, lambda: not self.deployment(service)["status"].get("replicas"))
+        pods = f"{path_of(self.name, 'pods')}?labelSelector=app.kubernetes.io/component={service}"
         within(90, lambda: not (self.cluster.get(pods) or {})["items"])
 
     def helm(self, *words: str, program: str = "helm", check: bool = True) -> str:
