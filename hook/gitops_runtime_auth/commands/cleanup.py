@@ -127,7 +127,7 @@ def _tell(left: str | None) -> None:
 
 
 def _revoking(stored: StoredKeys) -> str:
-    ids = [key.key_id for key in (stored.current, *stored.previous) if key and key.key_id]
+    ids = [key.key_id for key in stored.all if key.key_id]
     return f"revoking the API key {', '.join(ids)}" if ids else "looking for API keys to revoke"
 
 

@@ -19,6 +19,7 @@ from gitops_runtime_auth.errors import (
 from gitops_runtime_auth.keys import given, issue, lockout, privileges, remedies, revoke
 from gitops_runtime_auth.keys.issue import WorkingKey
 from gitops_runtime_auth.keys.lockout import LockoutRecord, Login
+from gitops_runtime_auth.keys.managers import CONFIG
 from gitops_runtime_auth.keys.session import Background, session
 from gitops_runtime_auth.kube import events, secret
 from gitops_runtime_auth.kube.api import configmap_path
@@ -150,7 +151,7 @@ def _enable_api_key(run: Context, account: Account, bearer: str) -> Account:
         )
     wanted = ",".join(c for c in privileges.CAPABILITIES if c in account.capabilities or c == "apiKey")
     try:
-        run.cluster.patch(configmap_path(namespace, "argocd-cm"), {"data": {key: wanted}})
+        run.cluster.patch(configmap_path(namespace, CONFIG), {"data": {key: wanted}})
     except ConflictError:
         raise ConfigurationError(
             f"There is no ConfigMap argocd-cm in namespace {namespace}.",

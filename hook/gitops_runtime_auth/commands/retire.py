@@ -52,8 +52,7 @@ def _end_password(run: Context) -> str:
         return _told(waiting, stored)
     if run.settings.auth.credential.name == run.settings.key_secret.name:
         return f'The settings name Secret "{run.settings.key_secret.name}", so it stays.'
-    keys = [*stored.previous, *([stored.current] if stored.current else [])]
-    left = [sentence for key in keys if (sentence := revoke.revoke_all(run, key))]
+    left = [sentence for key in stored.all if (sentence := revoke.revoke_all(run, key))]
     if not left:
         secret.delete()
     return _summary(left)

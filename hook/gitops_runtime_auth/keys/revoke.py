@@ -47,7 +47,7 @@ def _revoke(run: Context, key_ids: Iterable[str], by: StoredKey) -> None:
     if not ours:
         return
     stored = run.key_secret.read()
-    in_use = {k.key_id for k in (stored.current, *stored.previous) if k} | {_of_settings(run)}
+    in_use = {k.key_id for k in stored.all} | {_of_settings(run)}
     for key_id in sorted(ours - in_use):
         run.argocd.delete_key(by.account, key_id, by.token)
         log.info(f"Revoked the API key {key_id}, which nothing uses any more.")

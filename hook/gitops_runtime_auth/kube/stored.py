@@ -62,6 +62,11 @@ class StoredKeys:
     foreign_key: str = ""
     """Id of the API key in a Secret that is taken over from nobody: it stays alive, and somebody has to revoke it."""
 
+    @property
+    def all(self) -> tuple[StoredKey, ...]:
+        """Every key that the Secret holds: those that were replaced, then the one in use, which can revoke them."""
+        return (*self.previous, self.current) if self.current else self.previous
+
     def moved_to(self, new: StoredKey, now: float) -> "StoredKeys":
         """Return the content after ``new`` became the key at ``now`` (Unix time); the one before is remembered."""
         if self.current is not None and self.current.token == new.token:

@@ -211,7 +211,7 @@ class Keeper:
         ``stored`` is what the Secret still holds. Without it, the keys of the last good check count.
         """
         known = stored if stored and stored.current else self._memory.known
-        for key in (*known.previous, *([known.current] if known.current else [])):
+        for key in known.all:
             left = revoke.revoke_all(run, key)
             if left:
                 log.warning(left)
