@@ -12,10 +12,11 @@ from gitops_runtime_auth import log
 from gitops_runtime_auth.argocd.client import ArgoCD
 from gitops_runtime_auth.argocd.endpoint import Endpoint
 from gitops_runtime_auth.argocd.http import Transport
-from gitops_runtime_auth.config import settings
+from gitops_runtime_auth.config import document
 from gitops_runtime_auth.config.settings import INITIAL_ADMIN_SECRET, Settings
 from gitops_runtime_auth.connections import Connections
 from gitops_runtime_auth.errors import ConfigurationError, MissingSecretError, UsageError
+from gitops_runtime_auth.kube import events
 from gitops_runtime_auth.kube.api import Cluster
 from gitops_runtime_auth.kube.events import Pod
 from gitops_runtime_auth.kube.secret import KeySecret, StoredKey
@@ -83,6 +84,10 @@ class Context:
     def key_secret(self) -> KeySecret:
         """The Secret with the API key."""
         return KeySecret(self.cluster, self.release, self.chart, self.settings.key_secret)
+
+    def emit(self, kind: events.Kind, reason: str, message: str) -> None:
+        """Write an Event about this pod, which never fails a run."""
+        events.emit(self.cluster, self.pod, self.release.namespace, kind, reason, message)
 
     def argocd_of(self, key: StoredKey, deadline: Deadline) -> ArgoCD:
         """Return a client of the Argo CD in which ``key`` was made, with the trust of then."""
@@ -179,7 +184,7 @@ class Context:
 def from_environment(environ: Mapping[str, str], timing: Timing, transport: type[Transport] = Transport) -> Context:
     """Build the context of a pod that the chart made. Raises UsageError, ConfigurationError."""
     files = Path(environ.get("GITOPS_RUNTIME_AUTH_FILES") or FILES)
-    loaded, content = settings.load(files / "settings" / "settings.json")
+    loaded, content = document.load(files / "settings" / "settings.json")
     log.setup(loaded.log_level)
     missing = [name for name in ("RELEASE_NAME", "RELEASE_NAMESPACE") if not environ.get(name)]
     if missing:

@@ -12,8 +12,8 @@ from prometheus_client import REGISTRY
 
 from gitops_runtime_auth import context, log
 from gitops_runtime_auth.commands import keep
-from gitops_runtime_auth.service.health import Health
-from gitops_runtime_auth.service.keeper import Keeper, Verdict
+from gitops_runtime_auth.service.health import Health, Verdict
+from gitops_runtime_auth.service.keeper import Keeper
 from gitops_runtime_auth.service.metrics import MeasuredTransport
 from gitops_runtime_auth.timing import Timing
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 from gitops_runtime_auth import context, log
 from gitops_runtime_auth.context import Context
 from gitops_runtime_auth.errors import AuthError, ForeignSecretError, LoginRefusedError
-from gitops_runtime_auth.keys import issue, lockout, revoke
+from gitops_runtime_auth.keys import issue, lockout, record, revoke, working
 from gitops_runtime_auth.keys.lockout import Login
-from gitops_runtime_auth.kube import configmap, secret
+from gitops_runtime_auth.kube import secret
 from gitops_runtime_auth.kube.api import configmap_path, secret_path
 from gitops_runtime_auth.kube.secret import StoredKeys
 from gitops_runtime_auth.timing import Timing
@@ -68,8 +68,8 @@ def _revoke(run: Context, stored: StoredKeys) -> None:
     current = stored.current.key_id if stored.current else ""
     for key in stored.previous:
         _tell(revoke.revoke_all(run, key, keep=current))
-    works = issue.ask(run, stored.current).account is not None
-    if stored.current and (works or not issue.is_of_settings(run, stored.current)):
+    works = working.ask(run, stored.current).account is not None
+    if stored.current and (works or not working.is_of_settings(run, stored.current)):
         _tell(revoke.revoke_all(run, stored.current))
     if run.settings.auth.type == "password" and not works:
         _log_in_and_revoke(run)
@@ -81,7 +81,7 @@ def _log_in_and_revoke(run: Context) -> None:
     Nobody logs in after a refused install: it has revoked what it made, and a refused password is not sent again.
     """
     login = Login(run.settings.server.url, run.settings.auth.username, run.credential())
-    recorded = lockout.mounted(run.files)
+    recorded = record.mounted(run.files)
     if recorded is not None and recorded.is_of(login):
         log.info("Argo CD refused this password before, so nobody logs in to look for keys.")
         return
@@ -105,15 +105,14 @@ def _delete_record(run: Context) -> None:
     its ``retries``). Without the record each try would send the password, and five lock the account.
     """
     name, namespace = run.settings.refused_record, run.release.namespace
-    found = configmap.read(run.cluster, namespace, name)
-    record = lockout.parse(found[0].get(lockout.KEY)) if found else None
-    seconds = lockout.counts_for(record, run.argocd.now(), run.timing)
+    kept, version = record.read(run)
+    seconds = lockout.counts_for(kept, run.argocd.now(), run.timing)
     if seconds:
         log.info(
             f"ConfigMap {name} stays: for {seconds:.0f} s it keeps the next install from sending the refused password"
             " again. It holds no secret and may be deleted after that."
         )
-    elif found:
+    elif version:
         run.cluster.delete(configmap_path(namespace, name))
 
 

@@ -16,12 +16,13 @@ from gitops_runtime_auth.errors import (
     TemporaryError,
     WrongServerError,
 )
-from gitops_runtime_auth.keys import given, issue, lockout, privileges, remedies, revoke
-from gitops_runtime_auth.keys.issue import WorkingKey
-from gitops_runtime_auth.keys.lockout import LockoutRecord, Login
+from gitops_runtime_auth.keys import given, issue, privileges, record, remedies, revoke, working
+from gitops_runtime_auth.keys.lockout import Login
 from gitops_runtime_auth.keys.managers import CONFIG
+from gitops_runtime_auth.keys.record import LockoutRecord
 from gitops_runtime_auth.keys.session import Background, session
-from gitops_runtime_auth.kube import events, secret
+from gitops_runtime_auth.keys.working import WorkingKey
+from gitops_runtime_auth.kube import secret
 from gitops_runtime_auth.kube.api import configmap_path
 from gitops_runtime_auth.kube.secret import StoredKeys
 from gitops_runtime_auth.timing import Timing
@@ -37,7 +38,7 @@ def run(environ: Mapping[str, str], timing: Timing, *, before_rollback: bool = F
         try:
             log.info(ensure(this))
         except AuthError as e:
-            _emit(this, "Warning", "AuthenticationFailed", f"{e.problem} {e.remedy}")
+            this.emit("Warning", "AuthenticationFailed", f"{e.problem} {e.remedy}")
             if not before_rollback:
                 raise
             log.warning(f"{e.problem} The rollback goes on all the same. {e.remedy}")
@@ -54,15 +55,15 @@ def ensure(run: Context) -> str:
         token = given.check(run)
         _warn_without_role(run, token.account.name, run.credential())
         return f"The API key {token.claims.key_id} of account {token.account.name} works; nothing was changed."
-    working = _keep(run) or _log_in_and_issue(run)
-    if not working.created:
-        return f"The API key {working.key.key_id} of account {working.key.account} still works; nothing was changed."
-    _warn_without_role(run, working.key.account, working.key.token)
+    found = _keep(run) or _log_in_and_issue(run)
+    if not found.created:
+        return f"The API key {found.key.key_id} of account {found.key.account} still works; nothing was changed."
+    _warn_without_role(run, found.key.account, found.key.token)
     message = (
-        f"Created the API key {working.key.key_id} of account {working.key.account} and stored it in Secret"
+        f"Created the API key {found.key.key_id} of account {found.key.account} and stored it in Secret"
         f' "{run.settings.key_secret.name}".'
     )
-    _emit(run, "Normal", "ApiKeyCreated", message)
+    run.emit("Normal", "ApiKeyCreated", message)
     return message
 
 
@@ -90,15 +91,15 @@ def _reach(run: Context) -> None:
 def _keep(run: Context) -> WorkingKey | None:
     """Return a stored key that works, the one in use or one that an upgrade replaced: then nobody logs in."""
     stored = secret.mounted(run.files / "key", run.settings.key_secret)
-    found = issue.find_working(run, stored, of_installation=False)
+    found = working.find(run, stored, of_installation=False)
     if stored.current is None and run.settings.key_secret.former_names:  # the Secret gets another name
-        found = issue.find_working(run, run.key_secret.read())
+        found = working.find(run, run.key_secret.read())
     if found and not found.is_current:  # an upgrade is rolled back: pods may still use what it had stored
-        found = issue.find_working(run, run.key_secret.read())
-        found = issue.adopt(run, found) if found and not found.is_current else found
+        found = working.find(run, run.key_secret.read())
+        found = working.adopt(run, found) if found and not found.is_current else found
     if found is None:
         return None
-    found = issue.tidy(run, found)
+    found = working.tidy(run, found)
     account = _privileged(run, found.account, found.key.token)
     revoke.revoke_leftovers(run, found.key, account)
     return found
@@ -107,20 +108,20 @@ def _keep(run: Context) -> WorkingKey | None:
 def _log_in_and_issue(run: Context) -> WorkingKey:
     run.await_credential()
     login = Login(run.settings.server.url, run.settings.auth.username, run.credential())
-    lockout.require_unrecorded(run.files, login, run.argocd.now(), run.timing, hook=True)
-    record = LockoutRecord(run, login)
+    record.require_unrecorded(run.files, login, run.argocd.now(), run.timing, hook=True)
+    kept = LockoutRecord(run, login)
     # Argo CD delays each login by half a second and more: time to load the Kubernetes client and read the Secret.
-    preparing = Background(lambda: _prepare(run, record))
-    with session(run, login, record, preparing) as token:
+    preparing = Background(lambda: _prepare(run, kept))
+    with session(run, login, kept, preparing) as token:
         stored = preparing.result()
         account = issue.account_of_session(run, login.account, token)
         return issue.issue_by_session(run, token, stored, _privileged(run, account, token))
 
 
-def _prepare(run: Context, record: LockoutRecord) -> StoredKeys:
+def _prepare(run: Context, kept: LockoutRecord) -> StoredKeys:
     """Record that a login is on its way, and read the Secret."""
     try:
-        record.claim(hook=True)
+        kept.claim(hook=True)
     except (ConflictError, LoginRefusedError, LoginUnansweredError) as e:
         log.debug(f"Another run is logging in at the same time: {e}")
     return run.key_secret.read()
@@ -191,7 +192,3 @@ def _warn_without_role(run: Context, name: str, bearer: str) -> None:
         return
     if not allowed:
         log.warning(privileges.no_role(run, name))
-
-
-def _emit(run: Context, kind: events.Kind, reason: str, message: str) -> None:
-    events.emit(run.cluster, run.pod, run.release.namespace, kind, reason, message)

@@ -14,8 +14,8 @@ from gitops_runtime_auth.kube import api, events, namespace
 from gitops_runtime_auth.kube.watch import Watch
 from gitops_runtime_auth.retry import Deadline
 from gitops_runtime_auth.service import health, metrics
-from gitops_runtime_auth.service.health import Health, Status, status_of
-from gitops_runtime_auth.service.keeper import Keeper, Verdict
+from gitops_runtime_auth.service.health import Health, Status, Verdict, status_of
+from gitops_runtime_auth.service.keeper import Keeper
 from gitops_runtime_auth.service.metrics import MeasuredTransport
 from gitops_runtime_auth.termination import after_present_check
 from gitops_runtime_auth.timing import Timing
@@ -141,9 +141,7 @@ class Loop:
         return verdict
 
     def _emit(self, kind: events.Kind, reason: str, verdict: Verdict) -> None:
-        run = self._base.again(self._base.timing.check)
-        message = f"{verdict.reason} {verdict.remedy}".strip()
-        events.emit(run.cluster, run.pod, run.release.namespace, kind, reason, message)
+        self._base.again(self._base.timing.check).emit(kind, reason, f"{verdict.reason} {verdict.remedy}".strip())
 
     def _wait(self, seconds: float, credential: tuple[int, int]) -> None:
         patience, look = Deadline(seconds), self._base.timing.look

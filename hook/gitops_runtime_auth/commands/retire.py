@@ -82,7 +82,7 @@ def _restart_if_issued_lately(run: Context, stored: StoredKeys) -> list[Workload
     lately = stored.current and time.time() - stored.since < _LATELY
     if not lately or not run.settings.restart_consumers or stored.current is None:
         return []
-    consumers = _workloads(run.settings.consumers)
+    consumers = rollout.workloads(run.settings.consumers)
     return rollout.restart(run.cluster, run.release.namespace, consumers, stored.current.key_id, stored.since)
 
 
@@ -95,16 +95,12 @@ def _now(run: Context) -> float:
 
 def _await_rollout(run: Context) -> list[Workload]:
     """Wait until all pods of the release take what the upgrade brought; return the workloads that did not in time."""
-    workloads = _workloads((*run.settings.consumers, *run.settings.wait_for))
+    workloads = rollout.workloads((*run.settings.consumers, *run.settings.wait_for))
     while waiting := rollout.unfinished(run.cluster, run.release.namespace, workloads):
         if run.deadline.left() <= _RESERVE:
             break
         time.sleep(run.timing.look)
     return waiting
-
-
-def _workloads(names: tuple[str, ...]) -> list[Workload]:
-    return [Workload.parse(name) for name in names]
 
 
 def _told(waiting: list[Workload], stored: StoredKeys) -> str:

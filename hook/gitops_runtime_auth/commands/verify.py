@@ -12,7 +12,7 @@ from gitops_runtime_auth.argocd import token as tokens
 from gitops_runtime_auth.argocd.client import ArgoCD
 from gitops_runtime_auth.argocd.http import Transport
 from gitops_runtime_auth.errors import AuthError, MissingSecretError, RefusedError, UsageError
-from gitops_runtime_auth.keys import lockout
+from gitops_runtime_auth.keys import record
 from gitops_runtime_auth.keys.lockout import Login
 from gitops_runtime_auth.kube import api
 from gitops_runtime_auth.kube.api import Cluster
@@ -117,7 +117,7 @@ class Proof:
         return self._argocd.account(claims.account, token.strip()).name
 
     def _log_in(self, login: Login) -> str:
-        lockout.require_unrecorded(self._files, login, self._argocd.now(), self._timing, hook=False)
+        record.require_unrecorded(self._files, login, self._argocd.now(), self._timing, hook=False)
         with self._argocd.session(login.account, login.password, again_in_doubt=False) as session:
             return self._argocd.account(login.account, session).name
 

@@ -1,4 +1,4 @@
-"""Finding an API key that works, and issuing one when none does.
+"""Issuing an API key when none works.
 
 Hooks and keepers alike issue keys through here. What keeps it safe:
 
@@ -9,7 +9,6 @@ Hooks and keepers alike issue keys through here. What keeps it safe:
 """
 
 import time
-from dataclasses import dataclass, replace
 
 from gitops_runtime_auth import log
 from gitops_runtime_auth.argocd.client import Account
@@ -25,103 +24,14 @@ from gitops_runtime_auth.errors import (
     TemporaryError,
     WrongServerError,
 )
-from gitops_runtime_auth.keys import privileges, revoke
+from gitops_runtime_auth.keys import privileges, revoke, working
 from gitops_runtime_auth.keys.session import password_changed
+from gitops_runtime_auth.keys.working import WorkingKey
 from gitops_runtime_auth.kube.secret import StoredKey, StoredKeys
 from gitops_runtime_auth.retry import retry
 
 _RACES = 4
 """Times that others may write the Secret while one run wants to."""
-
-
-@dataclass(frozen=True)
-class WorkingKey:
-    """A key that Argo CD accepts, its account as Argo CD shows it, and the Secret that it was found in."""
-
-    key: StoredKey
-    account: Account
-    stored: StoredKeys
-    created: bool = False
-
-    @property
-    def is_current(self) -> bool:
-        """Tell whether the Secret holds it as the key in use, not as one that was replaced."""
-        return self.stored.current is not None and self.stored.current.token == self.key.token
-
-
-@dataclass(frozen=True)
-class Answered:
-    """What Argo CD says to a stored key: the account when it accepts the key, else why not.
-
-    Both are None for a key that was not sent, because it belongs to another account, server or release.
-    """
-
-    account: Account | None = None
-    refusal: Refusal | None = None
-
-
-def ask(run: Context, key: StoredKey | None) -> Answered:
-    """Ask Argo CD about a stored key, with one request and no login. The key goes only to the server that made it.
-
-    Raises PrivilegeError when the account is disabled, missing or lost ``apiKey``: the key works again once that is put
-    right, and a login is no help. Raises WrongServerError when something in front of Argo CD answers.
-    """
-    if key is None or not is_of_settings(run, key) or not run.release.named_by(key.key_id):
-        return Answered()
-    try:
-        return Answered(account=run.argocd.account(key.account, key.token))
-    except KeyRefusedError as e:
-        why = privileges.explained(run, e, key.account)
-        curable = e.refusal is Refusal.NO_API_KEY_CAPABILITY and run.settings.enable_api_key
-        if why is not e and not curable:
-            raise why from None
-        log.info(f"The stored API key {key.key_id} no longer works: {e.refusal.value}.")
-        return Answered(refusal=e.refusal)
-
-
-def is_of_settings(run: Context, key: StoredKey) -> bool:
-    """Tell whether a key is of the account and server that the settings name."""
-    return (key.account, key.url) == (run.settings.auth.username, run.settings.server.url)
-
-
-def find_working(run: Context, stored: StoredKeys, *, of_installation: bool = True) -> WorkingKey | None:
-    """Return the first key of the Secret that Argo CD accepts: the one in use, or one that an upgrade replaced.
-
-    Without ``of_installation`` the key may be one that another cluster made for a release of this name, whose Secret
-    was copied: telling needs the Kubernetes API, and the keeper tells at its first check. Raises what ``ask`` does.
-    """
-    for key in filter(None, (stored.current, *stored.previous)):
-        if of_installation and not run.installation.owns(key.key_id):
-            continue
-        answered = ask(run, key)
-        if answered.account:
-            return WorkingKey(key, answered.account, stored)
-    return None
-
-
-def adopt(run: Context, found: WorkingKey) -> WorkingKey | None:
-    """Make a working key that had been replaced the key in use again; None when somebody else wrote the Secret."""
-    wanted = found.stored.moved_to(found.key, run.argocd.now())
-    try:
-        written = run.key_secret.write(wanted, run.argocd.now())
-    except ConflictError:
-        return None
-    return WorkingKey(found.key, found.account, written)
-
-
-def tidy(run: Context, found: WorkingKey) -> WorkingKey:
-    """Write the Secret again if it is not named or filled as the values ask for now, although its key is good."""
-    if not found.stored.outdated:
-        return found
-    stored = run.key_secret.read()  # a mounted Secret has no version to write over
-    current = stored.current
-    if current is None or current.token != found.key.token or not stored.outdated:
-        return replace(found, stored=stored)
-    try:
-        return replace(found, stored=run.key_secret.write(stored, run.argocd.now()))
-    except ConflictError:
-        log.debug("Somebody else wrote the Secret meanwhile; the next check looks at it again.")
-        return found
 
 
 def issue_by_session(run: Context, session: str, stored: StoredKeys, before: Account) -> WorkingKey:
@@ -131,9 +41,9 @@ def issue_by_session(run: Context, session: str, stored: StoredKeys, before: Acc
     does not hold are revoked in the end. Raises every error of ``errors``.
     """
     for _ in range(_RACES):
-        found = find_working(run, stored)
+        found = working.find(run, stored)
         if found:
-            found = tidy(run, found) if found.is_current else adopt(run, found)
+            found = working.tidy(run, found) if found.is_current else working.adopt(run, found)
         done = found or issue(run, before.name, session, stored)
         if done:
             revoke.revoke_listed(run, before, done.key)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 from gitops_runtime_auth import log
-from gitops_runtime_auth.config.settings import INITIAL_ADMIN_SECRET
+from gitops_runtime_auth.config.settings import INITIAL_ADMIN_SECRET, Auth
 from gitops_runtime_auth.context import Context
 from gitops_runtime_auth.errors import (
     AuthError,
@@ -16,7 +16,8 @@ from gitops_runtime_auth.errors import (
     Refusal,
 )
 from gitops_runtime_auth.keys import privileges
-from gitops_runtime_auth.keys.lockout import LockoutRecord, Login
+from gitops_runtime_auth.keys.lockout import Login
+from gitops_runtime_auth.keys.record import LockoutRecord
 from gitops_runtime_auth.kube.secret import StoredKeys
 
 T = TypeVar("T")
@@ -72,7 +73,7 @@ def session(
     except (LoginRefusedError, LoginUnansweredError) as e:
         if _settled(run, preparing):
             record.note("refused" if isinstance(e, LoginRefusedError) else "unclear", e.sends)
-        raise _hinted(e, run, login) from None
+        raise hinted(e, run.settings.auth, login.password) from None
     except KeyRefusedError as e:  # only who sends the right password is told that the account may not log in
         if _settled(run, preparing):
             record.clear()
@@ -100,18 +101,21 @@ def _settled(run: Context, preparing: Background[StoredKeys] | None) -> bool:
     return settled
 
 
-def _hinted(error: AuthError, run: Context, login: Login) -> AuthError:
+def hinted(error: AuthError, auth: Auth, password: str) -> AuthError:
     """Add what is known of the refused password: it ends with a newline, or is the one that Argo CD began with.
 
     ``echo pw | kubectl create secret --from-file`` leaves a newline.
     """
     if not isinstance(error, LoginRefusedError):
         return error
-    auth, known = run.settings.auth, ""
-    if login.password.endswith(("\n", "\r")):
+    known = ""
+    if password.endswith(("\n", "\r")):
         known = f" The password from {auth.origin()} ends with a newline."
     elif not auth.inline and auth.credential.name == INITIAL_ADMIN_SECRET:
-        known = f' Secret "{INITIAL_ADMIN_SECRET}" stays as it is when the password is changed.'
+        known = (
+            f' Secret "{INITIAL_ADMIN_SECRET}" holds the password that Argo CD began with: it stays as it is when the'
+            " password is changed."
+        )
     return LoginRefusedError(f"{error.problem}{known}", error.remedy, sends=error.sends)
 
 

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -36,6 +36,11 @@ class Workload:
 
     def __str__(self) -> str:
         return f"{_KINDS[self.kind]} {self.name}"
+
+
+def workloads(names: Iterable[str]) -> list[Workload]:
+    """Return the workloads that settings name. Raises ConfigurationError."""
+    return [Workload.parse(name) for name in names]
 
 
 def restart(

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gitops_runtime_auth.config import settings as config
+from gitops_runtime_auth.config import document as config
 from gitops_runtime_auth.config.schema import chart_file
-from gitops_runtime_auth.config.settings import Settings
+from gitops_runtime_auth.config.settings import INITIAL_ADMIN_SECRET, Settings
 from gitops_runtime_auth.errors import MissingSecretError
-from gitops_runtime_auth.keys import lockout
+from gitops_runtime_auth.keys import lockout, record
 from gitops_runtime_auth.keys.lockout import Record
 from gitops_runtime_auth.keys.managers import CONFIG, Manager, manager_of
 from gitops_runtime_auth.kube import owned
@@ -19,7 +19,6 @@ from gitops_runtime_auth.preflight.helm import HelmRun, Rendering
 from gitops_runtime_auth.preflight.laptop import Laptop
 from gitops_runtime_auth.release import Release
 
-_INITIAL = "argocd-initial-admin-secret"
 _NAMELESS = "release-name"
 """What ``helm template`` calls a release that has no name."""
 _RECORD = "-auth-refused"
@@ -94,7 +93,7 @@ def _missing(laptop: Laptop, plan: Plan) -> MissingSecretError:
         known = f" Namespace {home} has one of that name."
         path = ref.key.replace(".", "\\.")
         value = f"\"$(kubectl -n {home} get secret {ref.name} -o jsonpath='{{.data.{path}}}' | base64 -d)\""
-    elif ref.name == _INITIAL:
+    elif ref.name == INITIAL_ADMIN_SECRET:
         known = " Argo CD asks people to delete it after the first login."
     return MissingSecretError(
         f'Secret "{ref.name}" in namespace {where} does not exist, or its key "{ref.key}" is missing or empty.{known}',
@@ -123,8 +122,8 @@ def records(laptop: Laptop, plan: Plan) -> tuple[Record, ...]:
     else:
         listed = laptop.items(configmap_path(laptop.namespace))
         found = [item for item in listed if item["metadata"]["name"].endswith(_RECORD)]
-    parsed = (lockout.parse((item.get("data") or {}).get(lockout.KEY)) for item in found if item)
-    return tuple(record for record in parsed if record is not None)
+    parsed = (lockout.parse((item.get("data") or {}).get(record.KEY)) for item in found if item)
+    return tuple(filter(None, parsed))
 
 
 def manager(laptop: Laptop, plan: Plan) -> Manager:

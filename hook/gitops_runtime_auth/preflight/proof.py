@@ -18,6 +18,7 @@ from gitops_runtime_auth.errors import (
 from gitops_runtime_auth.keys import given, lockout
 from gitops_runtime_auth.keys.lockout import Login, Record, Verdict
 from gitops_runtime_auth.keys.managers import Manager
+from gitops_runtime_auth.keys.session import hinted
 from gitops_runtime_auth.kube.stored import StoredKey
 from gitops_runtime_auth.preflight import memory
 from gitops_runtime_auth.preflight.laptop import Laptop
@@ -26,7 +27,6 @@ from gitops_runtime_auth.release import Release
 _LOCAL_NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
 """What an account can be called: ``accounts.NAME`` is a key of a ConfigMap that Argo CD splits at its dots
 (``util/settings/accounts.go``), and longer names are refused at login (``util/session/sessionmanager.go``)."""
-_INITIAL = "argocd-initial-admin-secret"
 PRIVILEGE = {
     Refusal.NO_API_KEY_CAPABILITY: "apiKey",
     Refusal.NO_LOGIN_CAPABILITY: "login",
@@ -129,7 +129,7 @@ def _login(question: Question, name: str) -> str:
         if e.sends:
             verdict: Verdict = "refused" if isinstance(e, LoginRefusedError) else "unclear"
             memory.note(lockout.record_of(login, question.argocd.now(), e.sends, verdict))
-        raise _hinted(e, question) from None
+        raise hinted(e, question.settings.auth, question.secret) from None
     question.laptop.stack.callback(_end, question.argocd, session)
     return session
 
@@ -140,15 +140,6 @@ def _end(argocd: ArgoCD, session: str) -> None:
         argocd.logout(session)
     except AuthError:
         return
-
-
-def _hinted(error: AuthError, question: Question) -> AuthError:
-    """Add what is known about the password's place: Argo CD's own Secret keeps the first password for ever."""
-    auth = question.settings.auth
-    if not isinstance(error, LoginRefusedError) or auth.inline or auth.credential.name != _INITIAL:
-        return error
-    problem = f'{error.problem} Secret "{_INITIAL}" holds the password that Argo CD began with: it stays as it is when'
-    return LoginRefusedError(f"{problem} the password is changed.", error.remedy, sends=error.sends)
 
 
 def _replaced(question: Question, name: str, error: KeyRefusedError) -> AuthError:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -35,6 +36,23 @@ class Status(Enum):
     MISCONFIGURED = "not ready: configuration"
     STANDING_BY = "not ready: standing by"
     FAILED = "not ready: failed"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check came to. ``again_soon``: something is under way that should not wait for the interval."""
+
+    status: Status
+    reason: str
+    remedy: str = ""
+    again_soon: bool = False
+    warn: bool = False
+    """It works now and will not for long: worth an Event."""
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether the key works."""
+        return self.status is Status.READY
 
 
 def status_of(error: AuthError) -> Status:

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Gauge, Metric
 from gitops_runtime_auth import errors, log
 from gitops_runtime_auth.errors import AuthError
 from gitops_runtime_auth.service import health as probes
-from gitops_runtime_auth.service.health import Health, Status
+from gitops_runtime_auth.service.health import Health, Status, Verdict
 from gitops_runtime_auth.timing import Timing
 
 LONGEST = 0.25
@@ -265,3 +265,11 @@ def test_the_status_of_an_error(error: AuthError, status: Status) -> None:
 
 def test_the_port_is_the_charts() -> None:
     assert probes.PORT == 8080
+
+
+def test_a_verdict_is_quiet_unless_it_says_otherwise() -> None:
+    assert (
+        Verdict(Status.READY, "x").remedy,
+        Verdict(Status.READY, "x").again_soon,
+        Verdict(Status.READY, "x").warn,
+    ) == ("", False, False)

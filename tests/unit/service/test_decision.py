@@ -7,8 +7,7 @@ import pytest
 from gitops_runtime_auth.argocd.client import Account, Key
 from gitops_runtime_auth.errors import Refusal
 from gitops_runtime_auth.kube.secret import StoredKey, StoredKeys
-from gitops_runtime_auth.service.health import Status
-from gitops_runtime_auth.service.keeper import Memory, Seen, Step, Verdict, decide
+from gitops_runtime_auth.service.decision import Memory, Seen, Step, decide
 from gitops_runtime_auth.timing import Timing
 
 NOW = 1_800_000_000.0
@@ -148,11 +147,3 @@ def test_losses_at_the_pace_of_the_pauses_come_to_the_longest_one() -> None:
         seen = refused(Refusal.KEY_REVOKED, f"k{n}", memory.issue_not_before + 5)
         _, memory = decide(memory, seen, 0.0, TIMING)
     assert memory.issue_not_before - memory.lost[-1] == TIMING.storm_longest_pause
-
-
-def test_a_verdict_is_quiet_unless_it_says_otherwise() -> None:
-    assert (
-        Verdict(Status.READY, "x").remedy,
-        Verdict(Status.READY, "x").again_soon,
-        Verdict(Status.READY, "x").warn,
-    ) == ("", False, False)
