@@ -152,7 +152,12 @@ class ArgoCD:
         return Account(found["name"], bool(found.get("enabled")), frozenset(found.get("capabilities") or []), keys)
 
     def accepts(self, account: str, bearer: str) -> bool:
-        """Tell whether Argo CD takes ``bearer`` for ``account``; only Argo CD's own 401 says that it does not."""
+        """Tell whether Argo CD takes ``bearer`` for ``account``; only Argo CD's own 401 says that it does not.
+
+        A spoilt Secret may hold bytes that no header can carry.
+        """
+        if not bearer.isascii():
+            return False
         try:
             self.account(account, bearer)
         except ArgoCDError as e:

@@ -328,6 +328,7 @@ def at_once(place: Place, parts: list[str]) -> list[tuple[int, float]]:
     return answers
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("which", [0, 1], ids=["fake", "real"])
 def test_more_logins_than_argocd_takes_are_refused_with_the_right_password_too(
     places: tuple[Place, Place], which: int
