@@ -68,7 +68,6 @@ CHECKS = (
     Check("cluster", "Flux", _pytest("tests/e2e/test_flux.py")),
     Check("cluster", "faults", _inside(*_pytest(*_THREE_FILES_AT_ONCE, "-m", "not alone", "tests/faults"))),
     Check("cluster", "faults, alone", _inside(*_pytest("-m", "alone", "tests/faults"))),
-    Check("cluster", "soak", _pytest("tests/soak")),
 )
 
 

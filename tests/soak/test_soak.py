@@ -1,6 +1,6 @@
 """Life compressed: keys revoked, Secrets deleted and spoilt, servers restarted, at random, for SOAK_SECONDS.
 
-Always: no stale key, one live key, no failed login, memory flat. 180 seconds, or an hour with ``make soak``.
+Always: no stale key, one live key, no failed login, memory flat. An hour with ``make soak``.
 Two keepers run, as an upgrade has for a moment.
 """
 
