@@ -58,7 +58,7 @@ bench: up ## What it costs, beside what people do today; writes docs/performance
 format: venv ## Format the Python code
 	@$(VENV)/bin/ruff format -q . && $(VENV)/bin/ruff check -q --fix .
 
-generate: venv tools ## Write what is generated: the chart's README and the picture
+generate: venv tools ## Write what is generated: the README of the chart, and the key lists of its schema
 	@$(PY) -m dev.generate
 
 release-check: venv ## Prove that chart, image, package and changelog agree on the version (TAG, PUSHED=image)

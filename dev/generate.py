@@ -1,6 +1,10 @@
-"""Writes what is generated (``make generate``), or tells what is out of date (``--check``)."""
+"""Writes what is generated (``make generate``), or tells what is out of date (``--check``).
+
+That is the README of the chart, made by helm-docs, and the sentences of values.schema.json that list keys.
+"""
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
@@ -10,6 +14,9 @@ from dev.sandbox import tools
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "chart" / "README.md"
+SCHEMA = ROOT / "chart" / "values.schema.json"
+NOT_OURS = "Read by the Runtime's own chart only."
+"""Description of a key that is tolerated, and that no sentence lists."""
 
 
 def chart_readme() -> str:
@@ -31,19 +38,29 @@ def chart_readme() -> str:
         return out.read_text(encoding="utf-8")
 
 
+def schema() -> str:
+    """Return the schema, in which the refusal of an unknown key lists the keys that exist."""
+    text = SCHEMA.read_text(encoding="utf-8")
+    for name, elsewhere in (("block", ""), ("server", "auth"), ("auth", "")):
+        rules = json.loads(text)["definitions"][name]
+        keys = [k for k, rule in rules["properties"].items() if k != elsewhere and rule.get("description") != NOT_OURS]
+        old, new = rules["additionalProperties"]["const"], f"under one of the keys {', '.join(keys)}"
+        text = text.replace(json.dumps(old), json.dumps(new))
+    return text
+
+
 def main() -> int:
     """Write the files, or with ``--check`` return 1 when one differs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="only compare")
     options = parser.parse_args()
-    wanted = chart_readme()
-    if README.exists() and README.read_text(encoding="utf-8") == wanted:
-        return 0
-    if options.check:
-        print(f"{README.relative_to(ROOT)} is out of date: make generate")
-        return 1
-    README.write_text(wanted, encoding="utf-8")
-    return 0
+    stale = {f: text for f, text in ((README, chart_readme()), (SCHEMA, schema())) if f.read_text("utf-8") != text}
+    for file, text in stale.items():
+        if options.check:
+            print(f"{file.relative_to(ROOT)} is out of date: make generate")
+        else:
+            file.write_text(text, encoding="utf-8")
+    return 1 if options.check and stale else 0
 
 
 if __name__ == "__main__":

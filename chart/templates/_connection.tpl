@@ -1,6 +1,9 @@
-{{- /* What follows from the block external-arg-cd. What can be wrong with the block is in values.schema.json. */ -}}
+{{- /* Everything that is derived from the block global.external-arg-cd. values.schema.json says what is refused in it. */ -}}
 
-{{- /* The defaults of the block. They stand here, not in values.yaml, because a parent chart's `global` would not carry them, and because a block in another spelling must not be mixed with them. */ -}}
+{{- /*
+Returns the block's defaults. They stand here and not in values.yaml for two reasons: a parent chart's `global` would lack them, and a block in another
+spelling must not be mixed with them.
+*/ -}}
 {{- define "gitops-runtime-auth.defaults" -}}
 server:
   svc: argocd-server
@@ -16,9 +19,10 @@ auth:
 {{- end -}}
 
 {{- /*
-(dict "root" .): the block that counts, as JSON: name (the spelling in which the user gave it), server, auth, losers (other spellings that are set too) and ignored
-(its keys that only the Runtime's own chart reads). The first spelling that says more than auth.type counts, as a whole; the first that says only
-auth.type sets the type: that is how `--set global.external-arg-cd.auth.type=token` works on top of any file.
+(dict "root" .): returns the block that counts, as JSON, with the defaults under it. Of several spellings, the first that says more than auth.type counts, as a whole.
+One that says only auth.type sets the type of the block that counts, so that `--set global.external-arg-cd.auth.type=token` works on top of any file.
+name: the spelling that counts. losers: other spellings that are set. ignored: keys that only the Runtime's own chart reads. who: the losers that say how to
+authenticate, where the block that counts does not.
 */ -}}
 {{- define "gitops-runtime-auth.block" -}}
 {{- $global := .root.Values.global | default dict -}}
@@ -64,7 +68,7 @@ auth.type sets the type: that is how `--set global.external-arg-cd.auth.type=tok
 {{- toJson $block -}}
 {{- end -}}
 
-{{- /* (dict "root" . "block" {..}): what the block lacks for its type, in a sentence. values.schema.json says it first where there is one spelling only. */ -}}
+{{- /* (dict "root" . "block" {..}): returns a sentence if the block lacks what its type needs. With a single spelling, values.schema.json has refused it before. */ -}}
 {{- define "gitops-runtime-auth.judge" -}}
 {{- $auth := .block.auth -}}
 {{- $path := printf "%s.auth" .block.name -}}
@@ -72,7 +76,7 @@ auth.type sets the type: that is how `--set global.external-arg-cd.auth.type=tok
 {{- $ref := get $auth (printf "%sSecretKeyRef" $auth.type) | default dict -}}
 {{- $plain := get $auth $auth.type | default "" -}}
 {{- range .block.who -}}
-{{- $message = printf "%s.auth says how to authenticate, but %s counts as a whole and has no auth. Put auth there, or all of it into one of the two." . $.block.name -}}
+{{- $message = printf "%s.auth says how to authenticate, but only %s is read, and it has no auth. Put auth there, or keep one of the two blocks." . $.block.name -}}
 {{- end -}}
 {{- if not (kindIs "map" $ref) -}}
 {{- $message = printf "%s.%sSecretKeyRef is not a map of name and key." $path $auth.type -}}
@@ -89,8 +93,9 @@ auth.type sets the type: that is how `--set global.external-arg-cd.auth.type=tok
 {{- end -}}
 
 {{- /*
-(dict "root" .): everything derived from the block, as JSON: block, server and auth; url; address (host:port and root path); rootpath; argocdNamespace;
-inline (the plain-text credential or ""); credential and key ({name, key}: the Secrets with the credential and with the API key).
+(dict "root" .): returns everything that is derived from the block, as JSON. block, losers, ignored, server, auth: as above. url; address: host, port and root path;
+rootpath; port; argocdNamespace. inline: the credential, if it stands in the values as plain text. credential, key: name and key of the Secrets with the
+credential and with the API key.
 */ -}}
 {{- define "gitops-runtime-auth.connection" -}}
 {{- $block := include "gitops-runtime-auth.block" . | fromJson -}}
@@ -122,7 +127,7 @@ inline (the plain-text credential or ""); credential and key ({name, key}: the S
 {{- range $key, $what := $secret.data }}{{ if eq $what "token" }}{{ $keys = append $keys $key }}{{ end }}{{ end -}}
 {{- $key := dict "name" $secret.name "key" (has "token" $keys | ternary "token" (first $keys)) -}}
 {{- if and (eq $block.name "global.integrations.argo-cd.server") (eq $auth.type "token") (eq $credential.name $secret.name) -}}
-{{- $message := printf "%s.auth.tokenSecretKeyRef names Secret %s, which this chart is to make (keySecret.name), and nothing says how: who makes that key? Set global.external-arg-cd.auth to the account whose key this chart is to make, beside what the Runtime's own chart reads." $block.name $secret.name -}}
+{{- $message := printf "%s.auth.tokenSecretKeyRef names Secret %s, into which this chart writes the key that it makes (keySecret.name), but with type token it makes none: who makes that key? Set global.external-arg-cd.auth to the account whose key this chart is to make, beside what the Runtime's own chart reads." $block.name $secret.name -}}
 {{- include "gitops-runtime-auth.refuse" (dict "root" .root "message" $message) -}}
 {{- end -}}
 {{- dict
@@ -133,7 +138,40 @@ inline (the plain-text credential or ""); credential and key ({name, key}: the S
   | toJson -}}
 {{- end -}}
 
-{{- /* (dict "root" . "connection" {..}): variables with Argo CD's address, as sources-server and event-reporter read them. */ -}}
+{{- /*
+(dict "root" . "connection" {..}): returns settings.json, which the hooks and the keeper read: the values that they need, without any credential, and what the chart
+derived from them, so that nothing is derived twice. The hook validates the values again (#/definitions/settings of the schema).
+*/ -}}
+{{- define "gitops-runtime-auth.settings" -}}
+{{- $connection := .connection -}}
+{{- $type := $connection.auth.type -}}
+{{- $auth := merge (dict (printf "%sSecretKeyRef" $type) $connection.credential) (pick $connection.auth "type" (eq $type "password" | ternary "username" "acceptExpiring")) -}}
+{{- $secret := deepCopy .root.Values.keySecret -}}
+{{- $_ := set $secret "labels" (merge (dict) ($secret.labels | default dict) (.root.Values.commonLabels | default dict)) -}}
+{{- $_ := set $secret "annotations" (merge (dict) ($secret.annotations | default dict) (.root.Values.commonAnnotations | default dict)) -}}
+{{- $names := dict -}}
+{{- range $suffix := list "auth-refused" "auth-ensure" "auth-ensure-rollback" "auth-rehearsal" "auth-retire" "auth-verify" "auth-credential" -}}
+{{- $_ := set $names $suffix (include "gitops-runtime-auth.fullname" (dict "root" $.root "suffix" $suffix)) -}}
+{{- end -}}
+{{- $workloads := include "gitops-runtime-auth.workloads" . | fromJson -}}
+{{- dict
+    "values" (dict
+      "global" (dict "external-arg-cd" (dict "server" $connection.server "auth" $auth))
+      "hook" (pick .root.Values.hook "timeout" "waitForSecrets" "enableApiKey" "argocdNamespace" "logLevel")
+      "keeper" (pick .root.Values.keeper "interval" "maxAge" "gracePeriod" "restartConsumers" "consumers")
+      "keySecret" $secret)
+    "derived" (dict
+      "block" $connection.block "url" $connection.url "argocdNamespace" $connection.argocdNamespace
+      "credential" (dict "name" $connection.credential.name "key" $connection.credential.key "inline" (ne $connection.inline ""))
+      "key" $connection.key "consumers" $workloads.consumers "waitFor" $workloads.waitFor "refused" (get $names "auth-refused")
+      "leftovers" (dict
+        "jobs" (list (get $names "auth-ensure") (get $names "auth-ensure-rollback") (get $names "auth-rehearsal") (get $names "auth-retire"))
+        "pods" (list (get $names "auth-verify"))
+        "secrets" (list (get $names "auth-credential"))))
+  | toJson -}}
+{{- end -}}
+
+{{- /* (dict "root" . "connection" {..}): returns the variables with Argo CD's address that sources-server and event-reporter read. */ -}}
 {{- define "gitops-runtime-auth.env.address" -}}
 - name: ARGO_CD_URL
   value: {{ quote .connection.url }}
@@ -143,7 +181,7 @@ inline (the plain-text credential or ""); credential and key ({name, key}: the S
   value: {{ quote .connection.rootpath }}
 {{- end -}}
 
-{{- /* (dict "root" . "connection" {..} "service" "event-reporter"): a Runtime Deployment's variables, as the Runtime's own chart gives them. */ -}}
+{{- /* (dict "root" . "connection" {..} "service" "event-reporter"): returns a Runtime Deployment's variables, the same as in the Runtime's own chart. */ -}}
 {{- define "gitops-runtime-auth.env.service" -}}
 {{- $password := and (eq .service "app-proxy") (eq .connection.auth.type "password") -}}
 {{- if eq .service "app-proxy" -}}
@@ -153,14 +191,14 @@ inline (the plain-text credential or ""); credential and key ({name, key}: the S
   value: "true"
 {{- else if eq .service "gitops-operator" -}}
 - name: ARGO_CD_URL
-  {{- /* Without a scheme: with one the vendor's operator fails. */}}
+  {{- /* The vendor's operator fails with a URL that has a scheme. */}}
   value: {{ quote .connection.address }}
 {{- else -}}
 {{ include "gitops-runtime-auth.env.address" . }}
 {{- end }}
 {{- if $password }}
 - name: ARGO_CD_USERNAME
-  {{- /* Kubernetes expands $(...) in a value and turns $$ into $. */}}
+  {{- /* Kubernetes expands $(...) in a value, and makes $ of $$. */}}
   value: {{ .connection.auth.username | replace "$" "$$" | quote }}
 - name: ARGO_CD_PASSWORD
   valueFrom:
@@ -184,7 +222,7 @@ inline (the plain-text credential or ""); credential and key ({name, key}: the S
 {{- end }}
 {{- end -}}
 
-{{- /* (dict "root" . "connection" {..}): the volume with the API key as a file. Optional, so that a Pod starts before its Secret is there. */ -}}
+{{- /* (dict "root" . "connection" {..}): returns the volume with the API key as a file. It is optional, so that a Pod starts before the Secret exists. */ -}}
 {{- define "gitops-runtime-auth.token.volume" -}}
 - name: argocd-token
   secret:
@@ -196,7 +234,7 @@ inline (the plain-text credential or ""); credential and key ({name, key}: the S
         path: token
 {{- end -}}
 
-{{- /* (dict "root" .): its mount. */ -}}
+{{- /* (dict "root" .): returns the mount of that volume. */ -}}
 {{- define "gitops-runtime-auth.token.mount" -}}
 - name: argocd-token
   mountPath: /var/run/argocd
@@ -204,8 +242,8 @@ inline (the plain-text credential or ""); credential and key ({name, key}: the S
 {{- end -}}
 
 {{- /*
-(dict "root" . "connection" {..}): annotation value that changes with an inline credential, so that Pods restart with a new one. Deployments are read by
-many: scrypt (derivePassword), not a bare hash, stands between the annotation and a weak password.
+(dict "root" . "connection" {..}): returns an annotation's value that changes with an inline credential, so that Pods restart with a new one. Many people may read a
+Deployment, so the value is made with scrypt (derivePassword): a plain hash would allow a weak password to be guessed.
 */ -}}
 {{- define "gitops-runtime-auth.credentialChecksum" -}}
 {{- with .connection.inline -}}

@@ -1,6 +1,12 @@
-{{- /* Names, labels and annotations. Every template of this chart takes (dict "root" . ...). */ -}}
+{{- /*
+Names, labels, annotations and images: what every object has. Every named template of this chart takes (dict "root" . ...), and says first what else it takes;
+only those for parent charts (_public.tpl) take the caller's context.
+*/ -}}
 
-{{- /* (dict "root" . "suffix" "auth-ensure"): <release>-<suffix> within 63 characters. A name that is cut carries a hash, so that two long releases stay apart. */ -}}
+{{- /*
+(dict "root" . "suffix" "auth-ensure"): returns <release>-<suffix>, at most 63 characters long. A release name that has to be cut gets a hash of the whole,
+so that two long names stay different.
+*/ -}}
 {{- define "gitops-runtime-auth.fullname" -}}
 {{- $release := .root.Release.Name -}}
 {{- $room := int (sub 62 (len .suffix)) -}}
@@ -10,19 +16,22 @@
 {{- printf "%s-%s" $release .suffix -}}
 {{- end -}}
 
-{{- /* (dict "root" .): name and version of the chart, as a label holds it. */ -}}
+{{- /* (dict "root" .): returns name and version of the chart in the characters that a label may have. */ -}}
 {{- define "gitops-runtime-auth.chart" -}}
 {{- printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{- /* (dict "root" . "component" "ensure"): what a Deployment selects its Pods by. */ -}}
+{{- /* (dict "root" . "component" "ensure"): returns the labels by which a Deployment selects its Pods. */ -}}
 {{- define "gitops-runtime-auth.selectorLabels" -}}
 app.kubernetes.io/name: gitops-runtime-auth
 app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
-{{- /* (dict "root" . "component" "ensure" "more" {..}): labels of an object or Pod: commonLabels, over them more, over both the chart's own. */ -}}
+{{- /*
+(dict "root" . "component" "ensure" "more" {..}): returns the labels of an object or Pod. Of several with one name, the chart's own wins over `more`, and `more`
+over commonLabels.
+*/ -}}
 {{- define "gitops-runtime-auth.labels" -}}
 {{- $own := include "gitops-runtime-auth.selectorLabels" . | fromYaml -}}
 {{- $_ := set $own "app.kubernetes.io/version" .root.Chart.AppVersion -}}
@@ -35,7 +44,10 @@ app.kubernetes.io/component: {{ .component }}
 {{- toYaml $all -}}
 {{- end -}}
 
-{{- /* (dict "root" . "more" {..} "own" {..}): annotations in the same order, with their key; nothing where there are none. */ -}}
+{{- /*
+(dict "root" . "more" {..} "own" {..}): returns the field `annotations`, or nothing if there are none. Of several with one name, `own` wins over `more`, and `more`
+over commonAnnotations.
+*/ -}}
 {{- define "gitops-runtime-auth.annotations" -}}
 {{- $all := dict -}}
 {{- range $annotations := list .root.Values.commonAnnotations .more .own -}}
@@ -47,7 +59,34 @@ annotations:
 {{- end -}}
 {{- end -}}
 
-{{- /* (dict "root" . "image" {..}): a container's image; an empty map means the project's own. */ -}}
+{{- /*
+(dict "root" . "events" "pre-install,pre-upgrade" "weight" -20 "log" "hook-failed" "keep" false "more" {..}): returns the annotations of a hook's object. Helm
+creates objects in the order of their weights, so that a Job's weight is above those of what it needs. `log` says when Helm prints the Job's log, where
+it may at all; `keep` leaves the object in place after a success.
+*/ -}}
+{{- define "gitops-runtime-auth.hookAnnotations" -}}
+{{- $own := dict
+    "helm.sh/hook" .events "helm.sh/hook-weight" (toString .weight)
+    "helm.sh/hook-delete-policy" (ternary "before-hook-creation" "before-hook-creation,hook-succeeded" (.keep | default false))
+-}}
+{{- if and .log (eq (include "gitops-runtime-auth.logs" .) "true") -}}
+{{- $_ := set $own "helm.sh/hook-output-log-policy" .log -}}
+{{- end -}}
+{{- include "gitops-runtime-auth.annotations" (dict "root" .root "own" $own "more" .more) -}}
+{{- end -}}
+
+{{- /*
+(dict "root" .): returns "true" if Helm may print a Job's log. Flux' helm-controller crashes when a hook with this annotation fails, because it embeds Helm
+without the function that prints (github.com/fluxcd/helm-controller/issues/1562).
+*/ -}}
+{{- define "gitops-runtime-auth.logs" -}}
+{{- $policy := .root.Values.hook.outputLogPolicy -}}
+{{- $flux := false -}}
+{{- range .root.Capabilities.APIVersions }}{{ if hasPrefix "helm.toolkit.fluxcd.io/" . }}{{ $flux = true }}{{ end }}{{ end -}}
+{{- or (eq $policy "always") (and (eq $policy "auto") (not $flux)) -}}
+{{- end -}}
+
+{{- /* (dict "root" . "image" {..}): returns a container's image. Without a repository it is the project's own. */ -}}
 {{- define "gitops-runtime-auth.image" -}}
 {{- $own := .root.Values.image -}}
 {{- $repository := .image.repository | default $own.repository -}}
@@ -70,7 +109,7 @@ annotations:
 {{- end -}}
 {{- end -}}
 
-{{- /* (dict "root" . "service" "app-proxy"): name of a Runtime Deployment, refused where the Runtime's own chart has a Deployment of that fixed name. */ -}}
+{{- /* (dict "root" . "service" "app-proxy"): returns the name of a Runtime Deployment. Refuses the fixed names of the Runtime's own chart, because both could not be installed. */ -}}
 {{- define "gitops-runtime-auth.vacantName" -}}
 {{- $name := include "gitops-runtime-auth.fullname" (dict "root" .root "suffix" .service) -}}
 {{- if has $name (list "cap-app-proxy" "runtime-event-reporter" "cluster-event-reporter") -}}
@@ -80,7 +119,10 @@ annotations:
 {{- $name -}}
 {{- end -}}
 
-{{- /* (dict "root" . "message" "A sentence."): refuses. helm lint only notes what fails, so for its sake the sentence is also the name of a template that does not exist. */ -}}
+{{- /*
+(dict "root" . "message" "A sentence."): refuses the values. helm lint passes over `fail`, but not over a template that does not exist, so the sentence is also
+used as the name of one.
+*/ -}}
 {{- define "gitops-runtime-auth.refuse" -}}
 {{- fail .message -}}
 {{- include .message . -}}

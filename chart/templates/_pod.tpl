@@ -1,14 +1,14 @@
-{{- /* What Pods have in common: security, scheduling, environment, mounted files, and what a Deployment's values come to. */ -}}
+{{- /* What Pods have in common: security, scheduling, environment and mounted files; and the workloads that use the API key. */ -}}
 
 {{- /*
-(dict "root" . "values" {..} "own" true): security context, scheduling and pull secrets of a Pod, as fields of its spec. Closer values win as a
-whole where they are not empty. own: it runs the project's image, whose user has a fixed id.
+(dict "root" . "values" {..} "own" true): returns security context, scheduling and pull secrets as fields of a Pod's spec. A value in `values` replaces the one
+in `global` as a whole, unless it is empty. `own` means that the Pod runs the project's image, whose user has a fixed id.
 */ -}}
 {{- define "gitops-runtime-auth.podSettings" -}}
 {{- $global := .root.Values.global | default dict -}}
 {{- $security := dict "runAsNonRoot" true "seccompProfile" (dict "type" "RuntimeDefault") "runAsUser" 65532 "runAsGroup" 65532 "fsGroup" 65532 -}}
 {{- if not .own }}{{ $security = omit $security "runAsUser" "runAsGroup" }}{{ end -}}
-{{- /* restricted-v2 gives each namespace its own range of ids and refuses all others. */}}
+{{- /* OpenShift's restricted-v2 gives each namespace a range of ids, and refuses all others. */}}
 {{- if .root.Capabilities.APIVersions.Has "security.openshift.io/v1" }}{{ $security = omit $security "runAsUser" "runAsGroup" "fsGroup" }}{{ end -}}
 {{- range $key, $value := .root.Values.podSecurityContext -}}
 {{- if kindIs "invalid" $value }}{{ $_ := unset $security $key }}{{ else }}{{ $_ := set $security $key $value }}{{ end -}}
@@ -26,7 +26,7 @@ whole where they are not empty. own: it runs the project's image, whose user has
 {{- toYaml $settings -}}
 {{- end -}}
 
-{{- /* (dict "root" . "own" true): security context of a container. */ -}}
+{{- /* (dict "root" . "own" true): returns the security context of a container. */ -}}
 {{- define "gitops-runtime-auth.securityContext" -}}
 {{- $security := dict "allowPrivilegeEscalation" false "capabilities" (dict "drop" (list "ALL")) -}}
 {{- if .own }}{{ $_ := set $security "readOnlyRootFilesystem" true }}{{ end -}}
@@ -37,8 +37,25 @@ whole where they are not empty. own: it runs the project's image, whose user has
 {{- end -}}
 
 {{- /*
-(dict "root" . "env" "- name: .." "extra" [..]): a container's variables. Of several of one name the first counts, and the user's own before all. They stay the text
-that they are, because toYaml loses a value with a control character in it.
+(dict "root" . "container" "ensure"): returns a Job's podFailurePolicy. An exit code of the program fails the Job at once, because the process has already
+retried what can recover, and another Pod would send a refused password again. An evicted Pod does not count.
+*/ -}}
+{{- define "gitops-runtime-auth.podFailurePolicy" -}}
+rules:
+  - action: Ignore
+    onPodConditions:
+      - type: DisruptionTarget
+        status: "True"
+  - action: FailJob
+    onExitCodes:
+      containerName: {{ .container }}
+      operator: In
+      values: [64, 69, 75, 77, 78]
+{{- end -}}
+
+{{- /*
+(dict "root" . "env" "- name: .." "extra" [..]): returns a container's variables. Of several with one name, the user's (`extra`) wins, then the first of `env`. `env`
+is handled as text, because toYaml loses a value with a control character in it.
 */ -}}
 {{- define "gitops-runtime-auth.env" -}}
 {{- $given := list -}}
@@ -55,7 +72,7 @@ that they are, because toYaml loses a value with a control character in it.
 {{- end -}}
 {{- end -}}
 
-{{- /* (dict "root" .): the proxy's variables. Kubernetes' own API is always reached directly. */ -}}
+{{- /* (dict "root" .): returns the variables for a proxy. The Kubernetes API is always reached directly. */ -}}
 {{- define "gitops-runtime-auth.env.proxy" -}}
 {{- $global := .root.Values.global | default dict -}}
 {{- $proxy := .root.Values.proxy -}}
@@ -76,7 +93,10 @@ that they are, because toYaml loses a value with a control character in it.
 {{- end -}}
 {{- end -}}
 
-{{- /* (dict "root" . "settings" "JSON"): variables of the hook's and the keeper's process. It refuses other settings than those of the hash. */ -}}
+{{- /*
+(dict "root" . "settings" "JSON"): returns the variables that the hooks and the keeper read. The hash ties the Pod to its settings: the process refuses others, so
+that whoever can edit the ConfigMap can not have the password sent elsewhere.
+*/ -}}
 {{- define "gitops-runtime-auth.env.own" -}}
 - name: RELEASE_NAME
   value: {{ .root.Release.Name | quote }}
@@ -102,8 +122,9 @@ that they are, because toYaml loses a value with a control character in it.
 {{- end -}}
 
 {{- /*
-(dict "root" . "connection" {..} "settings" "ConfigMap's name" "credential" {name, key} "key" "Secret's name" "refused" true): the files under
-/var/run/gitops-runtime-auth, each in a volume of its folder's name. What is the user's is optional, so that our program can say what is missing.
+(dict "root" . "connection" {..} "settings" "ConfigMap's name" "credential" {name, key} "key" "Secret's name" "refused" true): returns the volumes that
+files.mounts mounts under /var/run/gitops-runtime-auth, each in a folder of the volume's name. The user's Secrets are optional, so that the Pod starts
+without them and the program can say what is missing.
 */ -}}
 {{- define "gitops-runtime-auth.files.volumes" -}}
 {{- $server := .connection.server -}}
@@ -175,7 +196,7 @@ that they are, because toYaml loses a value with a control character in it.
 {{- end }}
 {{- end -}}
 
-{{- /* The same: their mounts. */ -}}
+{{- /* Takes the same as files.volumes: returns the mounts of those volumes. */ -}}
 {{- define "gitops-runtime-auth.files.mounts" -}}
 - name: tmp
   mountPath: /tmp
@@ -189,8 +210,9 @@ that they are, because toYaml loses a value with a control character in it.
 {{- end -}}
 
 {{- /*
-(dict "root" . "service" "event-reporter"): a Runtime Deployment's values, as JSON: its own laid over runtimeDefaults, maps key by key, two deep; and own, which is
-true while it runs the project's image and command. A vendor's gets none of our arguments, probes and rights. "key-keeper" means the keeper's Deployment.
+(dict "root" . "service" "event-reporter"): returns a Runtime Deployment's values as JSON: its own over runtimeDefaults; maps are merged key by key, one level deep.
+"key-keeper" means the keeper's own Deployment. `own` is true if it runs the project's image and command; any other image gets no arguments, probes or
+rights from this chart.
 */ -}}
 {{- define "gitops-runtime-auth.service" -}}
 {{- $values := deepCopy .root.Values.runtimeDefaults -}}
@@ -210,9 +232,9 @@ true while it runs the project's image and command. A vendor's gets none of our 
 {{- end -}}
 
 {{- /*
-(dict "root" .): the workloads that matter when the key changes, as JSON: consumers take the key by environment, so they are restarted for a new one, and waited for
-before an old one is revoked; waitFor are waited for only. keeper says where the key keeper runs: in app-proxy while that runs the project's image and
-command, else in a Deployment of its own, key-keeper.
+(dict "root" .): returns the workloads that matter when the key changes, as JSON. `consumers` take the key by environment, so that they are restarted for a new
+key, and the old key is revoked only when all of them run with the new one. `waitFor` are waited for, but not restarted. `keeper` is where the key keeper
+runs: in app-proxy if that runs the project's image and command, else in the Deployment key-keeper.
 */ -}}
 {{- define "gitops-runtime-auth.workloads" -}}
 {{- $consumers := list -}}
@@ -235,7 +257,25 @@ command, else in a Deployment of its own, key-keeper.
 {{- dict "keeper" $keeper "consumers" (uniq $consumers) "waitFor" $waitFor | toJson -}}
 {{- end -}}
 
-{{- /* (dict "root" .): port and probes of the project's own long-running processes. */ -}}
+{{- /* (dict "root" . "verbs" ["get"] "which" ["consumers"]): returns the rules of a Role for those workloads. Each is named, because a rule without resourceNames allows all. */ -}}
+{{- define "gitops-runtime-auth.rules.workloads" -}}
+{{- $workloads := include "gitops-runtime-auth.workloads" . | fromJson -}}
+{{- $names := dict -}}
+{{- range $which := .which -}}
+{{- range get $workloads $which -}}
+{{- $kind := printf "%ss" (dir .) -}}
+{{- $_ := set $names $kind (append (get $names $kind | default list) (base .)) -}}
+{{- end -}}
+{{- end -}}
+{{- range $kind, $of := $names }}
+- apiGroups: [apps]
+  resources: [{{ $kind }}]
+  verbs: {{ toJson $.verbs }}
+  resourceNames: {{ toJson $of }}
+{{- end }}
+{{- end -}}
+
+{{- /* (dict "root" .): returns port and probes of the project's long-running processes. */ -}}
 {{- define "gitops-runtime-auth.probes" -}}
 ports:
   - name: http

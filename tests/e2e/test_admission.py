@@ -20,7 +20,7 @@ WORKLOAD = {
         "spec": {"containers": [{"name": "a", "image": "nothing.invalid/a"}]},
     },
 }
-DENIED = "denied request: this identity may"
+DENIED = "denied request: this ServiceAccount may"
 
 
 @pytest.fixture(scope="module")
