@@ -1,7 +1,7 @@
 """Argo CD as people run it: under a root path, without TLS, behind a proxy. Real servers, the hook alone."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,17 +26,20 @@ def place() -> Iterator[Runtime]:
 def serve_as_pod(
     place: Runtime,
     name: str,
-    ports: Sequence[int],
+    ports: Mapping[int, int],
     volumes: Sequence[Object] = (),
     mounts: Sequence[Object] = (),
 ) -> None:
-    """Run a program of ``pods/`` with the product's image as a pod behind a Service of that name, until the end."""
+    """Run a program of ``pods/`` with the product's image as a pod behind a Service of that name, until the end.
+
+    ``ports`` are the Service's, with the program's own.
+    """
     pods, label = f"/api/v1/namespaces/{place.name}/pods", {"app": name}
     command = ["/app/bin/python", "-c", (PODS / f"{name}.py").read_text(encoding="utf-8")]
     container = {"name": name, "image": IMAGE, "command": command, "volumeMounts": [*mounts]}
     pod = {"metadata": {"name": name, "labels": label}, "spec": {"containers": [container], "volumes": [*volumes]}}
     place.cluster.create(pods, pod)
-    named = [{"name": f"p{port}", "port": port} for port in ports]
+    named = [{"name": f"p{port}", "port": port, "targetPort": target} for port, target in ports.items()]
     service = {"metadata": {"name": name}, "spec": {"selector": label, "ports": named}}
     place.cluster.create(f"/api/v1/namespaces/{place.name}/services", service)
     within(60, lambda: (place.cluster.get(f"{pods}/{name}") or {})["status"].get("phase") == "Running")
@@ -126,7 +129,7 @@ def test_certificates(place: Runtime) -> None:
 
 
 def test_a_proxy_is_used_for_argocd_alone_and_not_where_no_proxy_says_so(place: Runtime) -> None:
-    serve_as_pod(place, "proxy", (3128,))
+    serve_as_pod(place, "proxy", {3128: 3128})
     path = f"/api/v1/namespaces/{place.name}/pods"
     stock, url = {"svc": "argocd-server.argocd", **CA}, f"http://proxy.{place.name}:3128"
     assert install(place, stock, proxy__httpsProxy=url, proxy__noProxy="argocd-server.argocd").accepted
@@ -136,20 +139,40 @@ def test_a_proxy_is_used_for_argocd_alone_and_not_where_no_proxy_says_so(place: 
     assert asked == {"CONNECT argocd-server.argocd:443 HTTP/1.1"}, "the Kubernetes API is reached directly"
 
 
-def test_an_ingress_that_speaks_http_1_alone(place: Runtime) -> None:
-    """What gRPC's clients need ``--grpc-web`` for; and one that lets nothing else than gRPC-Web pass."""
+@pytest.fixture(scope="module")
+def ingress(place: Runtime) -> str:
+    """An ingress with a certificate of the Service's full name, as OpenShift's service-ca makes it; return that name.
+
+    Its CA is in ConfigMap and Secret ``ingress-ca``; Secret ``client`` holds a client certificate of the same CA.
+    """
     authority = trustme.CA()
-    host = f"ingress.{place.name}"
-    place.secret("ingress-ca", **{"ca.crt": authority.cert_pem.bytes().decode()})
-    place.secret(
-        "ingress-tls", **{"tls.pem": authority.issue_cert(host).private_key_and_cert_chain_pem.bytes().decode()}
-    )
+    host = f"ingress.{place.name}.svc"
+    ca = authority.cert_pem.bytes().decode()
+    place.secret("ingress-ca", **{"ca.crt": ca})
+    configmap = {"metadata": {"name": "ingress-ca"}, "data": {"service-ca.crt": ca}}
+    place.cluster.create(f"/api/v1/namespaces/{place.name}/configmaps", configmap)
+    pem = authority.issue_cert(host).private_key_and_cert_chain_pem.bytes().decode()
+    place.secret("ingress-tls", **{"tls.pem": pem, "ca.crt": ca})
+    client = authority.issue_cert("client@example.com")
+    chain = "".join(blob.bytes().decode() for blob in client.cert_chain_pems)
+    pair = {"tls.crt": chain, "tls.key": client.private_key_pem.bytes().decode()}
+    body = {"metadata": {"name": "client"}, "type": "kubernetes.io/tls", "stringData": pair}
+    place.cluster.create(f"/api/v1/namespaces/{place.name}/secrets", body)
+    place.secret("proxy-headers", **{"X-Proxy-Key": "a-key-for-the-proxy"})
     tls = {"name": "tls", "secret": {"secretName": "ingress-tls"}}
     mount = {"name": "tls", "mountPath": "/tls"}
-    serve_as_pod(place, "ingress", (8443, 8444), volumes=[tls], mounts=[mount])
-    ca = {"caSecretKeyRef.name": "ingress-ca", "caSecretKeyRef.key": "ca.crt"}
-    assert install(place, {"url": f"https://{host}:8443", **ca}).accepted
-    only = install(place, {"url": f"https://{host}:8444", **ca})
+    ports = {443: 8443, 8443: 8443, 8444: 8444, 8445: 8445}
+    serve_as_pod(place, "ingress", ports, volumes=[tls], mounts=[mount])
+    return host
+
+
+INGRESS_CA = {"caSecretKeyRef.name": "ingress-ca", "caSecretKeyRef.key": "ca.crt"}
+
+
+def test_an_ingress_that_speaks_http_1_alone(place: Runtime, ingress: str) -> None:
+    """What gRPC's clients need ``--grpc-web`` for; and one that lets nothing else than gRPC-Web pass."""
+    assert install(place, {"url": f"https://{ingress}:8443", **INGRESS_CA}).accepted
+    only = install(place, {"url": f"https://{ingress}:8444", **INGRESS_CA})
     assert "is not JSON (HTTP 415), not with Argo CD's API" in only.said
     assert not only.accepted
     log = place.cluster.text(f"/api/v1/namespaces/{place.name}/pods/ingress/log")
@@ -157,3 +180,28 @@ def test_an_ingress_that_speaks_http_1_alone(place: Runtime) -> None:
     roots = re.search(r"^([0-9]+) public CAs$", log, re.MULTILINE)
     assert roots
     assert int(roots[1]) > 50, "what the image trusts without a setting, by the names that OpenSSL looks up"
+
+
+@pytest.mark.zoo
+def test_a_ca_in_a_configmap(place: Runtime, ingress: str) -> None:
+    """The CA and the names that OpenShift's service-ca gives: of the Service's full name, not of ``svc.namespace``."""
+    ca = {"caConfigMapKeyRef.name": "ingress-ca", "caConfigMapKeyRef.key": "service-ca.crt"}
+    assert install(place, {"svc": ingress, **ca}).accepted
+    wrong = install(place, {"svc": ingress.removesuffix(".svc"), **ca})
+    assert f"is for other host names: {ingress}" in wrong.said
+    assert not wrong.accepted
+
+
+@pytest.mark.zoo
+def test_an_ingress_that_asks_for_a_client_certificate_and_for_headers(place: Runtime, ingress: str) -> None:
+    """Such an ingress ends TLS, and the Argo CD behind it is started with ``--insecure``."""
+    there = {"url": f"https://{ingress}:8445", **INGRESS_CA}
+    with server(place, "argocd-insecure", "--insecure", port=80):
+        without = install(place, {**there, "headersSecretRef.name": "proxy-headers"})
+        assert "clientCertSecretRef" in without.said
+        assert not without.accepted
+        both = {**there, "clientCertSecretRef.name": "client"}
+        unknown = install(place, both)
+        assert "headersSecretRef" in unknown.said
+        assert not unknown.accepted
+        assert install(place, {**both, "headersSecretRef.name": "proxy-headers"}).accepted
