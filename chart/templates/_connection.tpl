@@ -164,6 +164,7 @@ derived from them, so that nothing is derived twice. The hook validates the valu
       "block" $connection.block "url" $connection.url "argocdNamespace" $connection.argocdNamespace
       "credential" (dict "name" $connection.credential.name "key" $connection.credential.key "inline" (ne $connection.inline ""))
       "key" $connection.key "consumers" $workloads.consumers "waitFor" $workloads.waitFor "refused" (get $names "auth-refused")
+      "commonLabels" (.root.Values.commonLabels | default dict) "commonAnnotations" (.root.Values.commonAnnotations | default dict)
       "leftovers" (dict
         "jobs" (list (get $names "auth-ensure") (get $names "auth-ensure-rollback") (get $names "auth-rehearsal") (get $names "auth-retire"))
         "pods" (list (get $names "auth-verify"))

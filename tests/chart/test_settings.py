@@ -84,6 +84,8 @@ def test_the_settings_of_the_defaults() -> None:
             "consumers": [f"deployment/r-{name}" for name in ("sources-server", "event-reporter", "gitops-operator")],
             "waitFor": ["deployment/r-app-proxy"],
             "refused": "r-auth-refused",
+            "commonLabels": {},
+            "commonAnnotations": {},
             "leftovers": {
                 "jobs": ["r-auth-ensure", "r-auth-ensure-rollback", "r-auth-rehearsal", "r-auth-retire"],
                 "pods": ["r-auth-verify"],
@@ -172,15 +174,17 @@ def test_further_consumers_come_once_and_with_their_kind() -> None:
     assert found["consumers"] == ["deployment/cap-app-proxy", "statefulset/x.y"]
 
 
-def test_common_labels_and_annotations_reach_the_key_secret_which_the_hook_makes() -> None:
+def test_common_labels_and_annotations_reach_what_the_hook_makes() -> None:
     values = {
         "commonLabels": {"team": "a", "more": "b"},
         "commonAnnotations": {"note": "a"},
         "keySecret": {"labels": {"team": "mine"}, "annotations": {"example.com/replicate": "true"}},
     }
-    found = helm.settings(helm.render(values))["values"]["keySecret"]
+    settings = helm.settings(helm.render(values))
+    found, others = settings["values"]["keySecret"], settings["derived"]
     assert found["labels"] == {"team": "mine", "more": "b"}
     assert found["annotations"] == {"note": "a", "example.com/replicate": "true"}
+    assert (others["commonLabels"], others["commonAnnotations"]) == ({"team": "a", "more": "b"}, {"note": "a"})
 
 
 def test_only_the_chosen_types_keys_and_no_credential_are_in_the_settings() -> None:

@@ -78,6 +78,8 @@ def _settings(values: Mapping[str, Any], derived: Mapping[str, Any]) -> Settings
         consumers=tuple(derived["consumers"]),
         wait_for=tuple(derived["waitFor"]),
         refused_record=derived["refused"],
+        common_labels=derived.get("commonLabels") or {},
+        common_annotations=derived.get("commonAnnotations") or {},
         leftover_jobs=tuple(leftovers["jobs"]),
         leftover_pods=tuple(leftovers["pods"]),
         leftover_secrets=tuple(leftovers["secrets"]),

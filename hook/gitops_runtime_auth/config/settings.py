@@ -88,6 +88,9 @@ class Settings:
     """Further workloads of the release whose rollout must have finished before a replaced key is revoked."""
     refused_record: str = ""
     """Name of the ConfigMap that remembers refused passwords."""
+    common_labels: Mapping[str, str] = field(default_factory=dict)
+    """Labels that every object of the release has; ``key_secret`` holds them already."""
+    common_annotations: Mapping[str, str] = field(default_factory=dict)
     leftover_jobs: tuple[str, ...] = ()
     """Jobs that Helm leaves after a failed install, for uninstall to delete."""
     leftover_pods: tuple[str, ...] = ()

@@ -123,5 +123,8 @@ class LockoutRecord:
 
     def _write(self, record: Record | None, version: str) -> None:
         data = {KEY: json.dumps(asdict(record))} if record else {}
-        spec = configmap.Spec(self._run.settings.refused_record, "refused-password")
+        settings = self._run.settings
+        spec = configmap.Spec(
+            settings.refused_record, "refused-password", settings.common_labels, settings.common_annotations
+        )
         configmap.write(self._run.cluster, self._run.release, self._run.chart, spec, data, version)

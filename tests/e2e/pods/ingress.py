@@ -11,7 +11,9 @@ import threading
 from pathlib import Path
 
 REFUSAL = b"HTTP/1.1 415 Unsupported Media Type\r\nContent-Length: 13\r\nConnection: close\r\n\r\ngRPC-Web only"
-SIGN_IN = b"HTTP/1.1 401 Unauthorized\r\nContent-Type: text/html\r\nContent-Length: 7\r\nConnection: close\r\n\r\nSign in"
+SIGN_IN = (
+    b"HTTP/1.1 401 Unauthorized\r\nContent-Type: text/html\r\nContent-Length: 7\r\nConnection: close\r\n\r\nSign in"
+)
 
 
 def pump(a: socket.socket, b: socket.socket) -> None:

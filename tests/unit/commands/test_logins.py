@@ -38,6 +38,15 @@ def test_a_refused_password_is_sent_once(wrong: World) -> None:
     assert wrong.token == ""
 
 
+def test_the_record_has_the_labels_and_annotations_of_every_object(wrong: World) -> None:
+    """Or a policy that demands labels refuses it, and the run with it."""
+    wrong.derived = {"commonLabels": {"team": "a"}, "commonAnnotations": {"note": "b"}}
+    assert wrong.install().code == 77
+    metadata = (wrong.find(RECORD) or {})["metadata"]
+    assert metadata["labels"]["team"] == "a"
+    assert metadata["annotations"]["note"] == "b"
+
+
 def test_it_is_not_sent_again_before_argocd_has_forgotten(wrong: World) -> None:
     """An installer that retries: Flux, an automated sync, a pipeline."""
     assert [wrong.install().code for _ in range(7)] == [77] * 7
