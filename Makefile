@@ -1,4 +1,4 @@
-# make demo   the whole story on a real cluster       make test   everything that is checked
+# make demo   shows all of it on a real cluster       make test   runs all checks
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
@@ -52,7 +52,7 @@ mutants: venv tools ## Change the code one small thing at a time: do the unit te
 chart-mutants: venv tools ## The same for the chart and its tests; CHANGED=1, SAMPLE=20 for every twentieth
 	@$(PY) -m dev.chart_mutants $(if $(SAMPLE),--sample $(SAMPLE))
 
-bench: up ## What it costs, beside what people do today; writes docs/performance.*
+bench: up ## Measure what an install costs, beside what people do today; writes docs/performance.*
 	@$(PY) -m dev.bench
 
 format: venv ## Format the Python code
@@ -74,7 +74,7 @@ lock: ## Write the lock files anew (needs uv: pipx install uv)
 	@$(LOCK) --group=dev --output-file=requirements-dev.lock pyproject.toml
 	@$(LOCK) --group=build --output-file=requirements-build.lock
 
-audit: ## Known vulnerabilities of what the image holds, as the package index tells them (needs pipx)
+audit: ## Show known vulnerabilities of the image's packages (needs pipx)
 	@pipx run pip-audit==2.10.1 --strict --disable-pip --require-hashes -r requirements.lock
 
 image: ## Build the image with Docker (or ENGINE=podman) as IMAGE
@@ -83,7 +83,7 @@ image: ## Build the image with Docker (or ENGINE=podman) as IMAGE
 up: venv tools ## Bring the sandbox up and load the image
 	@if [ -z "$$E2E_KUBECONFIG" ]; then $(SANDBOX) up && $(SANDBOX) load-image; fi
 
-down: venv ## Remove the sandbox; what took long to build stays cached
+down: venv ## Remove the sandbox; what was built stays cached
 	@$(SANDBOX) down
 
 .PHONY: tools

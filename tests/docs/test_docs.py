@@ -119,6 +119,13 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in slugs, f"{page.name}: {target}"
 
 
+def test_every_make_target_is_explained() -> None:
+    phony = re.search(r"(?m)^\.PHONY: (help .*)$", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    assert phony
+    text = (ROOT / "docs/development.md").read_text(encoding="utf-8")
+    assert [target for target in phony[1].split() if not re.search(rf"make {target}\b(?!-)", text)] == []
+
+
 def test_the_picture_is_its_sources() -> None:
     assert diagram.mark() in diagram.PICTURE.read_text(encoding="utf-8"), "run python -m dev.diagram"
 
