@@ -23,15 +23,17 @@ NAME = "flux"
 
 
 class HelmRelease:
-    """HelmRelease ``r`` in the namespace of ``runtime``."""
+    """A HelmRelease in the namespace of ``runtime``; ``chart`` is a folder."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, chart: str = CHART, name: str = "r") -> None:
         self._runtime = runtime
+        self._chart = chart
+        self._name = name
         self._collections = {
             "HelmChart": f"/apis/source.toolkit.fluxcd.io/v1/namespaces/{runtime.name}/helmcharts",
             "HelmRelease": f"/apis/helm.toolkit.fluxcd.io/v2/namespaces/{runtime.name}/helmreleases",
         }
-        self._path = f"{self._collections['HelmRelease']}/r"
+        self._path = f"{self._collections['HelmRelease']}/{name}"
 
     def apply(self, values: Mapping[str, Any], retries: int = 0) -> None:
         """Create the HelmRelease, or change its values, which makes Flux try again."""
@@ -39,9 +41,9 @@ class HelmRelease:
         remediation = {"remediation": {"retries": retries}}
         spec = {
             "interval": "1h",
-            "releaseName": "r",
+            "releaseName": self._name,
             "timeout": "2m",
-            "chartRef": {"kind": "HelmChart", "name": "r"},
+            "chartRef": {"kind": "HelmChart", "name": self._name},
             "install": remediation,
             "upgrade": remediation,
             "values": dict(values),
@@ -54,7 +56,7 @@ class HelmRelease:
                 {
                     "apiVersion": "helm.toolkit.fluxcd.io/v2",
                     "kind": "HelmRelease",
-                    "metadata": {"name": "r"},
+                    "metadata": {"name": self._name},
                     "spec": spec,
                 },
             )
@@ -94,7 +96,7 @@ class HelmRelease:
     def _publish(self) -> None:
         folder = ARTIFACTS / self._runtime.name
         folder.mkdir(exist_ok=True)
-        subprocess.run(["helm", "package", CHART, "-d", str(folder)], check=True, capture_output=True)
+        subprocess.run(["helm", "package", self._chart, "-d", str(folder)], check=True, capture_output=True)
         (packed,) = folder.glob("*.tgz")
         self._describe(packed)
 
@@ -102,18 +104,18 @@ class HelmRelease:
         """Do what source-controller does once it has a chart: tell where it is and what it must look like."""
         cluster, charts = self._runtime.cluster, self._collections["HelmChart"]
         content = packed.read_bytes()
-        if not cluster.get(f"{charts}/r"):
+        if not cluster.get(f"{charts}/{self._name}"):
             spec = {
-                "chart": "gitops-runtime-auth",
+                "chart": Path(self._chart).name,
                 "interval": "1h",
-                "sourceRef": {"kind": "HelmRepository", "name": "r"},
+                "sourceRef": {"kind": "HelmRepository", "name": self._name},
             }
             cluster.create(
                 charts,
                 {
                     "apiVersion": "source.toolkit.fluxcd.io/v1",
                     "kind": "HelmChart",
-                    "metadata": {"name": "r"},
+                    "metadata": {"name": self._name},
                     "spec": spec,
                 },
             )
@@ -135,7 +137,7 @@ class HelmRelease:
             "lastTransitionTime": now,
         }
         status = {"observedGeneration": 1, "artifact": artifact, "conditions": [ready], "url": artifact["url"]}
-        cluster.patch(f"{charts}/r/status", {"status": status})
+        cluster.patch(f"{charts}/{self._name}/status", {"status": status})
 
 
 class Controller:

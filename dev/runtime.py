@@ -80,10 +80,12 @@ class Runtime(Site):
         assert not check or done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
         return done.stdout + done.stderr
 
-    def install(self, *sets: str, program: str = "helm", wait: bool = True) -> str:
+    def install(self, *sets: str, program: str = "helm", wait: bool = True, check: bool = True) -> str:
         """Install or upgrade the release and return what helm printed."""
         waits = ["--wait", "--timeout", "3m"] if wait else []
-        return self.helm("upgrade", "--install", "r", CHART, *waits, *(sets or self.sets()), program=program)
+        return self.helm(
+            "upgrade", "--install", "r", CHART, *waits, *(sets or self.sets()), program=program, check=check
+        )
 
     def kubectl(self, *words: str) -> str:
         """Run kubectl in the release's namespace and return what it printed."""

@@ -1,6 +1,5 @@
 """The chart installed by Argo CD itself: hooks as sync phases, nothing pruned that the hook made, nothing left."""
 
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,8 @@ import pytest
 
 from dev.cluster import Object, path_of
 from dev.keys import KEY_SECRET
-from dev.runtime import CHART, CM, CONFIG, CONSUMERS, IMAGE, Runtime, runtime, within
+from dev.runtime import CHART, CM, CONSUMERS, Runtime, runtime, within
+from tests.e2e import charts
 
 # By label, Argo CD takes what carries the Application's name for its own, in every namespace: other tests' releases.
 pytestmark = pytest.mark.alone
@@ -34,39 +34,18 @@ def release(request: pytest.FixtureRequest) -> Iterator[Runtime]:
 
 
 @pytest.fixture
-def charts(release: Runtime, tmp_path: Path) -> str:
+def repository(release: Runtime, tmp_path: Path) -> str:
     """A chart repository in the cluster with the chart of this checkout; return its URL."""
-    for words in (f"package {CHART} -d {tmp_path}", f"repo index {tmp_path}"):
-        subprocess.run(["helm", *words.split()], check=True, capture_output=True)
-    kubectl = ("kubectl", f"--kubeconfig={CONFIG}", "-n", release.name)
-    subprocess.run([*kubectl, "create", "configmap", "charts", f"--from-file={tmp_path}"], check=True)
-    container = {
-        "name": "charts",
-        "image": IMAGE,
-        "command": ["/app/bin/python", "-m", "http.server", "-d", "/charts", "8080"],
-        "volumeMounts": [{"name": "charts", "mountPath": "/charts"}],
-        "readinessProbe": {"httpGet": {"path": "/index.yaml", "port": 8080}, "periodSeconds": 1},
-    }
-    spec = {"containers": [container], "volumes": [{"name": "charts", "configMap": {"name": "charts"}}]}
-    pods, services = (f"/api/v1/namespaces/{release.name}/{kind}" for kind in ("pods", "services"))
-    release.cluster.create(pods, {"metadata": {"name": "charts", "labels": {"app": "charts"}}, "spec": spec})
-    service = {"selector": {"app": "charts"}, "ports": [{"port": 8080}]}
-    release.cluster.create(services, {"metadata": {"name": "charts"}, "spec": service})
-    within(60, lambda: ready(release, f"{pods}/charts"), "or Argo CD remembers for minutes that it failed")
+    url = charts.serve(release, tmp_path, CHART)
     within(120, lambda: (release.cluster.get(REPO_SERVER) or {})["status"].get("readyReplicas") == 1)
-    return f"http://charts.{release.name}:8080"
+    return url
 
 
-def ready(release: Runtime, pod: str) -> bool:
-    conditions = (release.cluster.get(pod) or {})["status"].get("conditions") or []
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
-
-
-def application(release: Runtime, charts: str) -> Object:
+def application(release: Runtime, repository: str) -> Object:
     """Return the Application, with the values that a test's helm would be given."""
     lines = [line.partition("=") for line in release.sets()[1::2]]
     source: dict[str, Any] = {
-        "repoURL": charts,
+        "repoURL": repository,
         "chart": "gitops-runtime-auth",
         "targetRevision": "*",
         "helm": {"parameters": [{"name": name, "value": value} for name, _, value in lines]},
@@ -114,8 +93,8 @@ def remove(release: Runtime) -> None:
     within(120, lambda: release.cluster.get(APPLICATION) is None, "gone, with the clean-up's hook")
 
 
-def test_argocd_installs_keeps_and_removes_the_chart(release: Runtime, charts: str) -> None:
-    release.cluster.create(APPLICATIONS, application(release, charts))
+def test_argocd_installs_keeps_and_removes_the_chart(release: Runtime, repository: str) -> None:
+    release.cluster.create(APPLICATIONS, application(release, repository))
     try:
         synced(release, 180)
         first = release.key()
@@ -154,11 +133,11 @@ def abandoned(release: Runtime) -> bool:
 
 
 @pytest.mark.parametrize("release", ["annotation"], indirect=True)
-def test_a_refused_password_is_sent_once(release: Runtime, charts: str) -> None:
+def test_a_refused_password_is_sent_once(release: Runtime, repository: str) -> None:
     """With ``retry: {limit: 0}``, so that one run of the hook is judged: Argo CD repeats a failed sync."""
     release.secret(release.name, password="not-the-password")
     before = release.login_failures()
-    release.cluster.create(APPLICATIONS, application(release, charts))
+    release.cluster.create(APPLICATIONS, application(release, repository))
     try:
         within(120, lambda: operation(release).get("phase") == "Failed")
         assert "exit code 77" in str(operation(release)), operation(release)
