@@ -4,7 +4,6 @@ import ast
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +18,7 @@ from tests.docs.blocks import ALL, INLINE, PAGES, ROOT, Block, Inline
 
 MARKS = {"bash": {"run", "cluster", "syntax"}, "yaml": {"file", "part", "example"}}
 BLOB = "https://github.com/gitops-runtime-auth/gitops-runtime-auth/blob/main/"
-STAND_IN = Path(__file__).parent / "vendor" / "gitops-runtime"
+STAND_IN = ROOT / "tests" / "vendor" / "gitops-runtime"
 """A chart with the fixed names of the GitOps Runtime's own."""
 
 
@@ -47,8 +46,9 @@ def test_values_files_are_accepted(block: Block, which: str) -> None:
     assert done.code == 0, done.err
 
 
+@pytest.mark.parametrize("which", helm.HELMS)
 @pytest.mark.parametrize("page", sorted({b.page for b in ALL if b.mark == "run"}))
-def test_commands_that_need_no_cluster_run(page: str, tmp_path: Path) -> None:
+def test_commands_that_need_no_cluster_run(page: str, which: str, tmp_path: Path) -> None:
     (tmp_path / "chart").symlink_to(ROOT / "chart")
     (tmp_path / "umbrella" / "charts").mkdir(parents=True)  # what helm dependency build brings, without a network
     (tmp_path / "umbrella" / "charts" / "gitops-runtime-auth").symlink_to(ROOT / "chart")
@@ -59,8 +59,8 @@ def test_commands_that_need_no_cluster_run(page: str, tmp_path: Path) -> None:
     command = tmp_path / "bin/gitops-runtime-auth"
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -m gitops_runtime_auth "$@"\n', encoding="utf-8")
     command.chmod(0o755)
+    (tmp_path / "bin/helm").symlink_to(tools.which(which))
     environ["PATH"] = f"{command.parent}:{environ['PATH']}"
-    assert shutil.which("helm", path=environ["PATH"]), "run python -m dev.sandbox tools"
     for block in (b for b in ALL if b.page == page):
         if "file" in block.options:
             (tmp_path / block.options["file"]).write_text(block.text, encoding="utf-8")

@@ -8,6 +8,7 @@ Hooks and keepers alike issue keys through here. What keeps it safe:
 * After the write Argo CD is asked once more whether it accepts what now stands in the Secret.
 """
 
+import shlex
 import time
 
 from gitops_runtime_auth import log
@@ -71,15 +72,22 @@ def issue(run: Context, account: str, bearer: str, stored: StoredKeys) -> Workin
     if not _store(run, wanted, bearer):
         return None
     if stored.foreign_key:
-        log.warning(
-            f'Secret "{run.settings.key_secret.name}" was taken over. The API key that it held is still alive; once'
-            f" nothing uses it: argocd account delete-token --account NAME {stored.foreign_key}"
-        )
+        _tell_of_takeover(run, stored.foreign_key)
     try:
         shown = _await_accepted(run, key)
     except KeyRefusedError:  # another run revoked it before it stood in the Secret
         return None
     return WorkingKey(key, shown, wanted, created=True)
+
+
+def _tell_of_takeover(run: Context, key_id: str) -> None:
+    """Name the key that somebody else's Secret held, in an Event too: Helm deletes a successful Job with its log."""
+    message = (
+        f'Secret "{run.settings.key_secret.name}" was taken over. The API key that it held is still alive; once nothing'
+        f" uses it: argocd account delete-token --account NAME {shlex.quote(key_id)}"
+    )
+    log.warning(message)
+    run.emit("Warning", "SecretTakenOver", message)
 
 
 def _create(run: Context, account: str, bearer: str) -> str:

@@ -93,6 +93,18 @@ def test_adoption_takes_a_secret_that_nobody_owns_and_names_the_key_in_it(world:
     assert "vendors-own" in world.argocd.live_keys(ACCOUNT)
     assert "vendors-own" in done.log
     assert token not in done.said
+    [told] = [message for kind, reason, message in world.events() if (kind, reason) == ("Warning", "SecretTakenOver")]
+    assert told.endswith("argocd account delete-token --account NAME vendors-own"), "Helm deletes the Job with its log"
+
+
+def test_what_is_printed_of_a_secret_that_is_taken_over_does_no_harm_when_pasted(world: World) -> None:
+    token = world.argocd.make_key(ACCOUNT, "x; rm -rf /")
+    data = {"token": base64.b64encode(token.encode()).decode()}
+    world.put(world.path(), {"metadata": {"name": "argocd-token"}, "data": data})
+    world.set("keySecret.adopt", True)
+    done = world.install()
+    assert done.code == 0, done.said
+    assert "--account NAME 'x; rm -rf /'" in done.log
 
 
 def test_adoption_leaves_a_secret_that_somebody_owns(world: World) -> None:
