@@ -1,1 +1,1 @@
-"""Talking to Argo CD: addresses, requests, logins, refusals, certificates, proxies, tokens."""
+"""Talks to Argo CD: addresses, requests, logins, refusals, certificates, proxies, tokens."""

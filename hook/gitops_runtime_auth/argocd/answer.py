@@ -1,4 +1,4 @@
-"""What an HTTP answer means: a result of Argo CD's, its refusal, "not now", or the words of something else."""
+"""Decides what an HTTP answer means: a result of Argo CD, its refusal, a temporary failure, or another server."""
 
 import json
 import re
@@ -22,17 +22,17 @@ from gitops_runtime_auth.errors import (
 from gitops_runtime_auth.retry import asked_to_wait
 
 _BUSY = {408, 425, 429, 502, 503, 504, 520, 521, 522, 523, 524}
-"""The last five are Cloudflare's, for an origin that it does not reach."""
+"""HTTP statuses of temporary failures. Cloudflare sends the last five if it can't reach the server behind it."""
 _NOT_TAKEN = {425, 429}
-"""Of these, what is said before a request is looked at."""
+"""Those of _BUSY that a server sends before it handles the request."""
 _TRANSIENT_CODES = {4, 8, 10, 14}
-"""gRPC codes that pass by themselves: DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED, UNAVAILABLE."""
+"""gRPC codes of temporary failures: DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED, UNAVAILABLE."""
 
 _PAGES = (
     (rb"no required ssl certificate|ssl certificate error", "wants a client certificate", "clientCertSecretRef"),
     (rb"http request to an https server|plain http request was sent to https", "speaks TLS at this port", "url"),
 )
-"""What nginx and Go servers write on pages (HTTP 400), what it means, and the value that mends it."""
+"""Text on error pages of nginx and of Go servers (HTTP 400), what it means, and the value to correct."""
 
 
 @dataclass(frozen=True)
@@ -42,27 +42,27 @@ class Answer:
     status: int
     json: object
     seconds: float
-    """Time from the start of the request to the head of the answer; connecting and handshake are not in it."""
+    """Time from the start of the request to the head of the answer, without connecting and TLS handshake."""
     date: float | None
-    """Unix time of the answer by the server's clock (its ``Date`` header), None when it did not say."""
+    """Unix time of the answer by the server's clock (its ``Date`` header), None if it sent none."""
     url: str
-    """The Argo CD that gave it."""
+    """The Argo CD that answered."""
 
     def object(self) -> dict[str, object]:
-        """Return the JSON object that the answer holds. Raises WrongServerError when it is something else."""
+        """Return the JSON object in the answer. Raises WrongServerError if it is something else."""
         if not isinstance(self.json, dict):
             raise self.unexpected()
         return self.json
 
     def string(self, name: str) -> str:
-        """Return a string of that object, which must be there. Raises WrongServerError."""
+        """Return the string ``name`` of that object. Raises WrongServerError if there is none."""
         value = self.object().get(name)
         if not isinstance(value, str) or not value:
             raise self.unexpected()
         return value
 
     def unexpected(self) -> WrongServerError:
-        """Return the error for an answer that is JSON but does not hold what Argo CD's does."""
+        """Return the error for an answer that is JSON, but not what Argo CD would answer."""
         return WrongServerError(
             f"{self.url} answers JSON, but not what Argo CD's API answers.",
             "Point the server's url (or svc, port and rootpath) at Argo CD (2.14 or later) itself.",
@@ -70,9 +70,9 @@ class Answer:
 
 
 def judge(response: httpx.Response, content: bytes, endpoint: Endpoint, seconds: float, expected: int) -> Answer:
-    """Return the answer when its status is ``expected``. Every other outcome is an error of ``errors``.
+    """Return the answer if its status is ``expected``, and raise an error of ``errors`` otherwise.
 
-    An answer with ``expected`` 200 must be JSON; a redirect holds nothing that counts.
+    An answer with ``expected`` 200 must be JSON. The body of an expected redirect is not read.
     """
     status, url = response.status_code, endpoint.url
     date = _date(response.headers.get("Date", ""))
@@ -82,7 +82,7 @@ def judge(response: httpx.Response, content: bytes, endpoint: Endpoint, seconds:
         raise _redirects(response.headers["Location"], endpoint)
     data, is_json = _decode(content)
     code = refusal.grpc_code(data)
-    without_settings = status == 500 and refusal.passes_by_itself(data)
+    without_settings = status == 500 and refusal.is_temporary(data)
     if status in _BUSY or (status in (409, 500) and code in _TRANSIENT_CODES) or without_settings:
         raise TemporaryError(
             f"Argo CD at {url} is busy or restarting (HTTP {status}).",
@@ -102,7 +102,7 @@ def judge(response: httpx.Response, content: bytes, endpoint: Endpoint, seconds:
 
 
 def not_argocd(what: str, endpoint: Endpoint) -> WrongServerError:
-    """Return the error for an address where something else than Argo CD's API answers; ``what`` says how."""
+    """Return the error for an address at which another server than Argo CD answers; ``what`` follows the URL."""
     return WrongServerError(
         f"{endpoint.url} {what}.",
         f"Point {endpoint.values_path} at Argo CD itself (Service argocd-server and its rootpath), not at an SSO proxy,"
@@ -111,7 +111,7 @@ def not_argocd(what: str, endpoint: Endpoint) -> WrongServerError:
 
 
 def _redirects(location: str, endpoint: Endpoint) -> WrongServerError:
-    # What a redirect carries in its query, and credentials before its host, are nobody's business.
+    # The query, and what stands before the host, may be credentials, so they are not shown.
     target = printable(re.sub(r"//[^/]*@", "//", re.sub(r"[?#].*", "", location, flags=re.DOTALL)))
     return WrongServerError(
         f"{endpoint.url} redirects to {target}; credentials are never sent along.",
@@ -121,12 +121,12 @@ def _redirects(location: str, endpoint: Endpoint) -> WrongServerError:
 
 
 def _refused(status: int, data: object, endpoint: Endpoint, seconds: float, date: float | None) -> AuthError:
-    """Tell Argo CD's own 401 and 403, which carry its gRPC codes, from those of a gateway, a mesh or a proxy."""
+    """Return the error for 401, 403 and 407: Argo CD's own have gRPC codes, those of a gateway or proxy do not."""
     url, code = endpoint.url, refusal.grpc_code(data)
     if status == 403 and code == refusal.PERMISSION_DENIED:
         return _failed(status, data, endpoint)
     if status == 401 and code == refusal.UNAUTHENTICATED:
-        if refusal.passes_by_itself(data):
+        if refusal.is_temporary(data):
             return TemporaryError(
                 f"Argo CD at {url} can't judge the token just now: it can't read its settings, or its clock is behind.",
                 "Wait until Argo CD's pods are ready and their clocks agree, and try again.",

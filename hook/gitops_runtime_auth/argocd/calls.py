@@ -1,4 +1,4 @@
-"""Requests to one Argo CD within one deadline, and what they tell on the way: its version and its clock."""
+"""Sends requests to one Argo CD within one deadline, and notes its version and its clock."""
 
 import time
 
@@ -11,37 +11,38 @@ from gitops_runtime_auth.timing import Timing
 
 VERSION_PATH = "/api/version"
 _GRACE = 1.0
-"""Seconds that a request may outlast the deadline, so that the last one is more than a formality."""
+"""Seconds by which a request may outlast the deadline, so that the last one has a chance to succeed."""
 _LONGEST_VERSION = 40
+"""Characters."""
 
 
 class Calls:
-    """Sends requests, notes Argo CD's clock, and whether this has shown to be Argo CD."""
+    """Sends requests, and notes Argo CD's clock and whether the server has shown that it is Argo CD."""
 
     def __init__(self, transport: Transport, deadline: Deadline, timing: Timing) -> None:
         self.url = transport.endpoint.url
         self.deadline = deadline
         self.timing = timing
         self.is_argocd = False
-        """The address has answered as Argo CD does since this was last set to False."""
+        """True if the server has sent its version since the last login: a password may be sent to it."""
         self._transport = transport
         self._dated: tuple[float, float] | None = None
 
     def version(self) -> str:
-        """Return Argo CD's version. It needs no credential, and so shows that this is Argo CD before one is sent."""
+        """Return Argo CD's version. No credential is needed, so it shows that this is Argo CD before one is sent."""
         version = self.retried("Argo CD's version", "GET", VERSION_PATH).string("Version")
         self.is_argocd = True
         return printable(version, _LONGEST_VERSION)
 
     def now(self) -> float:
-        """Return the Unix time by Argo CD's clock (its last ``Date`` and what passed since), by our own without one."""
+        """Return the Unix time by Argo CD's clock, from its last ``Date`` header; by this machine's if it sent none."""
         if self._dated is None:
             return time.time()
         date, noted = self._dated
         return date + time.monotonic() - noted
 
     def retried(self, what: str, method: str, path: str, bearer: str | None = None) -> Answer:
-        """Send a request until it succeeds, fails for good, or the deadline passes. ``what`` names it in the log."""
+        """Send a request until it succeeds or fails for good, or the deadline passes. ``what`` names it in the log."""
         return retry(self.deadline, what, lambda: self.once(method, path, bearer=bearer), self.timing)
 
     def once(
@@ -55,14 +56,14 @@ class Calls:
         body: object = None,
         expected: int = 200,
     ) -> Answer:
-        """Send a request once, as ``Transport.send`` does; ``timeout`` (seconds) is the usual one when not given."""
+        """Send a request once, as ``Transport.send`` does. The default ``timeout`` (seconds) is ``Timing.request``."""
         seconds = min(self.timing.request, _GRACE + self.deadline.left()) if timeout is None else timeout
         try:
             with log.Span(f"{method} {path}"):
                 answer = self._transport.send(
                     method, path, timeout=seconds, bearer=bearer, cookie=cookie, body=body, expected=expected
                 )
-        except KeyRefusedError as e:  # a refused key tells the time too, and a keeper may hear nothing else
+        except KeyRefusedError as e:  # has a Date, too; a keeper with a refused key gets no other answer
             self._note(e.date)
             raise
         self._note(answer.date)

@@ -1,4 +1,4 @@
-"""Argo CD's account API. The behaviour is that of 2.14 to 3.6 (``server/account``, ``util/session``)."""
+"""Calls Argo CD's account API, as it is in 2.14 to 3.6 (``server/account``, ``util/session``)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,9 +15,9 @@ from gitops_runtime_auth.retry import Deadline, retry
 from gitops_runtime_auth.timing import Timing
 
 _LOGOUT_SECONDS = 10.0
-"""Longest try to end a session, which ends by itself within a day."""
+"""Time for ending a session, which otherwise expires within a day."""
 _LONGEST_INTEGER = 19
-"""Digits of a 64-bit integer."""
+"""Digits that a 64-bit integer has at most."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Account:
-    """An account as Argo CD shows it. ``capabilities`` may come twice over the wire; here each is one."""
+    """An account as Argo CD shows it. Argo CD may list a capability twice; ``capabilities`` has it once."""
 
     name: str
     enabled: bool
@@ -39,20 +39,20 @@ class Account:
     keys: tuple[Key, ...]
 
     def has_key(self, key_id: str) -> bool:
-        """Tell whether Argo CD lists ``key_id``: only a listed key is accepted."""
+        """Tell whether Argo CD lists ``key_id``, because it accepts listed keys only."""
         return any(key.id == key_id for key in self.keys)
 
     def issued_at(self, key_id: str) -> int:
-        """Return the Unix time at which ``key_id`` was made, 0 when it is not listed."""
+        """Return the Unix time at which ``key_id`` was made, 0 if it is not listed."""
         return next((key.issued_at for key in self.keys if key.id == key_id), 0)
 
 
 class ArgoCD:
-    """The calls that the product makes. Every one retries what heals until ``deadline``.
+    """Makes the calls that the product needs. Each retries temporary failures until ``deadline``.
 
-    Raises UnreachableError or TemporaryError when the deadline passed, KeyRefusedError when Argo CD does not accept the
-    bearer token, AnswerError for other refusals, WrongServerError when it is not Argo CD that answers, and
-    ConfigurationError when the request can't even be sent.
+    Raises UnreachableError or TemporaryError if the deadline has passed, KeyRefusedError if Argo CD does not accept the
+    bearer token, AnswerError for other refusals, WrongServerError if another server answers, and
+    ConfigurationError if the request can't be sent at all.
     """
 
     def __init__(self, transport: Transport, deadline: Deadline, timing: Timing = Timing()) -> None:  # noqa: B008
@@ -73,23 +73,20 @@ class ArgoCD:
         return self._calls.version()
 
     def now(self) -> float:
-        """Return the Unix time by Argo CD's clock, or by this machine's when Argo CD has not said its own yet."""
+        """Return the Unix time by Argo CD's clock, or by this machine's before Argo CD has answered."""
         return self._calls.now()
 
     def login(self, username: str, password: str, *, again_in_doubt: bool) -> str:
-        """Return a session token (24 h by default). End it with ``logout``.
+        """Return a session token, which expires after 24 h by default; end it with ``end``.
 
-        Without ``again_in_doubt`` the password is sent only once when it is not certain that Argo CD looked at it.
-        Raises what ``Logins.log_in`` does.
+        If it is unclear whether Argo CD looked at the password, it is sent again with ``again_in_doubt`` only. Raises
+        what ``Logins.log_in`` does.
         """
         return self._logins.log_in(username, password, again_in_doubt=again_in_doubt)
 
     @contextmanager
     def session(self, username: str, password: str, *, again_in_doubt: bool) -> Iterator[str]:
-        """Log in as ``login`` does, hand over the session token, and end the session.
-
-        That it can't be ended is a logged warning, because it ends by itself within a day.
-        """
+        """Log in as ``login`` does, hand over the session token, and end the session as ``end`` does."""
         session = self.login(username, password, again_in_doubt=again_in_doubt)
         try:
             yield session
@@ -97,14 +94,14 @@ class ArgoCD:
             self.end(session)
 
     def end(self, session: str) -> None:
-        """End a session. That it can't be ended is a warning, because it ends by itself within a day."""
+        """End a session. A failure is only logged, because the session expires within a day."""
         try:
             self.logout(session)
         except AuthError as e:
-            log.warning(f"The login session could not be ended ({e}) It ends by itself within a day.")
+            log.warning(f"The login session could not be ended ({e}) It expires within a day.")
 
     def logout(self, session: str) -> None:
-        """End a session, within 10 seconds and even when the deadline has passed.
+        """End a session, within 10 seconds and even after the deadline.
 
         ``DELETE /api/v1/session`` ends nothing; ``GET /auth/logout`` does, and redirects with 303
         (``server/logout/logout.go``).
@@ -120,8 +117,8 @@ class ArgoCD:
     def account(self, name: str, bearer: str) -> Account:
         """Return account ``name``, which may always read itself, whatever its RBAC role.
 
-        Where Argo CD has anonymous users (``users.anonymous.enabled``) it answers to a token that it does not accept as
-        to anybody, so the account's own key must also be on the list. Raises KeyRefusedError when it is not.
+        An Argo CD with anonymous users (``users.anonymous.enabled``) treats a token that it does not accept as if there
+        were none. So if ``bearer`` is the account's own key, it must be listed, too; KeyRefusedError is raised if not.
         """
         claims = token.read(bearer)
         own = claims is not None and claims.account == name
@@ -138,8 +135,8 @@ class ArgoCD:
     def create_key(self, name: str, key_id: str, bearer: str) -> str:
         """Create the non-expiring API key ``key_id`` and return its token.
 
-        Retried only while it is certain that Argo CD did not take the request: when the answer is lost (RetryableError
-        with ``sent``), the key may exist, so the caller looks at the account.
+        It is retried only if Argo CD has certainly not handled the request. If the answer is lost (RetryableError
+        with ``sent``), the key may exist, so the caller has to look at the account.
         """
         calls = self._calls
         body = {"name": name, "id": key_id, "expiresIn": 0}
@@ -158,7 +155,7 @@ class ArgoCD:
         return made.string("token")
 
     def delete_key(self, name: str, key_id: str, bearer: str) -> None:
-        """Revoke a key; one that is not there is fine. Raises AnswerError when it is the account that is missing."""
+        """Revoke a key, or do nothing if there is none. Raises AnswerError if the account does not exist."""
         try:
             self._calls.retried("Revoking a key", "DELETE", f"{_path(name)}/token/{quote(key_id, safe='')}", bearer)
         except AnswerError as e:
@@ -166,7 +163,7 @@ class ArgoCD:
                 raise
 
     def may_see_applications(self, bearer: str) -> bool:
-        """Tell whether the account's RBAC role lets it get every application."""
+        """Tell whether the account's RBAC role allows it to get every application."""
         path = "/api/v1/account/can-i/applications/get/*/*"
         return self._calls.retried("RBAC", "GET", path, bearer).object().get("value") == "yes"
 
@@ -197,6 +194,6 @@ def _account(answer: Answer) -> Account:
 
 
 def _integer(value: object) -> int:
-    """gRPC gateways write 64-bit integers as strings, and leave zeros out."""
+    """Return an integer of the answer: gRPC gateways write those of 64 bits as strings, and leave zeros out."""
     text = str(value or 0)
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_INTEGER else 0

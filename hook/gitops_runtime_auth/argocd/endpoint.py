@@ -1,4 +1,4 @@
-"""Where an Argo CD is reached, and what is trusted and sent on the way there."""
+"""Describes how an Argo CD is reached: its address, what is trusted, and what is sent along."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,23 +6,23 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One address of one Argo CD. Two equal endpoints may share their connections, so this can be hashed."""
+    """One address of one Argo CD. It can be hashed, because equal endpoints share their connections."""
 
     url: str
     """Full URL without a trailing slash, for example ``https://argocd-server/argocd``."""
     insecure_skip_verify: bool = False
     """Accept any certificate."""
     ca: str | None = field(default=None, repr=False)
-    """Certificates (PEM) that are trusted besides the public CAs. One that is the server's own is trusted whatever
-    names it has."""
+    """Certificates (PEM) to trust besides the public CAs. The server's own one is trusted whatever its names are."""
     ca_origin: str = ""
-    """How messages name the place of ``ca``, for example ``Secret "argocd-secret", key "tls.crt"``."""
+    """The place of ``ca`` in messages, for example ``Secret "argocd-secret", key "tls.crt"``."""
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    """Further request headers, which an identity-aware proxy may want. Their values are credentials."""
+    """Further request headers, for an identity-aware proxy. Their values are credentials."""
     client_cert: Path | None = None
-    """Folder with ``tls.crt`` and ``tls.key``, which an ingress may want. The files may change at any time."""
+    """Folder with ``tls.crt`` and ``tls.key``, for an ingress that asks for a client certificate. The files may change
+    at any time."""
     values_path: str = "global.external-arg-cd.server"
-    """Where the user's values describe this server; remedies name keys below it."""
+    """Where this server stands in the user's values; remedies name keys below it."""
     dial: tuple[str, int] | None = None
-    """Host and port to connect to in place of the URL's, for a port-forward. All else is still about the URL: its host
-    stands in the request and in the certificate."""
+    """Host and port to connect to instead of the URL's, for a port-forward. The host of the URL is still the one in the
+    request and in the certificate."""

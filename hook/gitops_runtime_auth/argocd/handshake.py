@@ -1,4 +1,4 @@
-"""What a failed TLS handshake with Argo CD means to the user."""
+"""Explains a failed TLS handshake with Argo CD to the user."""
 
 import ssl
 
@@ -11,19 +11,19 @@ _NOT_YET_VALID, _EXPIRED = 9, 10
 _UNKNOWN_ISSUER = {2, 18, 19, 20, 21}
 
 _WANTS_CERTIFICATE = ("CERTIFICATE_REQUIRED", "ALERT_BAD_CERTIFICATE")
-"""Alerts with which a server answers a client that showed no certificate (TLS 1.3, and Go's in TLS 1.2)."""
+"""Alerts that a server sends to a client without a certificate (in TLS 1.3, and Go servers in TLS 1.2)."""
 _ABOUT_CERTIFICATE = (*_WANTS_CERTIFICATE, "CERTIFICATE_", "UNKNOWN_CA", "ACCESS_DENIED")
-"""Alerts with which a server refuses the certificate that a client showed."""
+"""Alerts that a server sends to refuse the client's certificate."""
 
 
 def is_alert(error: ssl.SSLError) -> bool:
-    """Tell whether the server speaks TLS and refused with an alert, as opposed to breaking off or speaking HTTP."""
+    """Tell whether the server refused with a TLS alert, rather than by closing the connection or answering in HTTP."""
     reason = _reason(error)
     return "ALERT" in reason or "UNRECOGNIZED_NAME" in reason
 
 
 def explain(error: ssl.SSLError | UnknownLeafError, endpoint: Endpoint) -> WrongServerError:
-    """Return the two sentences for a handshake with ``endpoint`` that failed."""
+    """Return the error for a failed handshake with ``endpoint``."""
     if isinstance(error, UnknownLeafError):
         return _wrong_names(error.names, endpoint)
     if is_about_names(error):
@@ -44,9 +44,9 @@ def _wrong_names(names: tuple[str, ...], endpoint: Endpoint) -> WrongServerError
     which = f"other host names: {', '.join(names)}" if names else "another host name"
     return WrongServerError(
         f"The certificate of {endpoint.url} is for {which}.",
-        f"Name this very certificate in {path}.caSecretKeyRef, then its names need not fit (stock Argo CD: Secret"
-        f" argocd-secret, key tls.crt); or set {path}.url (or .svc) to a name that it has; or have one issued for this"
-        " name.",
+        f"Name this certificate itself in {path}.caSecretKeyRef, so that it is trusted whatever its names are (stock"
+        f" Argo CD: Secret argocd-secret, key tls.crt); or set {path}.url (or .svc) to one of its names; or have one"
+        " issued for this name.",
     )
 
 
@@ -67,7 +67,7 @@ def _distrusted(error: ssl.SSLCertVerificationError, endpoint: Endpoint) -> Wron
     if endpoint.ca and endpoint.ca.strip():
         given = f"it is neither in {endpoint.ca_origin or 'the given CA'} nor signed by what is"
     elif endpoint.ca_origin:
-        given = f"{endpoint.ca_origin} is not there, or empty"
+        given = f"{endpoint.ca_origin} does not exist, or is empty"
     else:
         given = f"{path}.caSecretKeyRef is not set"
     return WrongServerError(
@@ -88,12 +88,12 @@ def _refused(reason: str, endpoint: Endpoint) -> WrongServerError:
     if endpoint.client_cert is not None and any(words in reason for words in _ABOUT_CERTIFICATE):
         return WrongServerError(
             f"{url} refuses the client certificate ({reason}).",
-            f"Put one that it accepts into the Secret that {path}.clientCertSecretRef names.",
+            f"Put one that the server accepts into the Secret that {path}.clientCertSecretRef names.",
         )
     return WrongServerError(
         f"{url} refuses the TLS handshake ({reason}).",
-        "It may want a client certificate, know no host of this name, or speak other versions of TLS: look into its"
-        f" log, and correct {path}.url or {path}.clientCertSecretRef.",
+        "It may want a client certificate, not know this host name, or speak other versions of TLS: see its log, and"
+        f" correct {path}.url or {path}.clientCertSecretRef.",
     )
 
 

@@ -1,4 +1,4 @@
-"""One HTTP exchange with Argo CD: what goes out and what comes back."""
+"""Sends one HTTP request to Argo CD and reads its answer."""
 
 import re
 import time
@@ -17,21 +17,21 @@ from gitops_runtime_auth.errors import ConfigurationError
 __all__ = ["MAX_ANSWER", "Answer", "Transport"]
 
 MAX_ANSWER = 8 << 20
-"""Bytes. An account with ten thousand keys answers with about 2 MB."""
+"""Bytes. The answer for an account with ten thousand keys has about 2 MB."""
 
 _CONNECT_SECONDS = 5.0
-"""Longest try to connect to one address, and to agree on TLS with it."""
+"""Time for connecting to one address, TLS handshake included."""
 _HEADERS = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "gitops-runtime-auth"}
-"""``DELETE`` needs a Content-Type too: Argo CD answers 415 without (``server/server.go``, ``enforceContentTypes``)."""
+"""``DELETE`` needs a Content-Type, too: Argo CD answers 415 without (``server/server.go``, ``enforceContentTypes``)."""
 _OWN_HEADERS = {"authorization", "content-type", "content-length", "transfer-encoding"}
 _TOKEN_COOKIE = "argocd.token"  # noqa: S105 (the cookie's name, ``common.AuthCookieName``)
 
 
 class _Clock:
-    """Takes the time from the start of a request to the head of its answer (an httpcore ``trace`` extension).
+    """Measures the time from the start of a request to the head of its answer (an httpcore ``trace`` extension).
 
-    It starts before the first byte is sent: a pause of this process must never make an answer seem faster than it was,
-    because what comes faster than any verdict on a password counts as none.
+    It starts before the first byte is sent, so that a pause of this process can't make an answer seem faster than it
+    was: a refusal that is too fast is taken to be no verdict on the password.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class _Clock:
 
 @dataclass(frozen=True)
 class _Outgoing:
-    """A request that is about to be sent, maybe over more than one connection in turn."""
+    """A request that is to be sent, over a second connection if the first one can't be made."""
 
     method: str
     path: str
@@ -61,11 +61,11 @@ class _Outgoing:
 
 
 class _TooLongError(Exception):
-    """The answer is longer than any of Argo CD's."""
+    """Says that the answer is longer than any of Argo CD's."""
 
 
 class Transport:
-    """Sends single requests to one Argo CD. It repeats nothing: that is the part of ``retry``.
+    """Sends single requests to one Argo CD. It does not retry, which is the task of ``retry``.
 
     ``inner`` replaces the network in tests.
     """
@@ -75,7 +75,7 @@ class Transport:
         self._inner = inner
         self._clients: dict[bool, httpx.Client] = {}
         self._pinned = False
-        """Whether the server's certificate is recognized by itself, instead of by the names that it has."""
+        """Whether the server's certificate itself is compared, instead of its names."""
         self._stamp: tuple[int, ...] = ()
         self._proxy: Proxy | None = None
 
@@ -98,10 +98,10 @@ class Transport:
     ) -> Answer:
         """Send one request and return its answer, whose status is ``expected``.
 
-        ``timeout`` is in seconds and bounds everything, the look-up of the name and an answer that trickles in too.
-        ``cookie`` is a session token as a browser sends it. Raises UnreachableError and TemporaryError (both may heal),
-        KeyRefusedError, AnswerError, WrongServerError, and ConfigurationError when the CA, the client certificate, the
-        headers or the proxy can't be used.
+        ``timeout`` is in seconds and limits everything, from looking up the name to the last byte of the answer.
+        ``cookie`` is a session token as a browser sends it. Raises UnreachableError and TemporaryError (both are
+        retryable), KeyRefusedError, AnswerError, WrongServerError, and ConfigurationError if the CA, the client
+        certificate, the headers or the proxy can't be used.
         """
         headers = {} if bearer is None else {"Authorization": f"Bearer {bearer}"}
         if cookie is not None:
@@ -117,10 +117,10 @@ class Transport:
         return judge(response, content, self.endpoint, outgoing.clock.seconds(), expected)
 
     def _exchange(self, outgoing: _Outgoing) -> tuple[httpx.Response, bytes]:
-        """Send the request to a server that proves itself by a name of its certificate, or by the very certificate.
+        """Send the request to a server whose certificate has the right name, or is itself among the given ones.
 
-        Which of the two holds is remembered, and tried the other way round when it no longer does. Nothing of the
-        request is sent before the server has proved itself.
+        Which of the two worked is remembered for the next request; if it fails then, the other one is tried. Nothing
+        of the request is sent before the certificate is accepted.
         """
         try:
             return self._send_once(outgoing)
@@ -132,7 +132,7 @@ class Transport:
                 return self._send_once(outgoing)
             except (httpx.ConnectError, tls.UnknownLeafError) as second:
                 self._pinned = False
-                # The error of the certificate that was not recognized knows its names.
+                # UnknownLeafError has the names of the certificate.
                 known = isinstance(first, tls.UnknownLeafError) and tls.is_about_names(second)
                 raise (first if known else second) from None
 
@@ -156,7 +156,7 @@ class Transport:
         return response, bytes(content)
 
     def _client(self) -> httpx.Client:
-        """Return the client to use. All are made anew when the client certificate's files have changed."""
+        """Return the client to use. If the client certificate's files have changed, close all clients first."""
         stamp = tls.stamp(self.endpoint.client_cert)
         if stamp != self._stamp:
             self.close()
@@ -180,9 +180,9 @@ class Transport:
 
 
 def _forget_session(client: httpx.Client) -> None:
-    """Drop Argo CD's session cookie, and keep those of a balancer that holds on to one replica.
+    """Drop Argo CD's session cookie, but keep those by which a balancer sends every request to the same replica.
 
-    Argo CD sets one at a login (``server/server.go``), and would take it for a bearer token that it can't read.
+    Argo CD sets its cookie at a login (``server/server.go``), and would read it as a bearer token in later requests.
     """
     for cookie in list(client.cookies.jar):
         if cookie.name.startswith(_TOKEN_COOKIE):
@@ -190,7 +190,7 @@ def _forget_session(client: httpx.Client) -> None:
 
 
 def _further_headers(endpoint: Endpoint) -> dict[str, str]:
-    """Return the endpoint's own headers. Raises ConfigurationError, which names a header and never shows its value."""
+    """Return the endpoint's headers. Raises ConfigurationError, which names a wrong header but not its value."""
     for name, value in endpoint.headers:
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or not re.fullmatch(r"[\x20-\x7e]*", value):
             wrong = "is not a valid HTTP header"

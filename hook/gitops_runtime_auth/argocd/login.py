@@ -1,8 +1,9 @@
-"""Logins: what each outcome says about the password, and how often one may be sent before an account is locked.
+"""Logs in, and decides what a failed login says about the password and whether it may be sent again.
 
-Argo CD locks an account for 5 minutes after 5 refused logins. It words a wrong password, an unknown account, a locked
-account and "too many logins in flight" alike (``util/session/sessionmanager.go``, ``server/session/ratelimiter.go``).
-Only the time that a refusal takes tells the last, which never looked at the password, from the others.
+Argo CD locks an account for 5 minutes after 5 refused logins. It uses the same words for a wrong password, an unknown
+account, a locked account and too many logins in flight (``util/session/sessionmanager.go``,
+``server/session/ratelimiter.go``). In the last case it has not looked at the password; only the time that the refusal
+took shows that.
 """
 
 import random
@@ -29,40 +30,42 @@ from gitops_runtime_auth.retry import retry
 _LONGEST_NAME = 32
 """Bytes (``maxUsernameLength``)."""
 _PROBES = 3
+"""Requests by which the present speed of Argo CD is measured."""
 _RIGHT_PASSWORD = {Refusal.ACCOUNT_DISABLED: "is disabled", Refusal.NO_LOGIN_CAPABILITY: "may not log in"}
-"""What Argo CD says only to whoever knows the password."""
+"""Refusals that Argo CD sends only after the right password."""
 _LOCKOUT = "5 minutes"
-_ALIKE = (
+_AMBIGUOUS = (
     f"the password is wrong, the account does not exist, or it is locked for {_LOCKOUT} after 5 failed logins (Argo CD"
-    " words these alike)"
+    " uses the same words for all three)"
 )
 
 
 class Logins:
-    """The logins of one run at one Argo CD: what was unclear about one counts for the next."""
+    """Sends the logins of one run at one Argo CD, and counts those of which the outcome was unclear."""
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
         self._timing = calls.timing
         self._verdict_seconds = 2 * calls.timing.fastest_verdict
-        """How long a verdict takes at an idle Argo CD, at most (``verificationDelayNoiseMax``): less is no use."""
+        """Time for a verdict of an idle Argo CD (``verificationDelayNoiseMax``). A login needs at least this much."""
         self._sends: Counter[str] = Counter()
         """By user name: how often Argo CD may have looked at a password since the last login that succeeded."""
         self._crowded = False
-        """Argo CD has refused a login at once: it has more in flight than it takes."""
+        """Whether Argo CD has refused a login because too many are in flight."""
 
     def log_in(self, username: str, password: str, *, again_in_doubt: bool) -> str:
         """Send a login and return the session token.
 
-        The password is sent only to what has just shown to be Argo CD. It is sent again, until the deadline, while it
-        is certain that Argo CD did not look at it; once more in doubt, with ``again_in_doubt``. Raises
+        The password is sent only to a server that has just shown that it is Argo CD. It is sent again, until the
+        deadline, if Argo CD has certainly not looked at it; if that is unclear, once more with ``again_in_doubt``.
+        Raises
 
-        - ConfigurationError without a login, when Argo CD can't have an account of this name;
-        - LoginRefusedError, which is never to be tried again: five refusals lock the account;
-        - KeyRefusedError when the password is right, but the account is disabled or may not log in;
-        - LoginUnansweredError when Argo CD may have looked at the password and no verdict came back;
-        - RetryableError when the deadline has passed and Argo CD has certainly looked at no password;
-        - WrongServerError when it is not Argo CD that answers, AnswerError for other failures of Argo CD.
+        - ConfigurationError, without a login, if no account of Argo CD can have this name;
+        - LoginRefusedError, which must not be retried, because five refusals lock the account;
+        - KeyRefusedError if the password is right, but the account is disabled or may not log in;
+        - LoginUnansweredError if Argo CD may have looked at the password, but sent no verdict;
+        - RetryableError if the deadline has passed, and Argo CD has certainly not looked at the password;
+        - WrongServerError if another server answers, AnswerError for other failures of Argo CD.
         """
         _require_possible(username)
         most = 2 if again_in_doubt else 1
@@ -80,7 +83,7 @@ class Logins:
             raise
 
     def _attempt(self, username: str, password: str, most: int) -> str:
-        """Send the password, ``most`` times at most if Argo CD may have looked at it. Raises RetryableError besides."""
+        """Send the password, at most ``most`` times if Argo CD may have looked at it. Raises RetryableError, too."""
         while True:
             if not self._calls.is_argocd:
                 self._calls.version()
@@ -89,7 +92,7 @@ class Logins:
             except KeyRefusedError as e:
                 self._judge(e, username)
                 if self._sends[username] >= most or not self._is_doubtful(e.seconds) or not self._pause():
-                    raise self._refused(username, _ALIKE) from None
+                    raise self._refused(username, _AMBIGUOUS) from None
             except RetryableError as e:
                 if not e.sent:
                     raise
@@ -103,16 +106,16 @@ class Logins:
         calls.is_argocd = False
         left = calls.deadline.left()
         if left < self._verdict_seconds:
-            # Argo CD would look at the password, and nobody would hear what it says.
+            # Argo CD would look at the password, but its verdict would come too late.
             why = f": {self._too_many()}" if self._crowded else "."
             raise TemporaryError(f"There is no time left for a login{why}", "Try again in a minute.", sent=False)
         try:
             body = {"username": username, "password": password}
             answer = calls.once("POST", "/api/v1/session", body=body, timeout=left)
         except AnswerError as e:
-            if e.status == 400:  # codes.InvalidArgument: said before any password is looked at
-                raise self._refused(username, "it says that the user name has no valid form") from None
-            # A gateway's words about a failure: Argo CD may have seen the password before.
+            if e.status == 400:  # codes.InvalidArgument, sent before Argo CD looks at the password
+                raise self._refused(username, "it says that the user name is not valid") from None
+            # A gateway's answer about a failure: Argo CD may have looked at the password.
             self._sends[username] += e.status >= 500 and e.code < 0
             raise
         del self._sends[username]
@@ -121,7 +124,7 @@ class Logins:
     def _judge(self, error: KeyRefusedError, username: str) -> None:
         """Count a refusal that may mean a wrong password. Raises an error for every other one.
 
-        TemporaryError for one that comes faster than any verdict can: Argo CD delays each login that it looks at.
+        That is TemporaryError for a refusal that is faster than any verdict, because Argo CD delays every verdict.
         """
         url = self._calls.url
         if error.refusal in _RIGHT_PASSWORD:
@@ -138,7 +141,7 @@ class Logins:
             raise WrongServerError(
                 f"Argo CD at {url} answers the login as if it were another request ({error.refusal.value}), which says"
                 " nothing about the password.",
-                "Look at what stands in front of Argo CD, and at the log of argocd-server.",
+                "See which proxies are in front of Argo CD, and the log of argocd-server.",
             )
         if error.seconds < self._timing.fastest_verdict:
             self._crowded = True
@@ -146,10 +149,10 @@ class Logins:
         self._sends[username] += 1
 
     def _is_doubtful(self, seconds: float) -> bool:
-        """Tell whether Argo CD may have refused after ``seconds`` without a look at the password.
+        """Tell whether Argo CD may have refused after ``seconds`` without looking at the password.
 
-        It may when it was seen crowded, and when times mean nothing just now: what costs Argo CD nothing is asked a few
-        times, to see how long that takes and how much it differs.
+        That is so if it had too many logins in flight before, or if times prove nothing at the moment: a few cheap
+        requests show how long an answer takes now, and by how much the times differ.
         """
         if self._crowded:
             return True
@@ -162,11 +165,11 @@ class Logins:
         return seconds - max(took) < self._timing.fastest_verdict or max(took) - min(took) > self._timing.jitter
 
     def _pause(self) -> bool:
-        """Wait until an overload may have passed; tell whether there is time for that and a login."""
+        """Wait until an overload may have ended; tell whether there was time for that and a login."""
         seconds = self._timing.overload_passes * random.uniform(1.0, 1.3)  # noqa: S311 (jitter, not a secret)
         if self._calls.deadline.left() < seconds + self._verdict_seconds:
             return False
-        log.progress(f"Login: Argo CD is busy and may not have looked at the password; once more in {seconds:.0f} s.")
+        log.progress(f"Login: Argo CD may not have looked at the password; sending it once more in {seconds:.0f} s.")
         time.sleep(seconds)
         return True
 
@@ -192,13 +195,13 @@ class Logins:
 
 
 def _require_possible(username: str) -> None:
-    """Raise ConfigurationError for a name that no account can have: it is part of a ConfigMap's key, accounts.NAME."""
+    """Raise ConfigurationError for a name that no account can have, because accounts.NAME is a key of a ConfigMap."""
     if len(username.encode()) > _LONGEST_NAME:
         why = f"is longer than the {_LONGEST_NAME} bytes that Argo CD allows"
     elif "@" in username:
         why = "is an e-mail address, which only users of single sign-on have: they have no password in Argo CD"
     elif not re.fullmatch(r"[-._a-zA-Z0-9]+", username):
-        why = "has characters that no account of Argo CD has"
+        why = "has characters that no account name of Argo CD can have"
     else:
         return
     raise ConfigurationError(

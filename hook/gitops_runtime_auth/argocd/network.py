@@ -1,7 +1,8 @@
-"""HTTP connections whose every step, from the look-up of the name to the last byte, ends by one moment.
+"""Makes HTTP connections with one deadline for everything, from looking up the name to the last byte.
 
-The timeouts of httpx and httpcore bound each single read: a server that sends a byte a second keeps a request alive for
-ever. The name's look-up (``getaddrinfo``) has no timeout at all, and without a working DNS it takes a minute in a pod.
+The timeouts of httpx and httpcore limit each single read, so that a request to a server which sends a byte a second
+never ends. Looking up the name (``getaddrinfo``) has no timeout at all: without a working DNS it takes a minute in a
+Pod.
 """
 
 import socket
@@ -21,14 +22,14 @@ from gitops_runtime_auth.argocd.endpoint import Endpoint
 from gitops_runtime_auth.argocd.proxy import Proxy
 
 _KEPT = 5.0
-"""Seconds for which an idle connection is kept: long enough for the requests of one run, too short to go stale."""
+"""Seconds for which an idle connection is kept: enough for the requests of one run, and less than any server does."""
 
 _end: ContextVar[float] = ContextVar("_end")
 
 
 @contextmanager
 def ends_in(seconds: float) -> Iterator[None]:
-    """Bound everything that the connections of this thread do in the block to ``seconds`` in all."""
+    """Limit everything that the connections of this thread do in the block to ``seconds`` in all."""
     before = _end.set(time.monotonic() + seconds)
     try:
         yield
@@ -37,7 +38,7 @@ def ends_in(seconds: float) -> Iterator[None]:
 
 
 def _through(proxy: Proxy | None) -> httpcore.Proxy | None:
-    """Return ``proxy`` as httpcore takes it. One that speaks TLS must have a certificate of a public CA."""
+    """Return ``proxy`` in httpcore's form. A proxy that speaks TLS must have a certificate of a public CA."""
     if proxy is None:
         return None
     context = tls.context(Endpoint(proxy.url)) if proxy.url.startswith("https:") else None
@@ -46,10 +47,10 @@ def _through(proxy: Proxy | None) -> httpcore.Proxy | None:
 
 
 class BoundedTransport(httpx.BaseTransport):
-    """The connections to one server, for ``httpx.Client``; used in an ``ends_in`` block only.
+    """Makes the connections of an ``httpx.Client`` to one server. It must be used in an ``ends_in`` block.
 
-    ``context`` is for TLS to the server itself. With ``pins``, a server is accepted only with one of these certificates
-    (DER), and UnknownLeafError is raised for any other before anything is sent.
+    ``context`` is for TLS to the server itself. With ``pins`` the server must have one of these certificates (DER);
+    otherwise UnknownLeafError is raised before anything is sent.
     """
 
     def __init__(
@@ -140,7 +141,7 @@ class _Backend(NetworkBackend):
 
 
 class _Stream(NetworkStream):
-    """A connection; what it does ends by the moment that ``ends_in`` set."""
+    """A connection whose every step ends at the deadline of ``ends_in``."""
 
     def __init__(self, inner: NetworkStream, context: ssl.SSLContext | None, pins: frozenset[bytes] | None) -> None:
         self._inner = inner
@@ -160,7 +161,7 @@ class _Stream(NetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> NetworkStream:
         inner = self._inner.start_tls(ssl_context, server_hostname, _left(timeout, httpcore.ConnectTimeout))
-        # A proxy that speaks TLS itself has a context of its own, and is not meant by the pins.
+        # A proxy that speaks TLS has a context of its own, and its certificate is not among the pins.
         if self._pins is not None and ssl_context is self._context:
             try:
                 tls.require_pinned(inner.get_extra_info("ssl_object"), self._pins)
@@ -174,7 +175,7 @@ class _Stream(NetworkStream):
 
 
 def _left(timeout: float | None, too_late: type[Exception]) -> float:
-    """Return the seconds that a step may take, ``timeout`` at most. Raises ``too_late`` when there are none left."""
+    """Return the seconds that a step may take, at most ``timeout``. Raises ``too_late`` if there are none left."""
     left = _end.get() - time.monotonic()
     if left <= 0:
         raise too_late("the time for the whole request is over")
@@ -182,7 +183,7 @@ def _left(timeout: float | None, too_late: type[Exception]) -> float:
 
 
 def _addresses(host: str, port: int) -> list[str]:
-    """Look ``host`` up in a thread of its own, because only a thread can be left behind when no answer comes."""
+    """Look ``host`` up in another thread, because this one can go on without it if no answer comes."""
     found: list[str] = []
     failed: list[OSError] = []
 
@@ -197,7 +198,7 @@ def _addresses(host: str, port: int) -> list[str]:
     thread.start()
     thread.join(_left(None, httpcore.ConnectTimeout))
     if failed:
-        try:  # because httpcore's pool keeps the context of an error, and drops its cause
+        try:  # because httpcore's pool keeps the context of an error, but not its cause
             raise failed[0]
         except OSError as e:
             raise httpcore.ConnectError(str(e)) from e

@@ -1,4 +1,4 @@
-"""Why no answer came from Argo CD, and whether waiting helps."""
+"""Explains why no answer came from Argo CD, and whether that is retryable."""
 
 import re
 import socket
@@ -14,11 +14,11 @@ from gitops_runtime_auth.errors import AuthError, ConfigurationError, Unreachabl
 
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 _HANGS_UP = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
-"""A connection that ends in its handshake: a load balancer without a backend, a pod that restarts."""
+"""The connection was closed during the handshake: by a load balancer without a backend, or by a Pod that restarts."""
 
 
 def explain(error: Exception, endpoint: Endpoint, proxy: Proxy | None) -> AuthError:
-    """Return the error for a request to ``endpoint`` that failed with one of httpx, of the TLS library or of ours."""
+    """Return the error for a request to ``endpoint`` that failed with ``error``, from httpx, the TLS library or us."""
     if isinstance(error, tls.UnknownLeafError):
         return handshake.explain(error, endpoint)
     failed = cause.find(error, ssl.SSLError)
@@ -41,7 +41,7 @@ def explain(error: Exception, endpoint: Endpoint, proxy: Proxy | None) -> AuthEr
 
 
 def _refused_by_proxy(error: httpx.ProxyError, endpoint: Endpoint, proxy: Proxy) -> AuthError:
-    """A proxy that says 5xx may come to its senses; what else it says is its decision."""
+    """Return the error for a proxy's refusal: 4xx is its decision, 5xx may be a temporary failure."""
     status = (re.match(r"[0-9]{3}", str(error)) or ["0"])[0]
     problem = f"The proxy {proxy.url} does not connect to {endpoint.url} (HTTP {status})."
     remedy = "Let the proxy allow it, or name the host in NO_PROXY (in the chart: proxy.noProxy)."

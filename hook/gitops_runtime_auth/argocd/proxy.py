@@ -1,7 +1,7 @@
-"""Which proxy, if any, leads to an address: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, as Go programs read them.
+"""Chooses the proxy for an address by HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, as Go programs do.
 
-Argo CD's own command line and everything else around Kubernetes follows Go's ``golang.org/x/net/http/httpproxy``, so
-what works for them works here. Python's HTTP clients know no networks in NO_PROXY, or fail at an IPv6 address.
+Argo CD's own command line and most programs around Kubernetes use Go's ``golang.org/x/net/http/httpproxy``, so the
+same variables have the same effect here. Python's HTTP clients ignore networks in NO_PROXY, or fail at an IPv6 address.
 """
 
 import ipaddress
@@ -19,19 +19,19 @@ _ENTRY = r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<name>(?:\*\.|\.)?[^\s:/*\[\]]+))(?::(?P<p
 
 @dataclass(frozen=True)
 class Proxy:
-    """A proxy for HTTP."""
+    """An HTTP proxy."""
 
     url: str
-    """Scheme, host and port, without the credentials that the variable may hold."""
+    """Scheme, host and port, without the credentials that may be in the variable."""
     auth: tuple[str, str] | None = field(default=None, repr=False)
     """User name and password."""
 
 
 def proxy_for(url: str, environ: Mapping[str, str] | None = None) -> Proxy | None:
-    """Return the proxy through which ``url`` is to be reached, None for the direct way.
+    """Return the proxy for requests to ``url``, None if they are sent directly.
 
     A variable's lower-case name counts before its upper-case one, as in curl. Addresses of this machine itself are
-    always reached directly. Raises ConfigurationError for a variable that makes no sense.
+    always reached directly. Raises ConfigurationError for a variable that can't be read.
     """
     environ = os.environ if environ is None else environ
     parts = urlsplit(url)
@@ -40,13 +40,13 @@ def proxy_for(url: str, environ: Mapping[str, str] | None = None) -> Proxy | Non
     if not value or host == "localhost" or _is_loopback(host):
         return None
     bypass, entries = _variable(environ, "no_proxy")
-    # All are looked at, so that a senseless one is told in any order.
+    # All are read, so that a malformed one is reported whatever its place.
     covers = [_covers(bypass, entry, host, port) for entry in re.split(r"[,\s]+", entries.lower()) if entry]
     return None if any(covers) else _proxy(name, value)
 
 
 def _variable(environ: Mapping[str, str], *names: str) -> tuple[str, str]:
-    """Return name and value of the first variable that is set to something."""
+    """Return name and value of the first variable that is not empty."""
     for name in names:
         for spelling in (name, name.upper()):
             if environ.get(spelling, "").strip():
@@ -55,7 +55,7 @@ def _variable(environ: Mapping[str, str], *names: str) -> tuple[str, str]:
 
 
 def _proxy(name: str, value: str) -> Proxy:
-    """Parse a proxy's URL, whose scheme may be left out. Raises ConfigurationError, which does not show the URL."""
+    """Parse a proxy's URL, which may lack the scheme. Raises ConfigurationError, which does not show the URL."""
     try:
         parts = urlsplit(value if "://" in value else f"http://{value}")
         host, port = parts.hostname, parts.port
@@ -72,9 +72,9 @@ def _proxy(name: str, value: str) -> Proxy:
 
 
 def _covers(variable: str, entry: str, host: str, port: int) -> bool:
-    """Tell whether one entry of NO_PROXY covers ``host``. Raises ConfigurationError for one that can cover nothing.
+    """Tell whether one entry of NO_PROXY covers ``host``. Raises ConfigurationError for a malformed entry.
 
-    ``example.com`` covers itself and what is below it, ``.example.com`` and ``*.example.com`` only what is below it.
+    ``example.com`` covers itself and its subdomains, ``.example.com`` and ``*.example.com`` only the subdomains.
     """
     if entry == "*":
         return True
@@ -94,12 +94,12 @@ def _covers(variable: str, entry: str, host: str, port: int) -> bool:
 
 
 def _split(variable: str, entry: str) -> tuple[str, str]:
-    """Split an entry into host and port; an IPv6 address has a port only when it stands in brackets."""
+    """Split an entry into host and port. An IPv6 address can have a port only if it is in brackets."""
     if _address(entry) is not None:
         return entry, ""
     found = re.fullmatch(_ENTRY, entry)
     if found is None or (found["v6"] and _address(found["v6"]) is None):
-        raise _senseless(variable, entry)
+        raise _malformed(variable, entry)
     return found["v6"] or found["name"], found["port"] or ""
 
 
@@ -107,7 +107,7 @@ def _is_in(variable: str, entry: str, host: str) -> bool:
     try:
         network = ipaddress.ip_network(entry, strict=False)
     except ValueError:
-        raise _senseless(variable, entry) from None
+        raise _malformed(variable, entry) from None
     address = _address(host)
     return address is not None and address in network
 
@@ -124,7 +124,7 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
 
 
-def _senseless(variable: str, entry: str) -> ConfigurationError:
+def _malformed(variable: str, entry: str) -> ConfigurationError:
     return ConfigurationError(
         f'The variable {variable} holds "{entry.rpartition("@")[2]}", which is no host name, address or network.',
         "Write hosts (example.com, .svc, *.svc), addresses (10.0.0.1, [::1]) and networks (10.0.0.0/8, fd00::/8) with"

@@ -1,9 +1,9 @@
-"""Why Argo CD refuses, told from its own words.
+"""Finds the reason for a refusal in Argo CD's message.
 
-The words were read in the sources of 2.14 to 3.6: ``util/session/sessionmanager.go`` (logins, tokens),
+The messages are those in the sources of 2.14 to 3.6: ``util/session/sessionmanager.go`` (logins, tokens),
 ``server/server.go`` (``invalid session: ...``), ``server/account/account.go`` and ``util/settings/accounts.go``
 (accounts, keys), and golang-jwt's ``errors.go`` in its major versions 4 and 5 (tokens that it can't read or verify).
-Argo CD's text itself is never shown, because it can hold what was sent to it.
+The message itself is never shown, because it can contain what was sent.
 """
 
 import re
@@ -15,7 +15,7 @@ UNAUTHENTICATED, PERMISSION_DENIED = 16, 7
 
 _LONGEST = 1000
 
-# The first that is found counts, so what is more special stands first.
+# The first match counts, so that special patterns come before general ones.
 _PATTERNS: tuple[tuple[str, Refusal], ...] = (
     (r"does not have token with id", Refusal.KEY_REVOKED),
     (r"token with id '.*' does not exist", Refusal.KEY_REVOKED),
@@ -39,33 +39,33 @@ _PATTERNS: tuple[tuple[str, Refusal], ...] = (
     (r"^permission denied", Refusal.PERMISSION_DENIED),
 )
 
-# Argo CD could not come to a verdict on the token: its own settings were not to be had, or its clock is behind the one
-# of the replica that issued the token.
-_PASSES = (
+# Argo CD could not judge the token, because it can't read its own settings, or because its clock is behind that of the
+# replica that issued the token.
+_TEMPORARY = (
     r"settings are not available|cannot access settings|(configmap|secret)s? \"argocd-"
     r"|context (deadline exceeded|canceled)|is not valid yet|used before issued"
 )
 
 
 def refusal_of(data: object) -> Refusal:
-    """Return why Argo CD refused, from the JSON of its answer; ``Refusal.UNKNOWN`` for words that are not its own."""
+    """Return why Argo CD refused, from the JSON of its answer; ``Refusal.UNKNOWN`` for a message that is not listed."""
     message = _message(data)
     return next((refusal for pattern, refusal in _PATTERNS if re.search(pattern, message)), Refusal.UNKNOWN)
 
 
 def grpc_code(data: object) -> int:
-    """Return the gRPC code of an answer, -1 when it has none and so does not come from Argo CD's API."""
+    """Return the gRPC code of an answer, -1 if it has none and thus does not come from Argo CD's API."""
     code = data.get("code") if isinstance(data, dict) else None
     return code if isinstance(code, int) and not isinstance(code, bool) else -1
 
 
-def passes_by_itself(data: object) -> bool:
-    """Tell whether Argo CD refused a token without a verdict on it, so that asking again in a while helps."""
-    return re.search(_PASSES, _message(data)) is not None
+def is_temporary(data: object) -> bool:
+    """Tell whether Argo CD refused a token without judging it, so that waiting may help."""
+    return re.search(_TEMPORARY, _message(data)) is not None
 
 
 def is_about_a_token(data: object) -> bool:
-    """Tell whether the words are those with which Argo CD introduces its verdict on a token, known or not."""
+    """Tell whether the message begins as Argo CD's verdicts on tokens do, even if its reason is not listed here."""
     return _message(data).startswith("invalid session")
 
 

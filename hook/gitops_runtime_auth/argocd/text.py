@@ -1,10 +1,10 @@
-"""Text that a server sent, made safe to print."""
+"""Makes text of a server safe to print."""
 
 
 def printable(text: str, longest: int = 200) -> str:
-    """Return ``text`` without the characters that a terminal would obey, and no longer than ``longest`` characters.
+    """Return ``text`` without characters that control a terminal, and at most ``longest`` characters of it.
 
-    Left out are control characters (escape sequences can rewrite what a terminal shows), characters that turn the
-    direction of text or that take no room, and line breaks.
+    Left out are control characters (because escape sequences can change what a terminal shows), characters that
+    reverse the direction of text or are invisible, and line breaks.
     """
     return "".join(character for character in text if character.isprintable())[:longest]

@@ -1,4 +1,4 @@
-"""TLS to Argo CD: which certificates are trusted, and which client certificate is shown."""
+"""Configures TLS to Argo CD: which certificates are trusted, and which client certificate is sent."""
 
 import base64
 import re
@@ -14,10 +14,11 @@ from gitops_runtime_auth.errors import ConfigurationError
 # X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH, as in OpenSSL's x509_vfy.h.
 _WRONG_NAMES = (62, 64)
 _MOST_NAMES = 10
+"""Names of a certificate that a message shows."""
 
 
 class UnknownLeafError(Exception):
-    """The server's certificate is trusted but for its names, and is not itself among the given ones."""
+    """The server's certificate has other names, and is not itself among the given certificates."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
         super().__init__("certificate for other names")
@@ -25,17 +26,17 @@ class UnknownLeafError(Exception):
 
 
 class Peer(Protocol):
-    """The part of Python's TLS connections that shows the other side's certificate."""
+    """The part of Python's TLS connections that returns the other side's certificate."""
 
     def getpeercert(self, der: bool, /) -> object:
-        """Return the certificate as bytes (DER), or what it says as a dictionary."""
+        """Return the certificate as bytes (DER), or its fields as a dictionary."""
 
 
 def context(endpoint: Endpoint, *, check_names: bool = True) -> ssl.SSLContext:
-    """Return the context to reach ``endpoint`` with: public CAs and its own ``ca`` are trusted, or anything at all.
+    """Return the TLS context for ``endpoint``, which trusts the public CAs and ``ca``, or any certificate.
 
-    Without ``check_names`` a certificate for any host is accepted: only for connections that compare the certificate
-    itself. Raises ConfigurationError when ``ca`` or the client certificate can't be used.
+    Without ``check_names`` a certificate for any host is accepted, so that the caller must compare the certificate
+    itself. Raises ConfigurationError if ``ca`` or the client certificate can't be used.
     """
     ctx = ssl.create_default_context()
     if endpoint.client_cert is not None:
@@ -45,12 +46,12 @@ def context(endpoint: Endpoint, *, check_names: bool = True) -> ssl.SSLContext:
         ctx.verify_mode = ssl.CERT_NONE
         return ctx
     ctx.check_hostname = check_names
-    # Argo CD's own certificate is self-signed, without the extensions that the strict mode of Python 3.13 asks for.
+    # Argo CD's own certificate is self-signed and lacks extensions that the strict mode of Python 3.13 requires.
     ctx.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    # A user may hand us the server's or an intermediate certificate instead of the root.
+    # The user may give the server's or an intermediate certificate instead of the root.
     ctx.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     if not ctx.cert_store_stats()["x509_ca"] and not _reads_when_needed():
-        import certifi  # seldom needed, and the hook waits for each import
+        import certifi  # here, because it is seldom needed, and each import delays the hook
 
         ctx.load_verify_locations(certifi.where())
     if endpoint.ca and endpoint.ca.strip():
@@ -66,7 +67,7 @@ def context(endpoint: Endpoint, *, check_names: bool = True) -> ssl.SSLContext:
 
 
 def _show(ctx: ssl.SSLContext, folder: Path, values_path: str) -> None:
-    """Load the client certificate. An encrypted key is refused, instead of asking the terminal for its password."""
+    """Load the client certificate. The empty password lets an encrypted key fail, instead of asking the terminal."""
     try:
         ctx.load_cert_chain(folder / "tls.crt", folder / "tls.key", password="")
     except OSError:  # ssl.SSLError is one
@@ -78,7 +79,7 @@ def _show(ctx: ssl.SSLContext, folder: Path, values_path: str) -> None:
 
 
 def stamp(folder: Path | None) -> tuple[int, ...]:
-    """Return what changes when the client certificate's files do: a mounted Secret follows its renewal."""
+    """Return a value that changes with the client certificate's files, which a mounted Secret renews."""
     if folder is None:
         return ()
     try:
@@ -88,13 +89,13 @@ def stamp(folder: Path | None) -> tuple[int, ...]:
 
 
 def pins(ca: str | None) -> frozenset[bytes]:
-    """Return the certificates in ``ca`` (PEM) as DER, to be compared with the one that a server shows."""
+    """Return the certificates in ``ca`` (PEM) as DER, for comparison with a server's."""
     blocks = re.findall(r"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", ca or "", re.DOTALL)
     return frozenset(base64.b64decode("".join(block.split())) for block in blocks)
 
 
 def require_pinned(peer: Peer, pinned: frozenset[bytes]) -> None:
-    """Raise UnknownLeafError, with the names that the peer's certificate has, unless that is one of ``pinned``."""
+    """Raise UnknownLeafError, with the names of the peer's certificate, unless that is one of ``pinned``."""
     if peer.getpeercert(True) not in pinned:
         raise UnknownLeafError(_names(peer.getpeercert(False)))
 
@@ -108,7 +109,7 @@ def is_about_names(error: BaseException) -> bool:
 
 
 def _names(certificate: object) -> tuple[str, ...]:
-    """Return the names in a certificate, as ``getpeercert`` gives it: the common name only when it has no others."""
+    """Return the names in a certificate of ``getpeercert``: the common name only if there are no others."""
     if not isinstance(certificate, dict):
         return ()
     names = [value for _, value in certificate.get("subjectAltName", ())]
@@ -117,9 +118,10 @@ def _names(certificate: object) -> tuple[str, ...]:
 
 
 def _reads_when_needed() -> bool:
-    """Tell whether this machine keeps its CAs in a folder (``SSL_CERT_DIR``) that OpenSSL looks one up in.
+    """Tell whether the CAs of this machine are in a folder (``SSL_CERT_DIR``) from which OpenSSL reads single ones.
 
-    The image does: reading all of them takes as long as Python's start. Source: ``SSL_CTX_load_verify_dir(3)``.
+    So it is in the image, because reading all of them takes as long as the start of Python. Source:
+    ``SSL_CTX_load_verify_dir(3)``.
     """
     folder = ssl.get_default_verify_paths().capath
     return folder is not None and any(Path(folder).glob("*.0"))

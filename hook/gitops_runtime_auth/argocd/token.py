@@ -1,4 +1,4 @@
-"""What an Argo CD token says of itself, read without verifying it: only Argo CD can do that."""
+"""Reads the claims of an Argo CD token, without verifying it: only Argo CD can do that."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -6,13 +6,13 @@ from enum import Enum
 import jwt
 
 MAX_LENGTH = 16384
-"""Characters. Argo CD's keys have about 250; whatever is much longer is not one."""
+"""Characters. Argo CD's keys have about 250, so that a much longer text is not one."""
 
 _ISSUER = "argocd"
 
 
 class Kind(Enum):
-    """What a token is, by its issuer and subject. The value says it in words."""
+    """The kind of a token, by its issuer and subject. The value is its description."""
 
     API_KEY = "an API key of an account"
     SESSION = "a login session of an account"
@@ -22,12 +22,12 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Claims:
-    """The claims that matter."""
+    """The claims of a token that the product needs."""
 
     issuer: str
     kind: Kind
     account: str
-    """Empty for a token of a project's role and for one that Argo CD did not issue."""
+    """Empty for a token of a project's role, and for one that Argo CD did not issue."""
     key_id: str
     expires_at: int
     """Unix seconds, 0 for never."""
@@ -36,11 +36,11 @@ class Claims:
 
 
 def read(token: str) -> Claims | None:
-    """Return the claims of ``token``, or None when it is not a JWT.
+    """Return the claims of ``token``, or None if it is not a JWT.
 
     The subject of an account's token is ``<account>:<capability>``, that of a project's role ``proj:<project>:<role>``
     (``GetSubjectAccountAndCapability`` in ``util/session/sessionmanager.go``, ``GetProjectRoleFromSubject`` in
-    ``server/rbacpolicy/rbacpolicy.go``). An account's name holds no colon: it is part of a key of a ConfigMap.
+    ``server/rbacpolicy/rbacpolicy.go``). An account's name has no colon, because it is part of a key of a ConfigMap.
     """
     if len(token) > MAX_LENGTH or not token.isascii():
         return None
@@ -78,7 +78,7 @@ def _text(claims: dict[str, object], name: str) -> str:
 
 def _seconds(claims: dict[str, object], name: str) -> int:
     value = claims.get(name)
-    # A claim that is there but makes no sense counts as set: such a token is not one of a non-expiring key.
+    # A malformed claim counts as set, because a non-expiring key of Argo CD has none.
     if value is None:
         return 0
     return int(value) if isinstance(value, int | float) and 0 < value < 1e12 else 1

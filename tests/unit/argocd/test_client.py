@@ -367,7 +367,7 @@ def test_a_session_that_cannot_be_ended_is_a_warning(caplog: pytest.LogCaptureFi
     (record,) = caplog.records
     assert record.levelname == "WARNING"
     assert record.getMessage().startswith("The login session could not be ended (")
-    assert record.getMessage().endswith(") It ends by itself within a day.")
+    assert record.getMessage().endswith(") It expires within a day.")
 
 
 @pytest.mark.parametrize("again", [True, False])

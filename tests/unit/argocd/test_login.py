@@ -94,7 +94,7 @@ def test_a_wrong_password_is_sent_once(again: bool) -> None:
     assert (error.sends, sends(served), error.exit_code) == (1, 1, 77)
     assert error.problem == (
         f"Argo CD at {served.url} refuses the login of account admin: the password is wrong, the account does not"
-        " exist, or it is locked for 5 minutes after 5 failed logins (Argo CD words these alike)."
+        " exist, or it is locked for 5 minutes after 5 failed logins (Argo CD uses the same words for all three)."
     )
     assert error.remedy == (
         "Wait 5 minutes, try the password once with argocd login --username admin, put the right one in the Secret or"
@@ -139,7 +139,7 @@ def test_the_pause_in_doubt_lets_an_overload_pass(caplog: pytest.LogCaptureFixtu
     timing = Timing(**{**QUICK.__dict__, "overload_passes": 0.3})
     with caplog.at_level(logging.INFO):
         _, served = logged_in([FAST, LATE, GOOD], timing=timing)
-    words = "Login: Argo CD is busy and may not have looked at the password; once more in 0 s."
+    words = "Login: Argo CD may not have looked at the password; sending it once more in 0 s."
     assert words in [record.getMessage() for record in caplog.records]
     first, second = [asked.at for asked in served.asked if asked.line == LOGIN][1:]
     assert 0.2 + 0.3 <= second - first < 0.2 + 0.3 * 1.3 + 0.5
@@ -391,7 +391,7 @@ def test_the_right_password_after_a_lost_login_is_known_to_be_right() -> None:
 @pytest.mark.parametrize(
     ("reply", "why"),
     [
-        (refusal("Username is too long (32 bytes max)", 400, 3), "it says that the user name has no valid form"),
+        (refusal("Username is too long (32 bytes max)", 400, 3), "it says that the user name is not valid"),
         (refusal("no credentials supplied"), "the password is blank"),
     ],
 )
@@ -418,7 +418,7 @@ def test_words_for_another_request_are_no_verdict_either(words: str) -> None:
     assert isinstance(error, WrongServerError)
     assert error.problem.startswith(f"Argo CD at {served.url} answers the login as if it were another request (")
     assert error.problem.endswith("), which says nothing about the password.")
-    assert error.remedy == "Look at what stands in front of Argo CD, and at the log of argocd-server."
+    assert error.remedy == "See which proxies are in front of Argo CD, and the log of argocd-server."
     assert sends(served) == 1
 
 
@@ -467,11 +467,11 @@ def test_what_was_certainly_not_taken_is_sent_again_after_an_unclear_login_too()
         ("x" * 33, "is longer than the 32 bytes that Argo CD allows"),
         ("ü" * 17, "is longer than the 32 bytes that Argo CD allows"),
         ("me@example.com", "is an e-mail address, which only users of single sign-on have: they have no password in"),
-        ("with blank", "has characters that no account of Argo CD has"),
-        ("a/b", "has characters that no account of Argo CD has"),
-        ("a:b", "has characters that no account of Argo CD has"),
-        ("", "has characters that no account of Argo CD has"),
-        ("é", "has characters that no account of Argo CD has"),
+        ("with blank", "has characters that no account name of Argo CD can have"),
+        ("a/b", "has characters that no account name of Argo CD can have"),
+        ("a:b", "has characters that no account name of Argo CD can have"),
+        ("", "has characters that no account name of Argo CD can have"),
+        ("é", "has characters that no account name of Argo CD can have"),
     ],
 )
 def test_a_name_that_no_account_can_have_is_refused_before_anything_is_sent(name: str, why: str) -> None:

@@ -87,7 +87,7 @@ def test_a_gateways_words_are_not_taken_for_argocds(words: str) -> None:
 @given(JSON)
 def test_any_json_is_some_reason(data: Any) -> None:
     assert refusal_of(data) is Refusal.UNKNOWN
-    assert not refusal.passes_by_itself(data)
+    assert not refusal.is_temporary(data)
     assert not refusal.is_about_a_token(data)
     assert isinstance(refusal.grpc_code(data), int)
 
@@ -122,8 +122,8 @@ def test_what_has_no_code_is_not_argocds(data: object) -> None:
         ('configmap "other" not found', False),
     ],
 )
-def test_what_is_no_verdict_passes_by_itself(words: str, passes: bool) -> None:
-    assert refusal.passes_by_itself({"message": words}) is passes
+def test_a_refusal_without_a_verdict_is_temporary(words: str, passes: bool) -> None:
+    assert refusal.is_temporary({"message": words}) is passes
 
 
 @given(st.text())

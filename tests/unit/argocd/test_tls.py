@@ -79,9 +79,9 @@ def test_other_names_are_told() -> None:
     wrong = refusal(ELSEWHERE)
     assert wrong.problem.endswith(" is for other host names: argocd-server, argocd-server.argocd.svc, 10.0.0.7.")
     assert wrong.remedy == (
-        f"Name this very certificate in {PATH}.caSecretKeyRef, then its names need not fit (stock Argo CD: Secret"
-        f" argocd-secret, key tls.crt); or set {PATH}.url (or .svc) to a name that it has; or have one issued for this"
-        " name."
+        f"Name this certificate itself in {PATH}.caSecretKeyRef, so that it is trusted whatever its names are (stock"
+        f" Argo CD: Secret argocd-secret, key tls.crt); or set {PATH}.url (or .svc) to one of its names; or have one"
+        " issued for this name."
     )
 
 
@@ -171,9 +171,9 @@ def test_a_pinned_certificate_must_be_in_its_time_too() -> None:
     [
         (PEM, ORIGIN, f"(it is neither in {ORIGIN} nor signed by what is)."),
         (PEM, "", "(it is neither in the given CA nor signed by what is)."),
-        (None, ORIGIN, f"({ORIGIN} is not there, or empty)."),
+        (None, ORIGIN, f"({ORIGIN} does not exist, or is empty)."),
         (None, "", f"({PATH}.caSecretKeyRef is not set)."),
-        (" \n", ORIGIN, f"({ORIGIN} is not there, or empty)."),
+        (" \n", ORIGIN, f"({ORIGIN} does not exist, or is empty)."),
     ],
 )
 def test_an_unknown_ca_is_told_with_what_was_given(ca: str | None, origin: str, words: str) -> None:
@@ -385,11 +385,11 @@ def test_each_alert_is_told(name: str, shown: bool, problem: str) -> None:
             f" {PATH}.svc to Argo CD's own Service."
         )
     elif "client certificate" in problem:
-        assert wrong.remedy == f"Put one that it accepts into the Secret that {PATH}.clientCertSecretRef names."
+        assert wrong.remedy == f"Put one that the server accepts into the Secret that {PATH}.clientCertSecretRef names."
     elif "handshake (" in problem:
         assert wrong.remedy == (
-            "It may want a client certificate, know no host of this name, or speak other versions of TLS: look into its"
-            f" log, and correct {PATH}.url or {PATH}.clientCertSecretRef."
+            "It may want a client certificate, not know this host name, or speak other versions of TLS: see its log,"
+            f" and correct {PATH}.url or {PATH}.clientCertSecretRef."
         )
 
 
