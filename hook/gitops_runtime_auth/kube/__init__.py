@@ -1,1 +1,1 @@
-"""Talking to Kubernetes: objects and their errors, the key Secret, Events, rollouts, watches."""
+"""Talks to Kubernetes: objects and their errors, the key Secret, Events, rollouts, watches."""

@@ -1,7 +1,7 @@
-"""The Kubernetes API: the few calls that the product makes, with their retries and their errors.
+"""Calls the Kubernetes API, with retries and with errors that a user can fix.
 
-Objects are plain JSON. The official client sends the requests; its generated models are not used, because loading
-them takes longer than everything else here (``kube.official``).
+Objects are plain JSON. The official client sends the requests, but without its generated models, because loading those
+takes longer than everything else here (``kube.official``).
 """
 
 import json
@@ -22,7 +22,7 @@ Object = dict[str, Any]
 """A Kubernetes object, or a part of one, as JSON."""
 
 _LAST_TRY = 1.0
-"""Seconds that a request gets at least, so that the last try before the deadline can succeed."""
+"""Seconds for a request at least, so that the last try before the deadline can succeed."""
 
 
 def namespace_path(namespace: str) -> str:
@@ -46,11 +46,10 @@ def workload_path(namespace: str, kind: str, name: str) -> str:
 
 
 class Cluster:
-    """The objects of one cluster, by the path of their URL.
+    """Reads and writes the objects of one cluster, by the path of their URL.
 
-    Each call is retried until ``deadline`` while waiting can mend what happened. Besides what the calls name they raise
-    UnreachableError or TemporaryError when the deadline has passed, and the errors of ``kube.denied`` when the API
-    server refuses.
+    Each call retries temporary failures until ``deadline``. Besides what the calls name, they raise UnreachableError or
+    TemporaryError if the deadline has passed, and the errors of ``kube.denied`` if the API server refuses.
     """
 
     def __init__(self, client: "RESTClientObject", deadline: Deadline, timing: Timing = Timing()) -> None:  # noqa: B008
@@ -67,28 +66,28 @@ class Cluster:
         self._client.close()
 
     def get(self, path: str) -> Object | None:
-        """Return the object at ``path``, or None when there is none."""
+        """Return the object at ``path``, or None if there is none."""
         return self._call("GET", path)
 
     def create(self, path: str, body: Object) -> Object:
-        """Create an object in the collection ``path``. Raises ConflictError when it exists.
+        """Create an object in the collection ``path``. Raises ConflictError if it exists.
 
-        It exists also when an answer got lost and the request was sent again: look at it before giving up.
+        This call itself may have created it, if an answer was lost and the request was sent again.
         """
         return self._call("POST", path, body) or {}
 
     def replace(self, path: str, body: Object) -> Object:
-        """Replace an object. Raises ConflictError unless it exists in the version of ``metadata.resourceVersion``."""
+        """Replace an object. Raises ConflictError unless its version is that of ``metadata.resourceVersion``."""
         return self._expect(path, self._call("PUT", path, body))
 
     def patch(self, path: str, body: Object) -> Object:
-        """Merge ``body`` into an object (RFC 7396: null removes). Raises ConflictError when there is none."""
+        """Merge ``body`` into an object (RFC 7396: null removes a key). Raises ConflictError if there is none."""
         return self._expect(path, self._call("PATCH", path, body))
 
     def delete(self, path: str, resource_version: str = "") -> None:
-        """Delete an object, and in the background what it owns; one that is gone already is fine.
+        """Delete an object and, in the background, what it owns. Does nothing if there is none.
 
-        With ``resource_version`` only that version is deleted: another one raises ConflictError.
+        With ``resource_version`` only that version is deleted; ConflictError is raised for another one.
         """
         preconditions = {"preconditions": {"resourceVersion": resource_version}} if resource_version else {}
         self._call("DELETE", path, {"propagationPolicy": "Background", **preconditions})
@@ -96,8 +95,9 @@ class Cluster:
     def watch(self, path: str, seconds: float) -> Iterator[Object]:
         """Watch the collection ``path`` (with its query) and yield events until the server ends it after ``seconds``.
 
-        When this returns, the watch is open: no later change is missed. The first events tell the present objects. Not
-        retried: the caller watches again. The events end with UnreachableError when the connection breaks.
+        When this method returns, the watch is open, so that no later change is missed. The first events are the present
+        objects. The watch is not retried, because the caller watches again. If the connection breaks, the iterator
+        raises UnreachableError.
         """
         query = f"{path}{'&' if '?' in path else '?'}watch=true&timeoutSeconds={max(1, int(seconds))}"
         response = self._send("GET", query, None, seconds + self.timing.kubernetes_request)
@@ -112,7 +112,7 @@ class Cluster:
         return found
 
     def _call(self, method: str, path: str, body: Object | None = None) -> Object | None:
-        """Send a request until it is answered; return the object, None when there is none at ``path``."""
+        """Send a request until it is answered; return the object, or None if there is none at ``path``."""
 
         def attempt() -> Object | None:
             with log.Span(f"kubernetes {method} {path}"):
@@ -150,15 +150,15 @@ class Cluster:
             )
         except (urllib3.exceptions.HTTPError, OSError) as e:
             raise denied.no_answer(e) from None
-        except ApiException as e:  # a failed handshake: the client leaves statuses to its caller
+        except ApiException as e:  # only for a failed handshake, because the client leaves statuses to its caller
             raise denied.no_answer(e.__context__ or e) from None
 
 
 def _is_kubernetes(response: "RESTResponse", body: Object | None) -> bool:
-    """Tell whether a 404 is the API server's own: what a proxy lacks a route to may well exist.
+    """Tell whether the API server itself sent a 404: if a proxy did, the object may exist all the same.
 
-    Of an API group that is not installed it says so in plain text, but with the header that all its answers have
-    (``apiserver/pkg/endpoints/filters/audit_init.go``).
+    For an API group that is not installed, the API server answers in plain text, but with the header that all of its
+    answers have (``apiserver/pkg/endpoints/filters/audit_init.go``).
     """
     return denied.is_status(body) or "Audit-Id" in response.headers
 
@@ -212,6 +212,6 @@ def connect(
 ) -> Cluster:
     """Return the Pod's own cluster, or that of a kubeconfig file (``""`` for the default one).
 
-    Nothing is sent yet. Raises ConfigurationError when there is neither.
+    Nothing is sent yet. Raises ConfigurationError if there is no such configuration.
     """
     return Cluster(official.client(kubeconfig, context), deadline, timing)

@@ -1,4 +1,4 @@
-"""A ConfigMap that remembers something for a release, read and written with optimistic locking."""
+"""Reads and writes a ConfigMap of the release, with optimistic locking."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,17 +10,17 @@ from gitops_runtime_auth.release import Release
 
 @dataclass(frozen=True)
 class Spec:
-    """Name and marks of the ConfigMap."""
+    """Name, labels and annotations of the ConfigMap."""
 
     name: str
     component: str
-    """Value of the label ``app.kubernetes.io/component``: what it is for."""
+    """Value of the label ``app.kubernetes.io/component``: the purpose of the ConfigMap."""
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 def read(cluster: Cluster, namespace: str, name: str) -> tuple[dict[str, str], str] | None:
-    """Return the data and the resourceVersion of a ConfigMap, None when it does not exist."""
+    """Return the data and the resourceVersion of a ConfigMap, or None if it does not exist."""
     found = cluster.get(configmap_path(namespace, name))
     if found is None:
         return None
@@ -33,7 +33,7 @@ def write(
 ) -> str:
     """Create the ConfigMap, or replace exactly ``resource_version``; return the new version.
 
-    Raises ConflictError when somebody else has written it meanwhile; after a lost answer that may be this very call.
+    Raises ConflictError if it was written in the meantime; after a lost answer that may have been this call.
     """
     metadata = owned.metadata(release, chart, spec.component, spec.name, spec.labels, spec.annotations)
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": dict(data)}

@@ -1,8 +1,8 @@
-"""What an answer of the Kubernetes API other than success means, or none: one error per cause that a user can fix.
+"""Explains why a request to the Kubernetes API failed: one error per cause that a user can fix.
 
-The API server answers with a ``Status`` object. Who refused stands in its ``reason`` and ``details.causes`` only for
-some causes; a quota and an admission policy are told by the fixed beginning of ``message`` alone. Of a message nothing
-but a name goes into an error, because the rest may quote what was sent. Sources, all of Kubernetes 1.37:
+The API server answers with a ``Status`` object. Its ``reason`` and ``details.causes`` say only for some causes who
+refused; a quota or an admission policy can be recognized only by the fixed beginning of ``message``. Of a message only
+a name is put into the error, because the rest may quote what was sent. Sources, all of Kubernetes 1.37:
 ``apiserver/pkg/endpoints/handlers/responsewriters/errors.go`` (RBAC),
 ``apiserver/pkg/admission/plugin/{resourcequota/controller.go,policy/validating/dispatcher.go,
 webhook/errors/statuserror.go,namespace/lifecycle/admission.go}``, ``pod-security-admission/admission/admission.go``.
@@ -28,13 +28,13 @@ from gitops_runtime_auth.retry import asked_to_wait
 
 _BUSY = {408, 429, 500, 502, 503, 504}
 _NAME = r"[A-Za-z0-9][A-Za-z0-9.:_-]{0,252}"
-"""What Kubernetes allows as the name of a quota, policy or webhook: nothing else of a message is ever shown."""
+"""Names of a quota, policy or webhook, as Kubernetes allows them. Nothing else of a message is shown."""
 _FORBIDDEN = r"(?:\S+ (?:\"[^\"]*\" )?is )?forbidden: "
 _QUOTA_UNKNOWN = re.compile(rf"{_FORBIDDEN}status unknown for quota: (?P<name>{_NAME}),")
 _WEBHOOK_DOWN = re.compile(rf"Internal error occurred: failed calling webhook \"(?P<name>{_NAME})\"")
 _USER = re.compile(rf"{_FORBIDDEN}User \"(?P<user>[^\"]*)\" cannot ")
 _FIELD = re.compile(r"[A-Za-z0-9_.\[\]/-]{1,200}")
-_MEND = "give the object what it asks for (labels and annotations are values of the chart), or exempt it."
+_MEND = "change the object as the rule requires (labels and annotations are values of the chart), or exempt it."
 _ADMISSION = [
     (
         re.compile(rf"{_FORBIDDEN}(?:exceeded|failed) quota: (?P<name>{_NAME})[,:]"),
@@ -55,24 +55,24 @@ _ADMISSION = [
     (
         re.compile(rf"admission webhook \"(?P<name>{_NAME})\" denied the request"),
         "The admission webhook",
-        f"Ask whoever runs this webhook which rule it is: {_MEND}",
+        f"Ask the owner of this webhook for its rule: {_MEND}",
     ),
     (
         re.compile(rf"{_FORBIDDEN}violates PodSecurity \"(?P<name>{_NAME})\": "),
         "The namespace's Pod Security level",
-        "kubectl get namespace {namespace} -o yaml shows the level: install into a namespace with another one.",
+        "kubectl get namespace {namespace} -o yaml shows the level: install into a namespace with another level.",
     ),
 ]
-"""Who refuses, by the beginning of the message, and the remedy."""
+"""Beginning of the message, who refuses, and the remedy."""
 
 
 def no_answer(failure: BaseException) -> AuthError:
-    """Return the error for a request that got no answer, or not the whole of one."""
+    """Return the error for a request that got no answer, or only a part of one."""
     cause = failure.args[0] if failure.args else None
     if isinstance(cause, ssl.SSLCertVerificationError):
         return ConfigurationError(
             f"The certificate of the Kubernetes API can't be verified ({cause.verify_message}).",
-            "In a pod: see that no proxy or mesh stands before the API server. With a kubeconfig: correct its"
+            "In a Pod: see that no proxy or service mesh is in front of the API server. With a kubeconfig: correct its"
             " certificate-authority.",
         )
     return UnreachableError(
@@ -83,7 +83,7 @@ def no_answer(failure: BaseException) -> AuthError:
 
 
 def is_status(body: dict[str, Any] | None) -> bool:
-    """Tell whether this is a ``Status`` object: every refusal of the API server itself is one."""
+    """Tell whether this is a ``Status`` object, as every refusal of the API server is."""
     return body is not None and body.get("kind") == "Status"
 
 
@@ -103,12 +103,12 @@ def error(status: int, method: str, path: str, body: dict[str, Any] | None, aske
 
 
 def _not_kubernetes(status: int, action: Action, asked: str) -> AuthError:
-    if status in _BUSY:  # a load balancer, or an API server too busy for a Status
+    if status in _BUSY:  # from a load balancer, or from an API server that is too busy for a Status
         return _busy(status, asked)
     problem = f"Something other than the Kubernetes API answers {action.request} (HTTP {status})."
     remedy = (
-        "A proxy or a service mesh stands in between: leave the API server out of it (NO_PROXY, or the mesh's"
-        " annotation for Pods that need no sidecar)."
+        "A proxy or a service mesh is in between: exclude the API server from it (NO_PROXY, or the mesh's annotation"
+        " for Pods that need no sidecar)."
     )
     if status in (401, 403):
         return RefusedError(problem, remedy)
@@ -128,18 +128,18 @@ def _temporary(status: int, message: str, body: dict[str, Any], asked: str) -> A
     if webhook:
         return TemporaryError(
             f'The admission webhook "{webhook["name"]}" can\'t be reached (HTTP {status}).',
-            "Whoever runs it has to mend it: until then the API server accepts no such change.",
+            "Its owner has to repair it: until then the API server accepts no such change.",
             retry_after=asked_to_wait(asked),
         )
     if quota:
         return TemporaryError(
             f'The cluster has not yet counted what quota "{quota["name"]}" limits (HTTP {status}).',
-            "That takes a few seconds after a quota is made: try again.",
+            "That takes a few seconds after a quota is created: try again.",
         )
     if status in _BUSY:
         return _busy(status, asked)
     if status == 409 and _details(body).get("kind") == "resourcequotas":
-        return _busy(status, asked)  # several requests at once changed what a quota has counted
+        return _busy(status, asked)  # several requests changed the quota's count at once
     return None
 
 
@@ -150,8 +150,8 @@ def _namespace_gone(status: int, action: Action, body: dict[str, Any]) -> AuthEr
         return None
     return NamespaceGoneError(
         f"Namespace {action.namespace} {'is being deleted' if terminating else 'does not exist'} (HTTP {status}).",
-        f"Nothing can be made in it. Install into another namespace, or wait until kubectl get namespace"
-        f" {action.namespace} no longer shows it and create it anew.",
+        f"Nothing can be created in it. Install into another namespace, or wait until kubectl get namespace"
+        f" {action.namespace} no longer shows it, and create it again.",
     )
 
 
@@ -177,7 +177,7 @@ def _authorization(status: int, action: Action, message: str) -> AuthError | Non
         return rule_missing(action, user["user"])
     return AdmissionError(
         f"An admission plugin of the cluster refuses to {action} (HTTP 403), whatever the Role allows.",
-        "Ask whoever runs the cluster which admission plugins and policies it has.",
+        "Ask the cluster's administrator which admission plugins and policies it has.",
     )
 
 
@@ -191,12 +191,12 @@ def _of_the_object(status: int, action: Action, body: dict[str, Any]) -> AuthErr
         shown = sorted({field for field in fields if _FIELD.fullmatch(field)})
         return ConfigurationError(
             f"Kubernetes finds {action.object} invalid{': ' if shown else ''}{', '.join(shown)} (HTTP 422).",
-            "Correct the values that it is made from: names, labels and annotations have to be such as Kubernetes"
+            "Correct the values that it is made from: names, labels and annotations must have the form that Kubernetes"
             " allows.",
         )
     return AnswerError(
         f"Kubernetes answers {action.request} with HTTP {status}.",
-        "Its log says why: look there, or ask whoever runs the cluster.",
+        "The API server's log says why: see there, or ask the cluster's administrator.",
         status=status,
     )
 

@@ -1,4 +1,4 @@
-"""Kubernetes Events: what happened, for ``kubectl describe`` and ``kubectl get events``."""
+"""Writes Kubernetes Events, which ``kubectl describe`` and ``kubectl get events`` show."""
 
 import secrets
 import time
@@ -13,12 +13,12 @@ from gitops_runtime_auth.kube.api import Cluster, namespace_path
 _COMPONENT = "gitops-runtime-auth"
 Kind = Literal["Normal", "Warning"]
 _LONGEST = 1024
-"""Characters of an Event's message, as ``events.k8s.io/v1`` allows for its note."""
+"""Characters of an Event's message, as many as ``events.k8s.io/v1`` allows for its note."""
 
 
 @dataclass(frozen=True)
 class Pod:
-    """The Pod that this process runs in, by which ``kubectl describe`` finds its Events."""
+    """The Pod that this process runs in, by which ``kubectl describe`` finds the Events."""
 
     name: str
     uid: str
@@ -27,7 +27,7 @@ class Pod:
 def emit(cluster: Cluster, pod: Pod, namespace: str, kind: Kind, reason: str, message: str) -> None:
     """Write an Event about ``pod``, which runs in ``namespace``.
 
-    That it can't be written is logged at debug level and never fails a run, nor holds it up for long.
+    A failure is logged at debug level; it does not fail a run, and does not delay it for long.
     """
     now = datetime.fromtimestamp(time.time(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     body = {
@@ -54,5 +54,5 @@ def emit(cluster: Cluster, pod: Pod, namespace: str, kind: Kind, reason: str, me
     patient = cluster.within(cluster.deadline.at_most(cluster.timing.event))
     try:
         patient.create(f"{namespace_path(namespace)}/events", body)
-    except AuthError as e:  # also a conflict: the Event was written, and the answer got lost
+    except AuthError as e:  # a conflict, too: then the Event was written, but the answer was lost
         log.debug(f"The Event {reason} could not be written: {e}")

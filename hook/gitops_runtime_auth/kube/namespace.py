@@ -1,4 +1,4 @@
-"""The release's namespace: the UID that tells clusters apart, and whether it is being deleted."""
+"""Reads the release's namespace: its UID, which differs between clusters, and whether it is being deleted."""
 
 from gitops_runtime_auth.errors import NamespaceGoneError
 from gitops_runtime_auth.kube.api import Cluster, namespace_path
@@ -6,9 +6,9 @@ from gitops_runtime_auth.kube.owned import mapping
 
 
 def uid(cluster: Cluster, namespace: str) -> str:
-    """Return the UID of a namespace: no two namespaces of any two clusters share one.
+    """Return the UID of a namespace, which no other namespace of any cluster has.
 
-    Raises NamespaceGoneError when there is no such namespace.
+    Raises NamespaceGoneError if there is no such namespace.
     """
     found = cluster.get(namespace_path(namespace))
     known = str(mapping((found or {}).get("metadata")).get("uid", ""))
@@ -20,6 +20,6 @@ def uid(cluster: Cluster, namespace: str) -> str:
 
 
 def is_going(cluster: Cluster, namespace: str) -> bool:
-    """Tell whether a namespace is being deleted, or is gone already."""
+    """Tell whether a namespace is being deleted, or has been."""
     found = cluster.get(namespace_path(namespace))
     return found is None or bool(mapping(found.get("metadata")).get("deletionTimestamp"))

@@ -1,9 +1,9 @@
-"""The official Kubernetes client: the parts that the product needs are loaded and configured, no others.
+"""Loads and configures those parts of the official Kubernetes client that the product needs, and no others.
 
 ``import kubernetes`` runs the package's ``__init__``, which imports all of it: generated models, pydantic, OAuth,
-websockets. Of that this product needs the HTTP half alone. Measured with kubernetes 37 on Python 3.13, after httpx:
-134 ms of CPU and 21 MB for ``kubernetes.client.ApiClient`` as a program usually imports it, 27 ms and 4 MB for the
-parts below. A hook pays that at each run, and a keeper holds the memory for good.
+websockets. This product needs the HTTP part only. Measured with kubernetes 37 on Python 3.13, after httpx: 134 ms of
+CPU and 21 MB for ``kubernetes.client.ApiClient`` as a program usually imports it, 27 ms and 4 MB for the parts below.
+That time is part of each run of a hook, and the keeper keeps the memory as long as it runs.
 """
 
 import importlib.util
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from kubernetes.client.rest import RESTClientObject
 
 _PACKAGES = ("kubernetes", "kubernetes.config", "kubernetes.utils")
-"""Packages whose ``__init__`` imports everything beside them."""
+"""Packages whose ``__init__`` imports everything in them."""
 _LOCK = threading.Lock()
 _SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 
 def prepare() -> None:
-    """Make ``from kubernetes.client.rest import …`` and the like load no more than they name.
+    """Let ``from kubernetes.client.rest import …`` and the like load only what they name.
 
-    A package that somebody has already imported stays as it is.
+    A package that is already imported stays as it is.
     """
     with _LOCK:
         for name in _PACKAGES:
@@ -38,10 +38,10 @@ def prepare() -> None:
 
 
 def _defer(package: str) -> None:
-    """Make ``package`` importable without running its ``__init__`` before somebody uses a name that it defines.
+    """Make ``package`` importable, but run its ``__init__`` only when a name that it defines is used.
 
-    Its submodules load as usual. ``importlib.util.LazyLoader`` would not do: it runs the ``__init__`` as soon as a
-    submodule is imported.
+    Its submodules load as usual. ``importlib.util.LazyLoader`` can't do this, because it runs the ``__init__`` as soon
+    as a submodule is imported.
     """
     spec = importlib.util.find_spec(package)
     if spec is None or spec.loader is None:
@@ -63,7 +63,7 @@ def _defer(package: str) -> None:
 def client(kubeconfig: str | None = None, context: str | None = None) -> "RESTClientObject":
     """Return the client of the Pod's own cluster, or of a kubeconfig file's (``""`` for the default file).
 
-    Nothing is sent yet. Raises ConfigurationError when there is no such configuration.
+    Nothing is sent yet. Raises ConfigurationError if there is no such configuration.
     """
     with log.Span("import kubernetes"):
         prepare()
@@ -72,8 +72,8 @@ def client(kubeconfig: str | None = None, context: str | None = None) -> "RESTCl
         from kubernetes.config.config_exception import ConfigException
         from kubernetes.config.incluster_config import InClusterConfigLoader
     configuration = Configuration()
-    configuration.retries = False  # ``retry`` does it, within the deadline
-    configuration.keep_alive = True  # else a watch does not notice that a load balancer dropped its connection
+    configuration.retries = False  # because ``retry`` does it, within the deadline
+    configuration.keep_alive = True  # because a watch would not notice that a load balancer dropped its connection
     try:
         if kubeconfig is None:
             folder = Path(os.environ.get("GITOPS_RUNTIME_AUTH_SERVICE_ACCOUNT", _SERVICE_ACCOUNT))  # tests set it
@@ -87,7 +87,7 @@ def client(kubeconfig: str | None = None, context: str | None = None) -> "RESTCl
             f"There is no way to the Kubernetes API from here ({type(e).__name__}).",
             "Run this in a pod whose ServiceAccount token is mounted."
             if kubeconfig is None
-            else "Check --kubeconfig, --context and KUBECONFIG: kubectl config get-contexts shows what there is.",
+            else "Check --kubeconfig, --context and KUBECONFIG: kubectl config get-contexts lists the contexts.",
         ) from None
     made = RESTClientObject(configuration)
     made.pool_manager.connection_pool_kw["ssl_context"] = _tls(configuration)
@@ -97,7 +97,7 @@ def client(kubeconfig: str | None = None, context: str | None = None) -> "RESTCl
 def _tls(configuration: Any) -> ssl.SSLContext:
     """Return a context that verifies certificates as kubectl does, and as Python did before 3.13.
 
-    Since then urllib3 demands of a CA all that RFC 5280 asks for (``VERIFY_X509_STRICT``), and so refuses the CAs of
+    Since then urllib3 requires of a CA everything in RFC 5280 (``VERIFY_X509_STRICT``), and so refuses the CAs of
     older EKS clusters and of MicroK8s: https://github.com/kubernetes-client/python/issues/2394.
     """
     from urllib3.util.ssl_ import create_urllib3_context
@@ -105,5 +105,5 @@ def _tls(configuration: Any) -> ssl.SSLContext:
     made = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED if configuration.verify_ssl else ssl.CERT_NONE)
     made.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if configuration.verify_ssl and not (configuration.ssl_ca_cert or configuration.ca_cert_data):
-        made.load_default_certs()  # urllib3 leaves that to whoever hands in a context
+        made.load_default_certs()  # urllib3 does so only for a context of its own
     return made

@@ -1,4 +1,4 @@
-"""By which labels and annotations the product knows its own Secret and ConfigMap again."""
+"""Labels and annotations by which the product recognizes its own Secret and ConfigMap."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,10 +13,10 @@ _GITOPS = {
     "argocd.argoproj.io/compare-options": "IgnoreExtraneous",
     "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
 }
-"""An Argo CD that installs the chart and tracks by label takes the object for its own, gone from the repository: it
-must neither prune it, nor delete it before the clean-up hook has read it."""
+"""If Argo CD installs the chart and tracks by label, it takes the object for one that was removed from the repository.
+These annotations keep it from pruning it, and from deleting it before the clean-up hook has read it."""
 _OWNERS = ("argocd.argoproj.io", "helm.sh", "toolkit.fluxcd.io", "external-secrets.io")
-"""Domains of labels and annotations (their subdomains too) by which other programs mark what they manage."""
+"""Domains (and their subdomains) of labels and annotations by which other programs mark what they manage."""
 
 
 def metadata(
@@ -24,7 +24,7 @@ def metadata(
 ) -> Object:
     """Return the metadata of an object of ``release``; ``chart`` is the value of the label ``helm.sh/chart``.
 
-    ``labels`` and ``annotations`` are the user's: they never replace those by which the object is known again.
+    ``labels`` and ``annotations`` are the user's. They never replace those by which the object is recognized.
     """
     own = {
         "app.kubernetes.io/name": PREFIX,
@@ -42,13 +42,13 @@ def metadata(
 
 
 def is_of(release: Release, found: Object) -> bool:
-    """Tell whether this object was made by the product for ``release``, in whose namespace it was found."""
+    """Tell whether the product made this object for ``release``. It was found in the release's namespace."""
     labels = mapping(mapping(found.get("metadata")).get("labels"))
     return labels.get(MANAGED_BY) == PREFIX and labels.get(INSTANCE) == release.name
 
 
 def owner(found: Object) -> str:
-    """Return in words whose object this is, empty when nothing in its metadata names anybody."""
+    """Return the name of the object's owner for a message, empty if its metadata names none."""
     meta = mapping(found.get("metadata"))
     labels, annotations = mapping(meta.get("labels")), mapping(meta.get("annotations"))
     release, by = annotations.get("meta.helm.sh/release-name") or labels.get(INSTANCE), labels.get(MANAGED_BY)
@@ -68,15 +68,15 @@ def owner(found: Object) -> str:
 
 
 def version(found: Object) -> str:
-    """Return the resourceVersion of an object, empty when it tells none."""
+    """Return the resourceVersion of an object, empty if it has none."""
     return str(mapping(found.get("metadata")).get("resourceVersion", ""))
 
 
 def mapping(value: Any) -> dict[str, Any]:
-    """Return ``value`` if it is a JSON object, else an empty one: what others wrote may be anything."""
+    """Return ``value`` if it is a JSON object, else an empty one, because others may have written anything."""
     return value if isinstance(value, dict) else {}
 
 
 def _word(value: object) -> str:
-    """Return somebody else's word without what could harm a terminal, cut short."""
+    """Return the first 100 characters of a name that somebody else gave, without what could control a terminal."""
     return "".join(c for c in str(value) if c.isprintable())[:100]

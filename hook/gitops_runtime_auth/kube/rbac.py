@@ -1,4 +1,4 @@
-"""What a request means to Kubernetes' authorization, and which rule of a Role is missing when it is refused."""
+"""Names the rule of a Role that is missing when Kubernetes refuses a request."""
 
 import json
 import re
@@ -17,9 +17,9 @@ _SERVICE_ACCOUNT = re.compile(r"system:serviceaccount:[a-z0-9-]{1,63}:[a-z0-9.-]
 
 @dataclass(frozen=True)
 class Action:
-    """A request in the words of authorization: ``get secrets/x in namespace y``.
+    """A request in terms of Kubernetes' authorization: ``get secrets/x in namespace y``.
 
-    They are derived from the request as the API server does it
+    Verb, resource and name are derived from the request as the API server does it
     (https://kubernetes.io/docs/reference/access-authn-authz/authorization/#determine-the-request-verb).
     """
 
@@ -27,16 +27,16 @@ class Action:
     """Method and path, without the query."""
     verb: str
     resource: str = ""
-    """Plural, empty when the path is not one of an object or collection."""
+    """Plural, empty if the path is not that of an object or collection."""
     group: str = ""
     namespace: str = ""
-    """Of a namespace itself, its own name: so the API server takes it too."""
+    """For a namespace itself, its own name, as in the API server."""
     name: str = ""
     subresource: str = ""
 
     @classmethod
     def of(cls, method: str, path: str) -> "Action":
-        """Return what ``method`` on ``path`` (with or without a query) asks for."""
+        """Return the action of a request with ``method`` to ``path``, with or without a query."""
         bare, _, query = path.partition("?")
         found = _PATH.fullmatch(bare)
         if found is None:
@@ -44,13 +44,13 @@ class Action:
         name, resource = found["name"] or "", found["resource"]
         namespace = found["namespace"] or (name if resource == "namespaces" else "")
         verb = _verb(method, name, query)
-        selected = _SELECTED.search(query)  # of a list or watch: the API server takes it for the name, too
+        selected = _SELECTED.search(query)  # the API server uses this as the name of a list or watch, too
         name = name or (selected["name"] if selected else "")
         return cls(f"{method} {bare}", verb, resource, found["group"] or "", namespace, name, found["sub"] or "")
 
     @property
     def object(self) -> str:
-        """The object or collection, as kubectl takes it: ``deployments.apps/x``."""
+        """The object or collection in kubectl's form: ``deployments.apps/x``."""
         group, name = f".{self.group}" if self.group else "", f"/{self.name}" if self.name else ""
         return f"{self.resource}{group}{name}"
 
@@ -65,13 +65,13 @@ def credential_refused() -> RbacError:
     """Return the error for HTTP 401."""
     return RbacError(
         "Kubernetes does not accept the credential that this runs with (HTTP 401).",
-        "In a pod it is the ServiceAccount's token: see that the ServiceAccount exists, then delete the pod or"
+        "In a Pod it is the ServiceAccount's token: see that the ServiceAccount exists, then delete the Pod or"
         " run helm upgrade again. With a kubeconfig, log in again: kubectl auth whoami.",
     )
 
 
 def rule_missing(action: Action, user: str) -> RbacError:
-    """Return the error for an action that ``user`` (as the API server names it) has no right to."""
+    """Return the error for an action that ``user`` (in the API server's form) has no right to."""
     if not action.resource:
         return RbacError(f"Kubernetes refuses {action.request} (HTTP 403).", "See kubectl auth can-i --list.")
     resource = f"{action.resource}/{action.subresource}" if action.subresource else action.resource
@@ -84,7 +84,7 @@ def rule_missing(action: Action, user: str) -> RbacError:
     flag = f" -n {action.namespace}" if action.namespace else ""
     return RbacError(
         f"Kubernetes refuses to {action} (HTTP 403).",
-        f"Give {grantee} a Role with this rule, which the chart's Role holds: {json.dumps(rule)}. What it may do now:"
+        f"Give {grantee} a Role with this rule, which the chart's Role has: {json.dumps(rule)}. What it may do now:"
         f" kubectl auth can-i {action.verb} {action.object}{option}{flag} --as {who}.",
     )
 

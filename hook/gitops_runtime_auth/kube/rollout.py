@@ -1,4 +1,4 @@
-"""Workloads that take the API key by environment: they follow a new key only by a restart of their Pods."""
+"""Restarts workloads that take the API key by environment, because running Pods keep the old one."""
 
 import math
 import re
@@ -12,7 +12,7 @@ from gitops_runtime_auth.kube.api import Cluster, Object, workload_path
 from gitops_runtime_auth.kube.owned import mapping
 
 ANNOTATION = "gitops-runtime-auth/key-id"
-"""On the Pod template. The key's id as its value makes one rollout of it, whoever asks for it and how often."""
+"""On the Pod template, with the key's id as its value: so there is one rollout for a key, however often it is asked."""
 _KINDS = {"deployment": "Deployment", "statefulset": "StatefulSet"}
 _WORKLOAD = re.compile(r"(?P<kind>deployment|statefulset)/(?P<name>[a-z0-9][a-z0-9.-]{0,252})")
 
@@ -46,11 +46,11 @@ def workloads(names: Iterable[str]) -> list[Workload]:
 def restart(
     cluster: Cluster, namespace: str, workloads: Sequence[Workload], key_id: str, since: float | None = None
 ) -> list[Workload]:
-    """Roll out each workload that was not yet rolled out for ``key_id``; return those that were restarted.
+    """Restart each workload that was not yet restarted for ``key_id``; return those that were restarted.
 
-    With ``since`` (Unix time), those are left alone that are known to have been rolled out since then, or are about to
-    be. One that does not exist is left out. Where Kubernetes refuses one, the others are restarted all the same, then
-    the first refusal is raised (RbacError, AdmissionError).
+    With ``since`` (Unix time), a workload that was rolled out since then, or is about to be, is left out. So is one
+    that does not exist. If Kubernetes refuses one, the others are restarted all the same, and then the first refusal is
+    raised (RbacError, AdmissionError).
     """
     restarted, refusals = [], []
     for workload in workloads:
@@ -65,7 +65,7 @@ def restart(
 
 
 def unfinished(cluster: Cluster, namespace: str, workloads: Sequence[Workload]) -> list[Workload]:
-    """Return the workloads of which old Pods still run, or new ones are not available yet."""
+    """Return the workloads with old Pods, or with new Pods that are not available yet."""
     return [w for w in workloads if not _done(w, cluster.get(workload_path(namespace, w.kind, w.name)))]
 
 
@@ -83,12 +83,12 @@ def _restart(cluster: Cluster, namespace: str, workload: Workload, key_id: str, 
     log.info(f"Restarting {workload}, which takes the API key by environment.", key=key_id)
     waits = _waits_for(found)
     if waits:
-        log.warning(f"{workload} {waits}: until its Pods are new, the former API key stays alive.")
+        log.warning(f"{workload} {waits}: the replaced API key stays valid until all its Pods are new.")
     return True
 
 
 def _waits_for(found: Object) -> str:
-    """Say why Kubernetes does not renew all Pods of a workload by itself; empty when it does."""
+    """Return why Kubernetes does not replace all Pods of a workload by itself, empty if it does."""
     spec = mapping(found.get("spec"))
     strategy = mapping(spec.get("updateStrategy"))
     if spec.get("paused"):
@@ -107,11 +107,11 @@ def _annotation(found: Object) -> str:
 
 
 def _rolled_out(found: Object) -> float:
-    """Return the Unix time of the last rollout as far as it is known, which is never too late.
+    """Return the Unix time of the last rollout as far as it is known, or an earlier one.
 
-    A Deployment's condition Progressing keeps it once the rollout is complete
-    (``pkg/controller/deployment/progress.go``). A StatefulSet tells none, so it counts as rolled out when it was made.
-    Infinite when a change has yet to be seen by the controller.
+    A Deployment's condition Progressing has that time when the rollout is complete
+    (``pkg/controller/deployment/progress.go``). A StatefulSet has no such time, so that of its creation is returned.
+    The result is infinite if the controller has not seen the last change yet.
     """
     meta, status = mapping(found.get("metadata")), mapping(found.get("status"))
     if status.get("observedGeneration", 0) < meta.get("generation", 0):
@@ -127,12 +127,12 @@ def _rolled_out(found: Object) -> float:
 
 
 def _done(workload: Workload, found: Object | None) -> bool:
-    """Tell whether all Pods are new and available; a workload that does not exist has none.
+    """Tell whether all Pods are new and available, which is so for a workload that does not exist.
 
-    As ``kubectl rollout status`` decides (``kubectl/pkg/polymorphichelpers/rollout_status.go``), but for StatefulSets
-    with the strategy OnDelete, of which kubectl says nothing, or with a partition, which kubectl calls complete while
-    Pods below it are old: here they are done once every Pod has the present revision, which the controller counts for
-    them too (``status.updatedReplicas``).
+    It decides as ``kubectl rollout status`` does (``kubectl/pkg/polymorphichelpers/rollout_status.go``), except for
+    StatefulSets with the strategy OnDelete, for which kubectl gives no answer, or with a partition, for which kubectl
+    ignores old Pods below it. Here they are done when every Pod has the present revision, which the controller counts
+    in ``status.updatedReplicas``.
     """
     if found is None:
         return True

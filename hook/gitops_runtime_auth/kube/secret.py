@@ -1,4 +1,4 @@
-"""The key Secret: whose it is, and how it is read, written and deleted without touching anybody else's."""
+"""Reads, writes and deletes the key Secret, and leaves a Secret of somebody else as it is."""
 
 import base64
 from collections.abc import Mapping
@@ -18,15 +18,15 @@ from gitops_runtime_auth.retry import Deadline
 __all__ = ["KeySecret", "StoredKey", "StoredKeys", "mounted"]
 
 _ATTEMPTS = 5
-"""Tries to delete a Secret that others write meanwhile."""
+"""Tries to delete a Secret that others write at the same time."""
 _VOLATILE = {"helm.sh/chart", f"{owned.PREFIX}/created-at"}
-"""Labels and annotations for which alone the Secret is not written again."""
+"""Labels and annotations that are no reason to write the Secret again."""
 
 
 class KeySecret:
-    """The key Secret of one release.
+    """Reads and writes the key Secret of one release.
 
-    Reading and writing use optimistic locking: what was read is replaced only if nobody else has written meanwhile.
+    It uses optimistic locking: the Secret is replaced only if nobody else has written it since it was read.
     """
 
     def __init__(self, cluster: Cluster, release: Release, chart: str, spec: KeySecretSpec) -> None:
@@ -42,7 +42,7 @@ class KeySecret:
     def read(self) -> StoredKeys:
         """Return the keys in the Secret, else those in the first Secret of a former name that is this release's.
 
-        Raises ForeignSecretError when the Secret belongs to somebody else, or to nobody and is not to be taken over.
+        Raises ForeignSecretError if the Secret belongs to somebody else, or has no owner and is not to be adopted.
         """
         found = self._get(self.spec.name)
         if found is None:
@@ -56,10 +56,10 @@ class KeySecret:
         return StoredKeys(resource_version=version, outdated=True, foreign_key=_key_id_in(found, self.spec))
 
     def write(self, keys: StoredKeys, now: float) -> StoredKeys:
-        """Create the Secret, or replace the very version that ``keys`` was read from; return what it holds then.
+        """Create the Secret, or replace the version that ``keys`` was read from; return the new content.
 
-        ``now`` (Unix time) counts as the moment at which the key became the key where that is not known. Raises
-        ConflictError when somebody else was faster; after a lost answer that may have been this very call.
+        If it is unknown since when the key is in use, ``now`` (Unix time) is stored. Raises ConflictError if the Secret
+        was written in the meantime; after a lost answer that may have been this call.
         """
         written = replace(keys, since=keys.since or now, outdated=False, foreign_key="")
         body = self._object(written)
@@ -71,16 +71,16 @@ class KeySecret:
         return replace(written, resource_version=owned.version(answer))
 
     def delete(self) -> bool:
-        """Delete the Secret if it is this release's; tell whether it was there.
+        """Delete the Secret if it is this release's; tell whether it existed.
 
-        Raises ForeignSecretError when it is not: also one that would be taken over is somebody's until that is done.
+        Raises ForeignSecretError if it is not this release's, even if it could be adopted.
         """
         return self._delete(self.spec.name)
 
     def delete_former(self) -> list[str]:
-        """Delete this release's Secrets of former names; return the names of those that were there.
+        """Delete this release's Secrets of former names; return the names of those that existed.
 
-        Somebody else's Secret of such a name stays.
+        A Secret of somebody else with such a name stays.
         """
         gone = []
         for name in self.spec.former_names:
@@ -88,7 +88,7 @@ class KeySecret:
                 if name != self.spec.name and self._delete(name):
                     gone.append(name)
             except ForeignSecretError:
-                continue  # the name has passed on to somebody else
+                continue  # somebody else uses the name now
         return gone
 
     def _delete(self, name: str) -> bool:
@@ -139,7 +139,7 @@ class KeySecret:
 
     def _outdated(self, found: Object, keys: StoredKeys) -> bool:
         if keys.current is None:
-            return False  # there is nothing to write before there is a key
+            return False  # because without a key there is nothing to write
         wanted, meta = self._object(keys), owned.mapping(found.get("metadata"))
         for part in ("labels", "annotations"):
             there = owned.mapping(meta.get(part))
@@ -154,19 +154,19 @@ class KeySecret:
         adopt = "" if self.spec.adopt or not _ownerless(found) else " let this release take it over (keySecret.adopt),"
         return ForeignSecretError(
             f'Secret "{name}" in namespace {namespace} is not this release\'s: {whose}.',
-            f"Choose another name (keySecret.name),{adopt} or, if nobody needs it:"
+            f"Choose another name (keySecret.name),{adopt} or delete it if nobody needs it:"
             f" kubectl -n {namespace} delete secret {name}.",
         )
 
 
 def mounted(folder: Path, spec: KeySecretSpec) -> StoredKeys:
-    """Read the Secret from its volume, where absent files mean an absent Secret. It may be minutes old."""
+    """Read the keys from the Secret's volume, whose content may be minutes old. If it is empty, there is no Secret."""
     data = {}
     for name in _listed(folder):
         try:
             data[name] = (folder / name).read_bytes().decode("utf-8", "replace")
         except OSError:
-            continue  # a folder of the kubelet's own (``..data``), or a file that it takes away at this very moment
+            continue  # a folder of the kubelet (``..data``), or a file that it has just removed
     keys = decode(data, spec.data)
     if keys.current is None:
         return keys
@@ -185,17 +185,17 @@ def _data(secret: Object) -> dict[str, str]:
 
 
 def _without_state(data: Mapping[str, str]) -> dict[str, str]:
-    """Return the data that consumers read."""
+    """Return the part of the data that consumers read."""
     return {name: value for name, value in data.items() if name != STATE}
 
 
 def _ownerless(found: Object) -> bool:
-    """Tell whether a Secret may be taken over: nothing names an owner, and it can be replaced by one of type Opaque."""
+    """Tell whether a Secret may be adopted: it names no owner, and can be replaced by one of type Opaque."""
     return not owned.owner(found) and found.get("type") == "Opaque" and found.get("immutable") is not True
 
 
 def _key_id_in(found: Object, spec: KeySecretSpec) -> str:
-    """Return the id of the API key in somebody's Secret, empty when it holds none."""
+    """Return the id of the API key in a Secret that is to be adopted, empty if there is none."""
     data = _data(found)
     for name in (token_key(spec.data), "token"):
         claims = tokens.read(data.get(name, "").strip())

@@ -1,4 +1,4 @@
-"""What the key Secret holds: API keys with all that is needed to use or revoke them, and how they are written down."""
+"""Encodes and decodes the content of the key Secret: API keys, and what is needed to use or revoke them."""
 
 import base64
 import binascii
@@ -12,18 +12,18 @@ from gitops_runtime_auth.argocd import token as tokens
 from gitops_runtime_auth.kube.owned import mapping
 
 STATE = "state"
-"""Data key with what the product must remember beside the API key itself (JSON). No consumer reads it."""
+"""Data key with what the product needs to know besides the API key itself (JSON). No consumer reads it."""
 MOST_PREVIOUS = 20
-"""Replaced keys that are remembered. The oldest are forgotten first; Argo CD's list still shows them by their ids."""
+"""Replaced keys that are stored. The oldest are left out first; their ids are still in Argo CD's list."""
 _LONGEST = {"token": tokens.MAX_LENGTH, "account": 253, "url": 2048, "ca": 1 << 20}
-"""Characters, by field: more was not written by this product."""
+"""Characters of each field at most. This product has not written a longer one, so it is ignored."""
 _LATEST = 1e11
-"""Unix seconds in the year 5138: a later time is not one."""
+"""Unix seconds (in the year 5138). A later time is ignored."""
 
 
 @dataclass(frozen=True)
 class StoredKey:
-    """An API key with the server and account that it was made for: an upgrade may have moved on to others."""
+    """An API key with the server and account that it was made for, because an upgrade may change both."""
 
     token: str = field(repr=False)
     account: str
@@ -32,13 +32,13 @@ class StoredKey:
     """PEM; empty for the public CAs."""
     insecure: bool = False
     key_id: str = ""
-    """Empty when the token is not an API key of ``account``: then it can be neither used nor revoked."""
+    """Empty if the token is not an API key of ``account``: then it can be neither used nor revoked."""
     expires_at: int = 0
     """Unix seconds, 0 for never."""
 
     @classmethod
     def from_token(cls, token: str, account: str, url: str, ca: str = "", insecure: bool = False) -> "StoredKey":
-        """Return the key with what its token says of itself. Nothing is verified: only Argo CD can do that."""
+        """Return the key with the claims of its token, which are not verified because only Argo CD can do that."""
         claims = tokens.read(token)
         if claims is None or claims.kind is not tokens.Kind.API_KEY or claims.account != account:
             return cls(token, account, url, ca, insecure)
@@ -51,24 +51,24 @@ class StoredKeys:
 
     current: StoredKey | None = None
     previous: tuple[StoredKey, ...] = ()
-    """Keys that were replaced while Pods may still use them, the latest first."""
+    """Replaced keys that Pods may still use, the latest first."""
     since: float = 0.0
-    """Unix time at which ``current`` became the key, 0 when that is not known."""
+    """Unix time since which ``current`` is in use, 0 if it is unknown."""
     resource_version: str = ""
-    """Version of the Secret that this was read from; empty when the Secret itself does not exist, or when it was read
-    from a mounted volume or from a Secret of a former name."""
+    """Version of the Secret that this was read from; empty if the Secret does not exist, or if this was read from a
+    mounted volume or from a Secret of a former name."""
     outdated: bool = False
-    """The Secret is not named or filled as the values ask for now: it has to be written, though the key be good."""
+    """Name or content of the Secret differ from the values, so that it must be written even if the key works."""
     foreign_key: str = ""
-    """Id of the API key in a Secret that is taken over from nobody: it stays alive, and somebody has to revoke it."""
+    """Id of the API key in a Secret that is adopted. The release does not revoke this key, so the user has to."""
 
     @property
     def all(self) -> tuple[StoredKey, ...]:
-        """Every key that the Secret holds: those that were replaced, then the one in use, which can revoke them."""
+        """All keys in the Secret: the replaced ones, then the one in use, which can revoke them."""
         return (*self.previous, self.current) if self.current else self.previous
 
     def moved_to(self, new: StoredKey, now: float) -> "StoredKeys":
-        """Return the content after ``new`` became the key at ``now`` (Unix time); the one before is remembered."""
+        """Return the content with ``new`` in use since ``now`` (Unix time); the key before it is a replaced one."""
         if self.current is not None and self.current.token == new.token:
             return replace(self, current=new, previous=_without(new, self.previous))
         before = (self.current, *self.previous) if self.current else self.previous
@@ -80,7 +80,7 @@ def _without(key: StoredKey, keys: tuple[StoredKey, ...]) -> tuple[StoredKey, ..
 
 
 def encode(keys: StoredKeys, shape: Mapping[str, str]) -> dict[str, str]:
-    """Return the Secret's data: what ``shape`` asks for (data key -> token, url, server or account), and the state."""
+    """Return the Secret's data: the keys in ``shape`` (data key -> token, url, server or account), and the state."""
     current = keys.current
     if current is None:
         raise ValueError("A Secret without a key is deleted, not written.")
@@ -90,7 +90,7 @@ def encode(keys: StoredKeys, shape: Mapping[str, str]) -> dict[str, str]:
         "ca": current.ca,
         "token_in": token_key(shape),
         "since": keys.since,
-        # A CA bundle may be long and a Secret holds 1 MiB at most: the one that all have in common is written once.
+        # A CA bundle may be long, and a Secret has 1 MiB at most, so a CA that is the current one's is written once.
         "previous": [
             {"token": key.token, **_written(key), **({} if key.ca == current.ca else {"ca": key.ca})}
             for key in keys.previous[:MOST_PREVIOUS]
@@ -100,7 +100,7 @@ def encode(keys: StoredKeys, shape: Mapping[str, str]) -> dict[str, str]:
 
 
 def decode(data: Mapping[str, str], shape: Mapping[str, str]) -> StoredKeys:
-    """Read what ``encode`` wrote, for whatever shape. What can't be read counts as absent: it is then made anew."""
+    """Read what ``encode`` wrote, for this or an earlier shape. What can't be read is left out, and then made again."""
     state = _json(data.get(STATE, ""))
     names = (token_key(shape), state.get("token_in"))
     token = next((found for name in names if isinstance(name, str) and (found := data.get(name, "").strip())), "")
@@ -118,23 +118,23 @@ def decode(data: Mapping[str, str], shape: Mapping[str, str]) -> StoredKeys:
 
 
 def token_key(shape: Mapping[str, str]) -> str:
-    """Return the data key in which the token stands, the first of several."""
+    """Return the first data key that contains the token."""
     return next((name for name, what in shape.items() if what == "token"), "token")
 
 
 def server(url: str) -> str:
-    """Return host, port and path of a URL: what Argo CD's own command line takes as its server."""
+    """Return host, port and path of a URL, which Argo CD's own command line calls the server."""
     try:
         parts = urlsplit(url)
         port = "" if parts.port else ":443" if parts.scheme == "https" else ":80"
-    except ValueError:  # somebody else's hand
+    except ValueError:  # somebody has edited the Secret
         return ""
     host = parts.netloc.rpartition("@")[2]
     return f"{host}{port}{parts.path.rstrip('/')}"
 
 
 def from_base64(value: object) -> str:
-    """Return the text of a value in a Secret's ``data``; empty when it is not one."""
+    """Return the text of a value in a Secret's ``data``, empty if it is malformed."""
     try:
         return base64.b64decode(value).decode("utf-8", "replace") if isinstance(value, str) else ""
     except (binascii.Error, ValueError):
@@ -153,7 +153,7 @@ def _key(token: str, fields: Mapping[str, Any]) -> StoredKey | None:
 
 
 def _text(fields: Mapping[str, Any], name: str) -> str:
-    """Return a text of the state, empty when it is none, is too long, or could harm a terminal."""
+    """Return a text of the state, empty if it is not a text, is too long, or could control a terminal."""
     value = fields.get(name)
     if not isinstance(value, str) or len(value) > _LONGEST[name]:
         return ""

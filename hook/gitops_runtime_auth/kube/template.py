@@ -1,4 +1,4 @@
-"""How the Pods of a Deployment or StatefulSet take a Secret, as their template says."""
+"""Finds out from the Pod template how a Deployment or StatefulSet takes a Secret."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ class SecretUse:
     """One way in which Pods take a Secret."""
 
     where: str
-    """For people: the environment variable or the volume."""
+    """The environment variable or the volume, for a message."""
     key: str
-    """The key of the Secret, empty for the Secret as a whole."""
+    """The key of the Secret, empty if all of it is taken."""
 
 
 def uses_of(secret: str, workload: dict[str, Any]) -> tuple[SecretUse, ...]:
     """Return how the Pods of ``workload`` take the Secret of that name: by environment, by volume, or by its name.
 
-    A variable whose value is the Secret's name counts, because some programs are told the name and read the Secret
-    through the Kubernetes API. What a ConfigMap tells the Pods is not looked at.
+    A variable whose value is the Secret's name counts, because some programs are given the name and read the Secret
+    through the Kubernetes API. The content of ConfigMaps is not read.
     """
     pod = workload["spec"]["template"].get("spec") or {}
     containers = [*(pod.get("initContainers") or []), *(pod.get("containers") or [])]

@@ -14,9 +14,9 @@ from gitops_runtime_auth.timing import Timing
 class Watch(threading.Thread):
     """Calls ``changed`` on every change of the Secret, and whenever one may have been missed.
 
-    Each watch begins with the present state, never with a remembered resourceVersion: that also answers 410 Gone. The
-    pause between two watches doubles while they end early, whatever ends them, and is short again after one that lasted
-    longer than the longest pause.
+    Each watch begins with the present state instead of an earlier resourceVersion, which is also the right answer to
+    410 Gone. The pause between two watches doubles as long as they end early, for whatever reason, and is short again
+    after a watch that lasted longer than the longest pause.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Watch(threading.Thread):
 
     def _watch(self) -> None:
         events = self._cluster.watch(self._path, self._timing.watch)
-        self._changed()  # only now: what changes from here on is an event, what changed before may have been missed
+        self._changed()  # a change before this moment may have been missed; every later one is an event
         for event in events:
             if self._stopped.is_set() or event.get("type") == "ERROR":
                 return

@@ -335,7 +335,7 @@ def test_a_server_whose_certificate_another_ca_signed(kubernetes: FakeKubernetes
     ) as raised:
         cluster.get(X)
     assert raised.value.remedy == (
-        "In a pod: see that no proxy or mesh stands before the API server. With a kubeconfig: correct its"
+        "In a Pod: see that no proxy or service mesh is in front of the API server. With a kubeconfig: correct its"
         " certificate-authority."
     )
     assert time.monotonic() - began < 1, "waiting does not mend that"

@@ -54,8 +54,8 @@ def test_a_validating_admission_policy() -> None:
         'ValidatingAdmissionPolicy "labels.example.com" refuses to create secrets in namespace ns (HTTP 422).',
     )
     assert error.remedy == (
-        "kubectl get validatingadmissionpolicy labels.example.com -o yaml shows its rule: give the object what it asks"
-        " for (labels and annotations are values of the chart), or exempt it."
+        "kubectl get validatingadmissionpolicy labels.example.com -o yaml shows its rule: change the object as the"
+        " rule requires (labels and annotations are values of the chart), or exempt it."
     )
     assert "canary" not in str(vars(error))
 
@@ -79,7 +79,7 @@ def test_a_mutating_admission_policy(message: str, prefix: str) -> None:
         AdmissionError,
         'The admission policy "p" refuses to update secrets/x in namespace ns (HTTP 422).',
     )
-    assert error.remedy.startswith("kubectl get mutatingadmissionpolicy,validatingadmissionpolicy shows it: give the")
+    assert error.remedy.startswith("kubectl get mutatingadmissionpolicy,validatingadmissionpolicy shows it: change the")
 
 
 @pytest.mark.parametrize("code", [400, 403, 409, 418])
@@ -89,14 +89,14 @@ def test_a_webhook(code: int) -> None:
         AdmissionError,
         f'The admission webhook "validate.kyverno.svc-fail" refuses to create secrets in namespace ns (HTTP {code}).',
     )
-    assert error.remedy.startswith("Ask whoever runs this webhook which rule it is: give the object")
+    assert error.remedy.startswith("Ask the owner of this webhook for its rule: change the object")
     assert "canary" not in str(vars(error))
 
 
 def test_a_webhook_that_is_down_may_come_back() -> None:
     error = create(kubestatus.webhook_down("down.example.com"), "7")
     assert told(error) == (TemporaryError, 'The admission webhook "down.example.com" can\'t be reached (HTTP 500).')
-    assert error.remedy == "Whoever runs it has to mend it: until then the API server accepts no such change."
+    assert error.remedy == "Its owner has to repair it: until then the API server accepts no such change."
     assert isinstance(error, TemporaryError)
     assert error.retry_after == 7
 
@@ -109,7 +109,7 @@ def test_pod_security() -> None:
         'The namespace\'s Pod Security level "restricted:latest" refuses to create pods in namespace ns (HTTP 403).',
     )
     assert error.remedy == (
-        "kubectl get namespace ns -o yaml shows the level: install into a namespace with another one."
+        "kubectl get namespace ns -o yaml shows the level: install into a namespace with another level."
     )
 
 
@@ -133,7 +133,7 @@ def test_a_403_of_an_unknown_plugin(message: str) -> None:
         "An admission plugin of the cluster refuses to create secrets in namespace ns (HTTP 403), whatever the Role"
         " allows.",
     )
-    assert error.remedy == "Ask whoever runs the cluster which admission plugins and policies it has."
+    assert error.remedy == "Ask the cluster's administrator which admission plugins and policies it has."
 
 
 def test_a_name_of_the_longest_kind() -> None:
@@ -169,8 +169,8 @@ def test_a_namespace_that_is_going(kubernetes: FakeKubernetes, cluster: Cluster)
         cluster.create(SECRETS, {"metadata": {"name": "x"}})
     assert raised.value.problem == "Namespace ns is being deleted (HTTP 403)."
     assert raised.value.remedy == (
-        "Nothing can be made in it. Install into another namespace, or wait until kubectl get namespace ns no longer"
-        " shows it and create it anew."
+        "Nothing can be created in it. Install into another namespace, or wait until kubectl get namespace ns no longer"
+        " shows it, and create it again."
     )
     kubernetes.finish_deletion("ns")
     with pytest.raises(NamespaceGoneError, match=r"^Namespace ns does not exist \(HTTP 404\)\.$"):
@@ -210,7 +210,7 @@ def test_a_quota_that_is_not_yet_counted() -> None:
     unknown = kubestatus.forbidden("secrets", "x", "status unknown for quota: q, resources: count/secrets")
     error = create(unknown)
     assert told(error) == (TemporaryError, 'The cluster has not yet counted what quota "q" limits (HTTP 403).')
-    assert error.remedy == "That takes a few seconds after a quota is made: try again."
+    assert error.remedy == "That takes a few seconds after a quota is created: try again."
 
 
 def test_an_invalid_object(kubernetes: FakeKubernetes, cluster: Cluster) -> None:
@@ -218,7 +218,8 @@ def test_an_invalid_object(kubernetes: FakeKubernetes, cluster: Cluster) -> None
         cluster.create(SECRETS, {"metadata": {"name": "x", "labels": {"a": "s3cret canary"}}})
     assert raised.value.problem == "Kubernetes finds secrets invalid: metadata.labels (HTTP 422)."
     assert raised.value.remedy == (
-        "Correct the values that it is made from: names, labels and annotations have to be such as Kubernetes allows."
+        "Correct the values that it is made from: names, labels and annotations must have the form that"
+        " Kubernetes allows."
     )
     assert "canary" not in str(vars(raised.value))
 
@@ -240,7 +241,7 @@ def test_details_of_any_shape(details: Any) -> None:
 def test_anything_else() -> None:
     error = denied.error(400, "POST", f"{SECRETS}?x=y", status(400, "s3cret-canary"))
     assert told(error) == (AnswerError, f"Kubernetes answers POST {SECRETS} with HTTP 400.")
-    assert error.remedy == "Its log says why: look there, or ask whoever runs the cluster."
+    assert error.remedy == "The API server's log says why: see there, or ask the cluster's administrator."
     assert isinstance(error, AnswerError)
     assert error.status == 400
 
@@ -251,8 +252,8 @@ def test_an_answer_that_is_not_from_kubernetes(code: int, body: dict[str, Any] |
     error = denied.error(code, "GET", f"{X}?a=b", body)
     assert error.problem == f"Something other than the Kubernetes API answers GET {X} (HTTP {code})."
     assert error.remedy == (
-        "A proxy or a service mesh stands in between: leave the API server out of it (NO_PROXY, or the mesh's"
-        " annotation for Pods that need no sidecar)."
+        "A proxy or a service mesh is in between: exclude the API server from it (NO_PROXY, or the mesh's annotation"
+        " for Pods that need no sidecar)."
     )
     assert type(error) is (RefusedError if code in (401, 403) else AnswerError)
     if isinstance(error, AnswerError):

@@ -147,7 +147,7 @@ def test_a_context_that_a_kubeconfig_has_not(kubernetes: FakeKubernetes, tmp_pat
             api.connect(Deadline(5), QUICK, config, context)
         assert raised.value.problem == "There is no way to the Kubernetes API from here (ConfigException)."
         assert raised.value.remedy == (
-            "Check --kubeconfig, --context and KUBECONFIG: kubectl config get-contexts shows what there is."
+            "Check --kubeconfig, --context and KUBECONFIG: kubectl config get-contexts lists the contexts."
         )
 
 

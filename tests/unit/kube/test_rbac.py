@@ -47,7 +47,7 @@ def test_the_missing_rule_is_named(method: str, path: str, words: str, rule: lis
 
 def test_the_remedy_whole() -> None:
     assert rule_missing(Action.of("GET", f"{SECRETS}/x"), HOOK).remedy == (
-        "Give ServiceAccount here/hook a Role with this rule, which the chart's Role holds:"
+        "Give ServiceAccount here/hook a Role with this rule, which the chart's Role has:"
         ' {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["x"], "verbs": ["get"]}.'
         f" What it may do now: kubectl auth can-i get secrets/x -n here --as {HOOK}."
     )
@@ -95,7 +95,7 @@ def test_a_credential_that_is_not_accepted_is_no_missing_rule() -> None:
     error = credential_refused()
     assert error.problem == "Kubernetes does not accept the credential that this runs with (HTTP 401)."
     assert error.remedy == (
-        "In a pod it is the ServiceAccount's token: see that the ServiceAccount exists, then delete the pod or"
+        "In a Pod it is the ServiceAccount's token: see that the ServiceAccount exists, then delete the Pod or"
         " run helm upgrade again. With a kubeconfig, log in again: kubectl auth whoami."
     )
     assert error.exit_code == 77

@@ -211,7 +211,7 @@ def test_what_kubernetes_does_not_renew_by_itself_is_told(
 ) -> None:
     make(kubernetes, workload, **spec)
     assert restart(cluster, "ns", [workload], "gra.one") == [workload]
-    assert told[1:] == [f"warning: {why}: until its Pods are new, the former API key stays alive.{{}}"]
+    assert told[1:] == [f"warning: {why}: the replaced API key stays valid until all its Pods are new.{{}}"]
 
 
 @pytest.mark.parametrize(
