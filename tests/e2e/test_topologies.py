@@ -1,6 +1,7 @@
 """Argo CD as people run it: under a root path, without TLS, behind a proxy. Real servers, the hook alone."""
 
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -140,30 +141,38 @@ def test_a_proxy_is_used_for_argocd_alone_and_not_where_no_proxy_says_so(place: 
 
 
 @pytest.fixture(scope="module")
-def ingress(place: Runtime) -> str:
-    """An ingress with a certificate of the Service's full name, as OpenShift's service-ca makes it; return that name.
+def authority(place: Runtime) -> trustme.CA:
+    """A CA: its certificate is in ConfigMap and Secret ``ingress-ca``, one for the programs of ``pods/`` in ``tls``.
 
-    Its CA is in ConfigMap and Secret ``ingress-ca``; Secret ``client`` holds a client certificate of the same CA.
+    That one has the Services' full names, as OpenShift's service-ca makes it.
     """
     authority = trustme.CA()
-    host = f"ingress.{place.name}.svc"
     ca = authority.cert_pem.bytes().decode()
     place.secret("ingress-ca", **{"ca.crt": ca})
     configmap = {"metadata": {"name": "ingress-ca"}, "data": {"service-ca.crt": ca}}
     place.cluster.create(f"/api/v1/namespaces/{place.name}/configmaps", configmap)
-    pem = authority.issue_cert(host).private_key_and_cert_chain_pem.bytes().decode()
-    place.secret("ingress-tls", **{"tls.pem": pem, "ca.crt": ca})
+    leaf = authority.issue_cert(*(f"{name}.{place.name}.svc" for name in ("ingress", "balancer")))
+    place.secret("tls", **{"tls.pem": leaf.private_key_and_cert_chain_pem.bytes().decode(), "ca.crt": ca})
+    return authority
+
+
+TLS: Object = {
+    "volumes": [{"name": "tls", "secret": {"secretName": "tls"}}],
+    "mounts": [{"name": "tls", "mountPath": "/tls"}],
+}
+
+
+@pytest.fixture(scope="module")
+def ingress(place: Runtime, authority: trustme.CA) -> str:
+    """An ingress, and Secrets with what it asks for; return its host name."""
     client = authority.issue_cert("client@example.com")
     chain = "".join(blob.bytes().decode() for blob in client.cert_chain_pems)
     pair = {"tls.crt": chain, "tls.key": client.private_key_pem.bytes().decode()}
     body = {"metadata": {"name": "client"}, "type": "kubernetes.io/tls", "stringData": pair}
     place.cluster.create(f"/api/v1/namespaces/{place.name}/secrets", body)
     place.secret("proxy-headers", **{"X-Proxy-Key": "a-key-for-the-proxy"})
-    tls = {"name": "tls", "secret": {"secretName": "ingress-tls"}}
-    mount = {"name": "tls", "mountPath": "/tls"}
-    ports = {443: 8443, 8443: 8443, 8444: 8444, 8445: 8445}
-    serve_as_pod(place, "ingress", ports, volumes=[tls], mounts=[mount])
-    return host
+    serve_as_pod(place, "ingress", {443: 8443, 8443: 8443, 8444: 8444, 8445: 8445}, **TLS)
+    return f"ingress.{place.name}.svc"
 
 
 INGRESS_CA = {"caSecretKeyRef.name": "ingress-ca", "caSecretKeyRef.key": "ca.crt"}
@@ -205,3 +214,27 @@ def test_an_ingress_that_asks_for_a_client_certificate_and_for_headers(place: Ru
         assert "headersSecretRef" in unknown.said
         assert not unknown.accepted
         assert install(place, {**both, "headersSecretRef.name": "proxy-headers"}).accepted
+
+
+@pytest.mark.zoo
+@pytest.mark.usefixtures("authority")
+def test_two_replicas_of_which_one_lags_behind_a_balancer(place: Runtime) -> None:
+    """A fresh capability and a fresh key, each unknown to every second request: one login, one key, and it stays."""
+    serve_as_pod(place, "balancer", {443: 8443}, **TLS)
+    place.give(place.name, "login")
+    log = f"/api/v1/namespaces/{place.name}/pods/balancer/log"
+    block = (f"{BLOCK}.server.svc=balancer.{place.name}.svc", f"{BLOCK}.server.caSecretKeyRef.name=ingress-ca")
+    sets = place.hook_alone(hook__enableApiKey="true", hook__argocdNamespace="argocd")
+    place.install(*sets, *(word for line in block for word in ("--set", line)))
+    try:
+        first = place.key()
+        lags = [line for line in place.cluster.text(log).splitlines() if line.startswith("lags")]
+        assert {"lags: capability", "lags: key"} <= set(lags)
+        time.sleep(10)  # five checks of the keeper
+        assert place.key() == first
+        assert place.one_key()
+        assert sum("POST /api/v1/session " in line for line in place.cluster.text(log).splitlines()) == 1
+    finally:
+        place.helm("uninstall", "r", "--wait", "--ignore-not-found")
+        place.give(place.name, "apiKey,login")
+    assert place.keys() == []

@@ -161,19 +161,20 @@ def _enable_api_key(run: Context, account: Account, bearer: str) -> Account:
     log.info(f"Added {key}: {wanted} to ConfigMap argocd-cm in namespace {namespace}.")
     _await_capability(run, account.name, bearer, key)
     time.sleep(run.timing.capability_lasts)
-    account = run.argocd.account(account.name, bearer)
-    if "apiKey" not in account.capabilities:
+    # The ConfigMap is asked, because a replica of argocd-server that lags does not show the capability either.
+    left = (run.cluster.get(configmap_path(namespace, CONFIG)) or {}).get("data") or {}
+    if "apiKey" not in str(left.get(key)):
         raise PrivilegeError(
             f"Somebody took {key} out of ConfigMap argocd-cm in namespace {namespace} again, right after it was added.",
             "Whoever manages that ConfigMap (an operator, GitOps, Argo CD's Helm chart) has to add it there; check"
             " names the manager and the command.",
         )
-    return account
+    return _await_capability(run, account.name, bearer, key)
 
 
-def _await_capability(run: Context, name: str, bearer: str, key: str) -> None:
+def _await_capability(run: Context, name: str, bearer: str, key: str) -> Account:
     patience = run.deadline.at_most(run.timing.capability_shows)
-    while "apiKey" not in run.argocd.account(name, bearer).capabilities:
+    while "apiKey" not in (account := run.argocd.account(name, bearer)).capabilities:
         if not patience.left():
             raise TemporaryError(
                 f"Argo CD does not show {key} yet, {run.timing.capability_shows:.0f} s after apiKey was added to"
@@ -181,6 +182,7 @@ def _await_capability(run: Context, name: str, bearer: str, key: str) -> None:
                 "Check hook.argocdNamespace and that nothing (GitOps) takes the entry out again, then try again.",
             )
         time.sleep(min(run.timing.first_retry, patience.left()))
+    return account
 
 
 def _warn_without_role(run: Context, name: str, bearer: str) -> None:

@@ -167,6 +167,17 @@ def test_what_argocd_shows_late_is_waited_for(enabling: World) -> None:
     assert done.code == 0, done.said
 
 
+def test_a_replica_that_lags_is_not_taken_for_somebody_who_takes_it_back(enabling: World) -> None:
+    without = as_json(200, {"name": ACCOUNT, "enabled": True, "capabilities": ["login"]})
+    account = f"GET .*/api/v1/account/{ACCOUNT}$"
+    enabling.kubernetes.fault(
+        f"PATCH {CM}$", does=lambda: enabling.argocd.server.fault(account, skip=1, times=3, answer=without)
+    )
+    done = enabling.install()
+    assert done.code == 0, done.said
+    assert enabling.argocd.accepts(enabling.token)
+
+
 def test_what_argocd_never_shows_ends_without_key_and_secret(enabling: World) -> None:
     enabling.argocd.accounts.cm_shows_after = 3600
     done = enabling.install()
