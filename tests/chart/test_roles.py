@@ -61,7 +61,7 @@ def test_rules_of_the_defaults() -> None:
 
 def test_with_type_token_the_keeper_only_reports() -> None:
     manifests = helm.render(block(INLINE["token"]))
-    assert rules(manifests, "r-key-keeper") == {("namespaces", ("get",), ("ns",)), ("events", ("create",), ())}
+    assert rules(manifests, "r-key-keeper") == {("events", ("create",), ())}
 
 
 def test_without_restarts_nothing_may_be_patched() -> None:

@@ -37,13 +37,20 @@ class KeeperPod:
             base = context.from_environment(os.environ, timing, MeasuredTransport)
             log.setup(base.settings.log_level, as_json=True)
         self.health = Health(timing.stalls_after)
-        self._loop = keep.Loop(base, Keeper(base), self.health)
+        self._base, self._keeper = base, Keeper(base)
+        self._loop = keep.Loop(base, self._keeper, self.health)
 
     def check(self) -> Verdict:
         """Check once, and tell what it came to as the keeper does."""
         with self._inside():
             log.setup("debug", as_json=True)
             return self._loop.turn()
+
+    def leave(self) -> None:
+        """End it, as SIGTERM does once the present check is done."""
+        with self._inside():
+            log.setup("debug", as_json=True)
+            keep.leave(self._base, self._keeper, secret_deleted=lambda: False)
 
     def give(self, credential: str) -> None:
         """Bring the mounted password up to date, as the kubelet does within a minute."""

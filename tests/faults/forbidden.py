@@ -106,7 +106,7 @@ SOME: dict[str, dict[str, Try]] = {
         "delete another Pod": lambda c, n: c.delete(path_of(n, "pods", "x")),
     },
     "keep": {**_DELETE, **_DELETE_RECORD, **_LEFTOVERS, **_PATCH_APP_PROXY, **_UNASKED},
-    "keep-token": {**_NO_KEY, **_WORKLOADS, **_UNASKED},
+    "keep-token": {**_NO_KEY, **_WORKLOADS, **_NAMESPACE, **_UNASKED},
     "verify": {**_NO_KEY, **_PATCH, **_NAMESPACE, **_UNASKED},
 }
 """What one command may not, though another may."""

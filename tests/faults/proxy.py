@@ -162,11 +162,13 @@ class _Handler(BaseHTTPRequestHandler):
         return self._answer(response.status, kept, content, cut=kind == "truncated")
 
     def _stream(self, response: http.client.HTTPResponse, headers: dict[str, str]) -> None:
-        """Hand a watch on as it comes, until either side ends it."""
+        """Hand a watch on as it comes, in chunks as the API server does, until either side ends it."""
         self.close_connection = True
-        self._head(response.status, {**headers, "Connection": "close"})
-        while content := response.read1(65536):
-            self.wfile.write(content)
+        self._head(response.status, {**headers, "Connection": "close", "Transfer-Encoding": "chunked"})
+        content = b"any"
+        while content:
+            content = response.read1(65536)
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(content), content))
 
     def _answer(self, status: int, headers: dict[str, str], content: bytes, cut: bool = False) -> None:
         self._head(status, {**headers, "Content-Length": str(len(content) + (1 if cut else 0))})

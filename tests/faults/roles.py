@@ -76,7 +76,7 @@ def rules(command: str, namespace: str, names: Names = Names()) -> list[Rule]:
                 events,
             ]
         case "keep-token":
-            return [events, own_namespace]
+            return [events]
         case "verify":
             return names.workloads("get")
     raise AssertionError(command)

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
+from dev.cluster import path_of
+from dev.keys import KEY_SECRET
 from tests.faults.place import Site, within
 from tests.faults.release import Release
 from tests.faults.roles import CONSUMER
@@ -19,7 +21,7 @@ PATIENCE = 90.0
 
 def installed(release: Release) -> str:
     release.site.consumers(release.namespace, CONSUMER)
-    release.values = {"keeper": {"interval": 5}}
+    release.values = {"keeper": {"interval": 3600}}
     done = release.run()
     assert done.code == 0, done.said
     (key,) = release.live()
@@ -27,27 +29,27 @@ def installed(release: Release) -> str:
 
 
 def test_the_keeper_revokes_the_key_when_its_namespace_is_deleted(site: Site, release: Callable[[], Release]) -> None:
-    """While its Pod still runs and has its rights, it sees that by its checks."""
+    """Kubernetes deletes the Pods first (from 1.33 on), so the kubelet sends SIGTERM while all else is still there."""
     one = release()
     installed(one)
-    with keeper(one):
-        site.cluster.patch(f"/api/v1/namespaces/{one.namespace}", HELD)
-        site.cluster.delete(f"/api/v1/namespaces/{one.namespace}")
-        try:
-            within(PATIENCE, lambda: one.live() == [], "the key is revoked")
-        finally:
-            site.cluster.patch(f"/api/v1/namespaces/{one.namespace}", FREED)
-
-
-def test_the_keeper_revokes_the_key_when_it_is_told_to_stop_by_the_deletion(
-    site: Site, release: Callable[[], Release]
-) -> None:
-    """The kubelet sends SIGTERM at once when the namespace goes, before any check was due."""
-    one = release()
-    installed(one)
-    one.values = {"keeper": {"interval": 3600}}
     with keeper(one) as running:
         site.cluster.delete(f"/api/v1/namespaces/{one.namespace}")
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(PATIENCE) == 0
+    assert one.live() == []
+
+
+def test_the_keeper_revokes_the_key_when_all_else_was_deleted_before_it(
+    site: Site, release: Callable[[], Release]
+) -> None:
+    """Kubernetes before 1.33 deletes everything at once, the keeper's Role and ServiceAccount among it."""
+    one = release()
+    installed(one)
+    with keeper(one) as running:
+        site.cluster.delete(f"/api/v1/namespaces/{one.namespace}")
+        within(
+            30, lambda: site.cluster.get(path_of(one.namespace, "secrets", KEY_SECRET)) is None, "the Secret is gone"
+        )
         running.process.send_signal(signal.SIGTERM)
         assert running.process.wait(PATIENCE) == 0
     assert one.live() == []

@@ -19,9 +19,6 @@ from gitops_runtime_auth.timing import Timing
 _ARGOCD_SECONDS = 30.0
 """Argo CD being gone is a common reason to uninstall: it gets this long, or a third of ``hook.timeout``."""
 
-BY_HAND = "Keys of this release, if any, are named gra.*: argocd account get and argocd account delete-token."
-"""What to do by hand where the clean-up could not."""
-
 
 def run(environ: Mapping[str, str], timing: Timing) -> int:
     """Run the hook in a pod of the chart; 0 whatever happens, because a failed hook blocks ``helm uninstall``."""
@@ -30,7 +27,7 @@ def run(environ: Mapping[str, str], timing: Timing) -> int:
             cleanup(this)
     except Exception as e:
         # The text of an unforeseen error may hold a credential.
-        log.warning(f"The clean-up ended early ({type(e).__name__}). {BY_HAND}")
+        log.warning(f"The clean-up ended early ({type(e).__name__}). {revoke.BY_HAND}")
     return 0
 
 
@@ -134,6 +131,6 @@ def _try(step: Callable[[], None], what: str) -> None:
     try:
         step()
     except LoginRefusedError as e:
-        log.warning(f"{e.problem} {BY_HAND}")
+        log.warning(f"{e.problem} {revoke.BY_HAND}")
     except AuthError as e:
-        log.warning(f"{what[0].upper()}{what[1:]} failed: {e} {BY_HAND}")
+        log.warning(f"{what[0].upper()}{what[1:]} failed: {e} {revoke.BY_HAND}")

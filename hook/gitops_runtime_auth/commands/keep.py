@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from gitops_runtime_auth import context, log
@@ -36,7 +36,7 @@ def run(environ: Mapping[str, str], timing: Timing, port: int = health.PORT) -> 
         with after_present_check(loop.stop, timing.finishes_check):
             loop.run()
             if base.settings.auth.type == "password":
-                leave(base, keeper)
+                leave(base, keeper, secret_deleted=loop.secret_deleted)
     return 0
 
 
@@ -64,27 +64,33 @@ def check_token(run: Context) -> Verdict:
     return Verdict(Status.READY, f"Argo CD accepts the API key of account {name}.")
 
 
-def leave(base: Context, keeper: Keeper) -> None:
-    """Before this process ends: when the namespace is being deleted, revoke the keys, because nobody else will.
-
-    The deletion of a namespace takes this pod's rights away at about the same time as the pod. When they stay away, the
-    release is being deleted, too.
-    """
+def leave(base: Context, keeper: Keeper, *, secret_deleted: Callable[[], bool]) -> None:
+    """Before this process ends: when the namespace is being deleted, revoke the keys, because nobody else will."""
     run = base.again(base.timing.check)
+    if _namespace_goes(run, secret_deleted):
+        log.info(keeper.leave(run).reason)
+
+
+def _namespace_goes(run: Context, secret_deleted: Callable[[], bool]) -> bool:
+    """Tell whether the namespace is being deleted; in doubt it is not, because a key in use must not be revoked.
+
+    From Kubernetes 1.33 on Pods are deleted first, so this one still has its rights. Before that everything goes within
+    a second; then the watch, which is open already, tells that the Secret has gone with the rights. Where only the
+    rights are gone, an upgrade has changed the Role or the ServiceAccount, the Pod was deleted by force, or its node
+    was lost for a while: the successor needs the key.
+    """
     patience = run.deadline.at_most(run.timing.leaving)
     while True:
         try:
-            if namespace.is_going(run.cluster, run.release.namespace):
-                break
-        except RbacError:
-            if patience.left():
-                time.sleep(min(run.timing.look, patience.left()))
-                continue
-            break
+            return namespace.is_going(run.cluster, run.release.namespace)
         except AuthError as e:
-            log.debug(f"Whether the namespace is being deleted is not known: {e}")
-        return
-    log.info(keeper.leave(run).reason)
+            lost_rights = isinstance(e, RbacError)
+            if lost_rights and secret_deleted():
+                return True
+            if not lost_rights or not patience.left():
+                log.warning(f"Whether the namespace is being deleted is not known, so the API key stays alive: {e}")
+                return False
+        time.sleep(min(run.timing.look, patience.left()))
 
 
 class Loop:
@@ -96,6 +102,7 @@ class Loop:
         self._state = state
         self.wake = threading.Event()
         self.stopped = threading.Event()
+        self._watch: Watch | None = None
 
     def stop(self) -> None:
         """End the loop after the present check."""
@@ -107,7 +114,7 @@ class Loop:
         timing, interval = self._base.timing, self._base.settings.interval
         soon = timing.look
         if self._base.settings.auth.type == "password":
-            self._watch()
+            self._watch = self._open_watch()
         while not self.stopped.is_set():
             before = self._credential()
             self._state.beat()
@@ -116,12 +123,18 @@ class Loop:
             pause = soon if verdict.again_soon else interval * random.uniform(0.9, 1.0)  # noqa: S311 (jitter)
             self._wait(pause if verdict.ready else max(pause, timing.after_error), before)
 
-    def _watch(self) -> None:
+    def _open_watch(self) -> Watch:
         """Wake at once when the key Secret changes."""
         base = self._base
         cluster = api.connect(Deadline(base.timing.check), base.timing)  # of its own, because clients serve one thread
         name = base.settings.key_secret.name
-        Watch(cluster, base.release.namespace, name, self.wake.set, self.stopped, base.timing).start()
+        watch = Watch(cluster, base.release.namespace, name, self.wake.set, self.stopped, base.timing)
+        watch.start()
+        return watch
+
+    def secret_deleted(self) -> bool:
+        """Tell whether the watch saw the key Secret being deleted."""
+        return self._watch is not None and self._watch.deleted
 
     def turn(self) -> Verdict:
         """Check once and tell what it came to: health, log, and an Event for a change of state."""

@@ -16,6 +16,8 @@ from gitops_runtime_auth.keys import privileges
 from gitops_runtime_auth.kube.secret import StoredKey, StoredKeys
 from gitops_runtime_auth.release import identity_in
 
+BY_HAND = "Keys of this release, if any, are named gra.*: argocd account get and argocd account delete-token."
+"""What to do by hand where this program could not."""
 _COMES_BACK = {Refusal.ACCOUNT_DISABLED, Refusal.ACCOUNT_MISSING, Refusal.NO_API_KEY_CAPABILITY, Refusal.UNKNOWN}
 """Refusals that say nothing against the key: it works again once the account is put right."""
 

@@ -35,6 +35,8 @@ class Watch(threading.Thread):
         self._changed = changed
         self._stopped = stopped
         self._timing = timing
+        self.deleted = False
+        """What was heard last is that the Secret was deleted."""
 
     def run(self) -> None:
         """Watch until stopped."""
@@ -54,6 +56,9 @@ class Watch(threading.Thread):
         events = self._cluster.watch(self._path, self._timing.watch)
         self._changed()  # a change before this moment may have been missed; every later one is an event
         for event in events:
-            if self._stopped.is_set() or event.get("type") == "ERROR":
+            if event.get("type") == "ERROR":
+                return
+            self.deleted = event.get("type") == "DELETED"
+            if self._stopped.is_set():
                 return
             self._changed()

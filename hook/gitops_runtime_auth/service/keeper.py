@@ -8,6 +8,7 @@ from dataclasses import replace
 from gitops_runtime_auth import log
 from gitops_runtime_auth.context import Context
 from gitops_runtime_auth.errors import (
+    AuthError,
     ConflictError,
     FreshKeyRefusedError,
     LoginRefusedError,
@@ -32,6 +33,8 @@ class Keeper:
     def __init__(self, base: Context) -> None:
         self._base = base
         self._memory = Memory()
+        self._last = StoredKeys()
+        """The Secret when it last held a key, whatever Argo CD said to it."""
 
     def check(self) -> Verdict:
         """Check once, and put right what can be. Raises every error of ``errors``."""
@@ -45,10 +48,11 @@ class Keeper:
         run = self._base.again(self._base.timing.check)
         try:
             stored = run.key_secret.read()
-            if namespace.is_going(run.cluster, run.release.namespace):
-                return self.leave(run, stored)
+            if not stored.current and namespace.is_going(run.cluster, run.release.namespace):
+                return self.leave(run)
         except RetryableError:
             return self._without_kubernetes(run)
+        self._last = stored if stored.current else self._last
         seen = _look(run, stored)
         step, memory = decide(self._memory, seen, run.settings.max_age, run.timing)
         self._remember(run, memory)
@@ -81,16 +85,26 @@ class Keeper:
             tell.of_storm(run, memory)
         self._memory = memory
 
-    def leave(self, run: Context, stored: StoredKeys | None = None) -> Verdict:
+    def leave(self, run: Context) -> Verdict:
         """Revoke the release's keys: the namespace is being deleted, and no key outlives it.
 
-        ``stored`` is what the Secret still holds. Without it, the keys of the last good check count.
+        The Secret may be gone by now, or the right to read it: what it held when it was last read counts, too.
         """
-        known = stored if stored and stored.current else self._memory.known
-        for key in known.all:
-            left = revoke.revoke_all(run, key)
+        known = [self._memory.known, self._last]
+        try:
+            known.append(run.key_secret.read())
+        except AuthError as e:
+            log.debug(f"The Secret can't be read any more: {e}")
+        keys = {key.token: key for stored in known for key in stored.all}
+        for key in keys.values():
+            try:
+                left = revoke.revoke_all(run, key)
+            except AuthError as e:  # whose key it is can't be told any more
+                left = f"The API key {key.key_id} of account {key.account} is still alive: {e}"
             if left:
                 log.warning(left)
+        if not keys:
+            log.warning(f"This keeper has seen no API key. {revoke.BY_HAND}")
         return Verdict(Status.FAILED, "The namespace is being deleted, so the API keys of this release were revoked.")
 
     def _without_kubernetes(self, run: Context) -> Verdict:

@@ -163,3 +163,28 @@ def test_a_namespace_that_is_being_deleted_leaves_no_key(installed: World) -> No
 
     assert keeping(installed, story) == 0
     assert installed.live() == []
+
+
+def test_rights_that_go_with_the_secret_are_a_namespace_that_is_being_deleted(installed: World) -> None:
+    """Kubernetes before 1.33 deletes all at once; the watch that is open already outlives the rights."""
+
+    def story(running: Running) -> None:
+        wait(running.is_ready)
+        wait(lambda: installed.kubernetes.watches.open > 0)
+        installed.kubernetes.fault(".*", answer=NO_RIGHT)
+        installed.later(0.1, lambda: installed.remove(installed.path()))
+
+    assert keeping(installed, story) == 0
+    assert installed.live() == []
+
+
+def test_rights_that_go_alone_leave_the_key_to_the_next_keeper(installed: World) -> None:
+    """An upgrade to another ServiceAccount; or the Pod was deleted by force, or its node lost for a while."""
+
+    def story(running: Running) -> None:
+        wait(running.is_ready)
+        wait(lambda: installed.kubernetes.watches.open > 0)
+        installed.kubernetes.fault(".*", answer=NO_RIGHT)
+
+    assert keeping(installed, story) == 0
+    assert installed.live() == [installed.key]

@@ -77,6 +77,22 @@ def test_changes_of_this_secret_are_told(kubernetes: FakeKubernetes, cluster: Cl
         assert watches(kubernetes) == ["fieldSelector=metadata.name=x&watch=true&timeoutSeconds=240"]
 
 
+def test_what_was_heard_last_of_the_secret_is_kept(kubernetes: FakeKubernetes, cluster: Cluster) -> None:
+    """A keeper without any rights left goes by it, after it was told to stop."""
+    stopped = threading.Event()
+    watch = Watch(cluster, "ns", "x", lambda: None, stopped, QUICK)
+    watch.start()
+    wait_until(lambda: kubernetes.watches.open > 0)
+    for there in (True, False, True, False):
+        kubernetes.put(X, {}) if there else kubernetes.remove(X)
+        wait_until(lambda: watch.deleted is not there)  # noqa: B023 (called at once)
+    kubernetes.put(X, {})
+    wait_until(lambda: not watch.deleted)
+    stopped.set()
+    kubernetes.remove(X)
+    wait_until(lambda: watch.deleted)
+
+
 def test_a_role_that_names_the_secret_is_enough(kubernetes: FakeKubernetes, cluster: Cluster) -> None:
     kubernetes.allowed = {Rule("watch", "", "secrets", "x")}
     told = Told(kubernetes)
