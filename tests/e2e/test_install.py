@@ -1,11 +1,14 @@
 """The main job: ``helm install`` connects a Runtime to a real Argo CD (test_refusals: or says what to do)."""
 
 import json
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import yaml
 
-from dev.runtime import BLOCK, CONSUMERS, Runtime, runtime
+from dev.runtime import BLOCK, CHART, CONSUMERS, Runtime, runtime, within
 from dev.sandbox import tools
 
 VARIANTS = ("password inline", "password in a Secret", "token inline", "token in a Secret")
@@ -90,3 +93,26 @@ def test_upgrades_keep_the_key_and_replace_a_revoked_one(fresh: Runtime) -> None
     second = fresh.key()
     assert second is not None
     assert fresh.keys() == [second.id] != [first.id]
+
+
+@pytest.mark.zoo
+def test_kustomize_without_hooks_leaves_the_key_to_the_keeper(fresh: Runtime, tmp_path: Path) -> None:
+    """What docs/gitops.md says of ``helmCharts``: ``skipHooks: true``."""
+    shutil.copytree(CHART, tmp_path / "charts" / "gitops-runtime-auth")
+    values: dict[str, object] = {}
+    for line in fresh.sets()[1::2]:
+        path, _, value = line.partition("=")
+        *folders, name = path.split(".")
+        place = values
+        for folder in folders:
+            place = place.setdefault(folder, {})  # type: ignore[assignment]
+        place[name] = yaml.safe_load(value)
+    chart = {"name": "gitops-runtime-auth", "releaseName": "r", "namespace": fresh.name}
+    kustomization = {
+        "helmGlobals": {"chartHome": "charts"},
+        "helmCharts": [{**chart, "valuesInline": values, "skipHooks": True}],
+    }
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
+    (tmp_path / "all.yaml").write_text(fresh.kubectl("kustomize", "--enable-helm", str(tmp_path)), encoding="utf-8")
+    fresh.kubectl("apply", "-f", str(tmp_path / "all.yaml"))
+    within(120, fresh.settled)
