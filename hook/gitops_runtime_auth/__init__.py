@@ -1,6 +1,6 @@
 """Authenticates a GitOps Runtime to an existing Argo CD: the code that runs in the chart's Jobs and Pods.
 
-Begin with ``commands.ensure``, the hook before an install: it reads downwards through ``config`` (what the user said),
-``argocd`` and ``kube`` (the two APIs), ``keys`` (issue, check and revoke an API key). ``service`` holds what the keeper
-needs beside that, ``preflight`` what only ``check`` does on a user's own machine.
+Begin with ``commands.ensure``, the hook before an install. It uses ``config`` (what the user set), ``argocd`` and
+``kube`` (the two APIs), and ``keys`` (issue, check and revoke an API key). ``service`` contains what the keeper needs
+besides, ``preflight`` what only ``check`` does on the user's own machine.
 """

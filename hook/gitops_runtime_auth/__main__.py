@@ -1,4 +1,4 @@
-"""The process: the only place that exits. Every failure of a command ends here, in two sentences and an exit code."""
+"""Runs the process: turns every failure of a command into two sentences and an exit code. Nothing else exits."""
 
 import gc
 import os
@@ -19,7 +19,7 @@ TERMINATION_LOG = Path("/dev/termination-log")
 def main(argv: Sequence[str], timing: Timing = Timing()) -> int:  # noqa: B008
     """Run the command that ``argv`` names and return its exit code: 0, one of ``errors``, 130 (Ctrl-C), 143 (SIGTERM).
 
-    Whatever fails is told in two sentences, in the log and in the termination message. Raises nothing.
+    Every failure is written as two sentences into the log and the termination message. Raises nothing.
     """
     log.setup()
     try:
@@ -37,15 +37,15 @@ def main(argv: Sequence[str], timing: Timing = Timing()) -> int:  # noqa: B008
     except Exception as e:
         return _fail(
             f"Unexpected internal error: {type(e).__name__} in {_place(e.__traceback__)}.",
-            "Run the command again; if the error comes back, report it with this line and the chart's version.",
+            "Run the command again; if the error occurs again, report it with this line and the chart's version.",
             os.EX_TEMPFAIL,
         )
 
 
 def _place(trace: TracebackType | None) -> str:
-    """Name the line that raised, and the line of this package that led there.
+    """Return the line that raised, and the line of this package that led there.
 
-    Never more of the traceback: its text holds values, and values can be credentials.
+    The rest of the traceback is left out, because it contains values, which can be credentials.
     """
     lines = [f"{frame.f_globals.get('__name__', '?')}:{number}" for frame, number in traceback.walk_tb(trace)]
     own = [line for line in lines if line.startswith(f"{__package__}.")]
@@ -65,13 +65,13 @@ def _fail(problem: str, remedy: str, code: int) -> int:
 
 
 def run() -> None:
-    """Run the program ``gitops-runtime-auth``: the command line's arguments, the process' signals and exit code."""
+    """Run the program ``gitops-runtime-auth`` with the arguments, signals and exit code of the process."""
     termination.raise_at_sigterm(Timing().terminates)
     try:
         code = main(sys.argv[1:])
-    except termination.Terminated:  # came while another failure was being told
+    except termination.Terminated:  # raised while another failure was being reported
         code = termination.EXIT_CODE
-    # Python's last garbage collection would visit every object that was loaded, which takes 0.04 s.
+    # Without this, Python's last garbage collection visits every loaded object, which takes 0.04 s.
     gc.freeze()
     sys.exit(code)
 

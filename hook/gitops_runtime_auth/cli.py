@@ -1,4 +1,4 @@
-"""The command line. Each command's module is imported when the command runs: start-up time is part of every install."""
+"""Reads the command line. It imports only the command that runs, because start-up time is part of every install."""
 
 import argparse
 import os
@@ -19,7 +19,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _Version(argparse.Action):
-    """Prints the version of the chart: it stands once, in the Chart.yaml that image and wheel hold."""
+    """Prints the version of the chart, from the Chart.yaml that is part of image and wheel."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         from gitops_runtime_auth.config.schema import chart_file
@@ -31,13 +31,13 @@ class _Version(argparse.Action):
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the command line's parser."""
+    """Return the parser of the command line."""
     top = _Parser(prog="gitops-runtime-auth", description="Connects a GitOps Runtime to an existing Argo CD.")
     top.add_argument("--version", action=_Version, nargs=0, default=argparse.SUPPRESS, help="print the version and end")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     ensure = commands.add_parser("ensure", help="check the account, obtain an API key, write the Secret (install hook)")
     ensure.add_argument(
-        "--before-rollback", action="store_true", help="warn and end with 0 where a rollback can't be helped"
+        "--before-rollback", action="store_true", help="warn and end with 0 if the key can't be made to work"
     )
     commands.add_parser("retire", help="revoke what an upgrade replaced (post-upgrade hook)")
     commands.add_parser("cleanup", help="revoke the release's keys, delete its Secret (post-delete hook)")
@@ -48,17 +48,17 @@ def parser() -> argparse.ArgumentParser:
     verify.add_argument(
         "--consumers", type=_names, default=(), metavar="KIND/NAME,...", help="further workloads that take the API key"
     )
-    verify.add_argument("--key-secret", default="", metavar="NAME", help="the Secret that holds the API key")
+    verify.add_argument("--key-secret", default="", metavar="NAME", help="the Secret with the API key")
     verify.add_argument(
-        "--token-keys", type=_names, default=("token",), metavar="KEY,KEY", help="the Secret's keys that hold a token"
+        "--token-keys", type=_names, default=("token",), metavar="KEY,KEY", help="the Secret's keys with a token"
     )
-    verify.add_argument("--timeout", type=float, default=120.0, metavar="SECONDS", help="for all of it (default 120)")
+    verify.add_argument("--timeout", type=float, default=120.0, metavar="SECONDS", help="for everything (default 120)")
     agent = commands.add_parser("agent", help="be ready only while Argo CD accepts the injected key")
     _add_connection(agent)
     agent.add_argument("--port", type=int, default=8080)
-    agent.add_argument("--url", default="", help="Argo CD's URL, where ARGO_CD_URL has no scheme")
+    agent.add_argument("--url", default="", help="Argo CD's URL, if ARGO_CD_URL has no scheme")
     check_options.add_arguments(
-        commands.add_parser("check", help="look before you install: what the account has and lacks")
+        commands.add_parser("check", help="check before an install what the account has and lacks")
     )
     completion = commands.add_parser("completion", help="print the shell completion script")
     completion.add_argument("shell", choices=["bash", "zsh", "tcsh"])
@@ -83,7 +83,7 @@ def run(argv: Sequence[str], timing: Timing) -> int:
     """Run the command that ``argv`` names and return its exit code. Raises every error of ``errors``."""
     top = parser()
     options, unknown = top.parse_known_args(argv)
-    if unknown and options.command != "check":  # which hands them to helm
+    if unknown and options.command != "check":  # check passes them to helm
         top.error(f"unrecognized arguments: {' '.join(unknown)}")
     match options.command:
         case "ensure":

@@ -1,4 +1,4 @@
-"""The connections of a process: opened once, used with a new deadline at each run or check."""
+"""Keeps the connections of a process open, for use with a new deadline at each run or check."""
 
 import time
 
@@ -12,10 +12,10 @@ from gitops_runtime_auth.timing import Timing
 
 
 class Connections:
-    """Keeps a transport per endpoint and one client of the Kubernetes API. For one thread.
+    """Keeps one transport per endpoint, and one client of the Kubernetes API. Use it in one thread only.
 
-    An endpoint holds the CA, headers and client certificate too, so renewed ones get a transport of their own. One
-    that was not asked for during ``timing.idle_connection`` seconds, which is longer than any check, is closed.
+    The CA, headers and client certificate are part of an endpoint, so renewed ones get another transport. A transport
+    that was not used for ``timing.idle_connection`` seconds, which is longer than any check, is closed.
     """
 
     def __init__(self, timing: Timing, transport: type[Transport] = Transport) -> None:
@@ -44,9 +44,9 @@ class Connections:
         return self._cluster.within(deadline)
 
     def namespace_uid(self, name: str, deadline: Deadline) -> str:
-        """Return the UID of a namespace, asked once: it stays known when this Pod's rights go with the namespace.
+        """Return the UID of a namespace. It is read once, because a keeper needs it even when its Role is deleted.
 
-        Raises NamespaceGoneError when there is no such namespace, RbacError.
+        Raises RbacError, and NamespaceGoneError if there is no such namespace.
         """
         if name not in self._uids:
             self._uids[name] = namespace.uid(self.cluster(deadline), name)

@@ -1,4 +1,4 @@
-"""What one run of a command works with: settings, mounted files, the two APIs, the deadline."""
+"""Collects what one run of a command works with: settings, mounted files, the two APIs, the deadline."""
 
 import hashlib
 import os
@@ -26,14 +26,14 @@ from gitops_runtime_auth.retry import Deadline
 from gitops_runtime_auth.timing import Timing
 
 FILES = Path(os.environ.get("GITOPS_RUNTIME_AUTH_FILES", "/var/run/gitops-runtime-auth"))
-"""Where the chart mounts the files. The variable gives a process outside a pod files of its own."""
+"""Where the chart mounts the files. The variable is for a process outside a Pod."""
 
 
 @dataclass
 class Context:
-    """One run of a command. Clients are made when they are first used, because each import costs the user time.
+    """One run of a command. Clients are made when they are first used, because each import takes time.
 
-    As a ``with`` block it closes the connections at its end.
+    At the end of its ``with`` block it closes the connections.
     """
 
     settings: Settings
@@ -45,7 +45,7 @@ class Context:
     chart: str = ""
     """Name and version of the chart, for the label ``helm.sh/chart``."""
     pod: Pod = field(default=Pod("", ""))
-    """This pod, which Events are about."""
+    """This Pod, which the Events are about."""
 
     def __enter__(self) -> "Context":
         return self
@@ -54,7 +54,7 @@ class Context:
         self.connections.close()
 
     def again(self, seconds: float) -> "Context":
-        """Return this context with ``seconds`` from now on, over the same connections; mounted files are read anew."""
+        """Return this context with a deadline in ``seconds``, the same connections, and files that are read again."""
         return replace(self, deadline=Deadline(seconds))
 
     @cached_property
@@ -71,12 +71,12 @@ class Context:
 
     @cached_property
     def cluster(self) -> Cluster:
-        """A client of the cluster that this pod runs in."""
+        """A client of the cluster that this Pod runs in."""
         return self.connections.cluster(self.deadline)
 
     @cached_property
     def installation(self) -> Installation:
-        """This release of this cluster: whose keys may be revoked. Asks the Kubernetes API once."""
+        """This release in this cluster, whose keys may be revoked. Asks the Kubernetes API once."""
         uid = self.connections.namespace_uid(self.release.namespace, self.deadline)
         return Installation(self.release, identity_of(uid))
 
@@ -86,11 +86,11 @@ class Context:
         return KeySecret(self.cluster, self.release, self.chart, self.settings.key_secret)
 
     def emit(self, kind: events.Kind, reason: str, message: str) -> None:
-        """Write an Event about this pod, which never fails a run."""
+        """Write an Event about this Pod. A failure is only logged."""
         events.emit(self.cluster, self.pod, self.release.namespace, kind, reason, message)
 
     def argocd_of(self, key: StoredKey, deadline: Deadline) -> ArgoCD:
-        """Return a client of the Argo CD in which ``key`` was made, with the trust of then."""
+        """Return a client of the Argo CD that made ``key``, with the CA that was trusted then."""
         if key.url == self.settings.server.url:
             return self.connections.argocd(self.endpoint, deadline)
         endpoint = Endpoint(key.url, key.insecure, key.ca or None, "the CA of an earlier configuration")
@@ -102,9 +102,9 @@ class Context:
         return StoredKey.from_token(token, account, endpoint.url, endpoint.ca or "", endpoint.insecure_skip_verify)
 
     def credential(self) -> str:
-        """Return the mounted password (as it is) or token (without the blanks that pasting adds).
+        """Return the mounted password unchanged, or the mounted token without surrounding blanks.
 
-        Read at each call, because the mount follows its Secret. Raises MissingSecretError.
+        It is read at each call, because the Secret may have changed. Raises MissingSecretError.
         """
         auth = self.settings.auth
         value = text(self.files / "credential" / "value") or ""
@@ -121,21 +121,21 @@ class Context:
         return value
 
     def await_credential(self) -> None:
-        """Wait until the password or token is mounted, see ``_await``. Raises MissingSecretError."""
+        """Wait until the password or token is mounted, as ``_await`` does. Raises MissingSecretError."""
         self._await(self._missing_credential)
 
     def await_connection(self) -> None:
-        """Wait until the request headers and the client certificate are mounted, see ``_await``.
+        """Wait until the request headers and the client certificate are mounted, as ``_await`` does.
 
         Raises MissingSecretError.
         """
         self._await(self._missing_for_connection)
 
     def _await(self, missing: Callable[[], MissingSecretError | None]) -> None:
-        """Wait for a Secret that the values name, because somebody may be about to make it.
+        """Wait for a Secret that the values name, because somebody may be about to create it.
 
-        A Secret that comes late shows in a mount within about a minute (the kubelet's sync period). Raises what
-        ``missing`` returns after ``hook.waitForSecrets`` seconds.
+        The kubelet shows it in the mount within about a minute (its sync period). After ``hook.waitForSecrets`` seconds
+        the error that ``missing`` returns is raised.
         """
         patience = self.deadline.at_most(self.settings.wait_for_secrets)
         told = False
@@ -143,21 +143,19 @@ class Context:
             if not patience.left():
                 raise error
             if not told:
-                log.info(f"{error.problem} Waiting up to {patience.left():.0f} s until it comes.")
+                log.info(f"{error.problem} Waiting up to {patience.left():.0f} s for it.")
                 told = True
             time.sleep(min(self.timing.look, patience.left()))
 
     def await_ca(self) -> bool:
-        """Wait for the CA certificate that the values name and that is not there; tell whether it came."""
+        """Wait for the CA certificate if the values name one that does not exist; tell whether it appeared."""
         if self.endpoint.ca or not self.settings.server.ca_origin:
             return False
         patience = self.deadline.at_most(self.settings.wait_for_secrets)
-        log.info(
-            f"{self.settings.server.ca_origin} is not there. Waiting up to {patience.left():.0f} s until it comes."
-        )
+        log.info(f"{self.settings.server.ca_origin} does not exist. Waiting up to {patience.left():.0f} s for it.")
         while patience.left():
             if text(self.files / "ca" / "ca.crt"):
-                del self.endpoint  # both are made anew, with the certificate that came
+                del self.endpoint  # endpoint and client are made again, with the certificate
                 self.__dict__.pop("argocd", None)
                 return True
             time.sleep(min(self.timing.look, patience.left()))
@@ -182,14 +180,14 @@ class Context:
 
 
 def from_environment(environ: Mapping[str, str], timing: Timing, transport: type[Transport] = Transport) -> Context:
-    """Build the context of a pod that the chart made. Raises UsageError, ConfigurationError."""
+    """Return the context of a Pod that the chart made. Raises UsageError, ConfigurationError."""
     files = Path(environ.get("GITOPS_RUNTIME_AUTH_FILES") or FILES)
     loaded, content = document.load(files / "settings" / "settings.json")
     log.setup(loaded.log_level)
     missing = [name for name in ("RELEASE_NAME", "RELEASE_NAMESPACE") if not environ.get(name)]
     if missing:
         raise UsageError(
-            f"The environment lacks {' and '.join(missing)}.", "Run this through the chart, which sets them."
+            f"The environment lacks {' and '.join(missing)}.", "Let the chart run this command: it sets them."
         )
     _require_same_settings(content, environ.get("SETTINGS_SHA256", ""))
     return Context(
@@ -205,12 +203,12 @@ def from_environment(environ: Mapping[str, str], timing: Timing, transport: type
 
 
 def _require_same_settings(content: bytes, wanted: str) -> None:
-    """Refuse settings that are not the ones that this pod was made for.
+    """Raise ConfigurationError for settings that are not the ones that this Pod was made for.
 
-    Whoever may edit the ConfigMap could otherwise have the password sent to a server of his choice at the next start.
+    Otherwise somebody who may edit the ConfigMap could have the password sent to another server.
     """
     if hashlib.sha256(content).hexdigest() != wanted:
         raise ConfigurationError(
             "The settings in the ConfigMap are not the ones that this pod was made for, so nothing was sent anywhere.",
-            "Run helm upgrade, which writes both anew, and find out who edited the ConfigMap.",
+            "Run helm upgrade, which writes both again, and find out who edited the ConfigMap.",
         )

@@ -1,28 +1,28 @@
-"""Every way in which the product can fail: one class per cause that a user can fix.
+"""Defines every failure of the product: one class per cause that a user can fix.
 
 ::
 
     AuthError                    problem, remedy, exit code
     ├── UsageError               64  the command line or the environment of the process is wrong
-    ├── RetryableError               waiting can mend it: these, and only these, are tried again
+    ├── RetryableError               it may end by itself: these, and only these, are retried
     │   ├── UnreachableError     69  Argo CD or the Kubernetes API can't be reached
-    │   └── TemporaryError       75  it answers, but says "not now"
+    │   └── TemporaryError       75  it answers that it can't handle the request now
     ├── ConflictError            75  somebody else wrote the object first
-    ├── AnswerError              75  an answer that this program can't use and that waiting does not mend
-    │   └── LoginUnansweredError     logins were sent and no verdict came back
-    ├── RefusedError             77  Argo CD or Kubernetes says no
+    ├── AnswerError              75  an answer that this program can't use, and that waiting does not change
+    │   └── LoginUnansweredError     logins were sent, but no verdict came back
+    ├── RefusedError             77  Argo CD or Kubernetes refuses
     │   ├── LoginRefusedError        the password is wrong, or the account is locked
     │   ├── KeyRefusedError          Argo CD does not accept the API key or session token
     │   ├── PrivilegeError           the account is disabled, missing, or lacks a capability
     │   ├── RbacError                Kubernetes refuses what the chart's Role should allow
     │   ├── AdmissionError           a policy of the cluster, or a quota, refuses the object
-    │   └── NamespaceGoneError       the namespace is being deleted: nothing can be made in it
-    └── ConfigurationError       78  what was given can't work: values, Secrets, token, TLS, URL
-        ├── MissingSecretError       a Secret or ConfigMap of the user's, or a key in it, is not there
+    │   └── NamespaceGoneError       the namespace is being deleted, so that nothing can be created in it
+    └── ConfigurationError       78  the configuration can't work: values, Secrets, token, TLS, URL
+        ├── MissingSecretError       a Secret or ConfigMap of the user, or a key in it, does not exist
         ├── ForeignSecretError       the Secret to write belongs to somebody else
-        └── WrongServerError         what answers is not Argo CD's API (redirect, login page, gateway, certificate)
+        └── WrongServerError         another server than Argo CD answers (redirect, login page, gateway, certificate)
 
-Exit codes are those of sysexits.h. A message never holds a credential or the body of a response.
+Exit codes are those of sysexits.h. A message never contains a credential or the body of an answer.
 """
 
 import os
@@ -31,9 +31,9 @@ from typing import ClassVar
 
 
 class Refusal(Enum):
-    """Why Argo CD refuses. The value is the reason in words that may be shown: Argo CD's own text never is.
+    """Why Argo CD refuses. The value is the reason for messages, because Argo CD's own text is never shown.
 
-    ``argocd.refusal`` tells them apart; the text of a server can hold what was sent to it.
+    ``argocd.refusal`` finds it. The text of a server can contain what was sent to it.
     """
 
     KEY_REVOKED = "the key has been revoked"
@@ -50,11 +50,11 @@ class Refusal(Enum):
     BLANK_PASSWORD = "the password is blank"  # noqa: S105
     KEY_ID_IN_USE = "the key id is in use"
     PERMISSION_DENIED = "permission denied"
-    UNKNOWN = "no reason that this version knows"
+    UNKNOWN = "unknown reason"
 
 
 class AuthError(Exception):
-    """A failure in two sentences: ``problem`` says what is wrong, ``remedy`` what to do about it."""
+    """A failure in two sentences: ``problem`` says what is wrong, ``remedy`` what to do."""
 
     exit_code: ClassVar[int] = os.EX_TEMPFAIL
 
@@ -65,16 +65,16 @@ class AuthError(Exception):
 
 
 class UsageError(AuthError):
-    """The command line or the environment of the process is not as it must be."""
+    """The command line or the environment of the process is wrong."""
 
     exit_code = os.EX_USAGE
 
 
 class RetryableError(AuthError):
-    """Waiting can mend it, so it is tried again until the deadline.
+    """A failure that may end by itself, so that the request is retried until the deadline.
 
-    ``sent`` says that the request may have reached the server and taken effect. ``retry_after`` holds the seconds
-    that the server asks to wait (``Retry-After``), 0 when it does not say.
+    ``sent`` means that the request may have reached the server and taken effect. ``retry_after`` is the time in seconds
+    that the server asks to wait (``Retry-After``), 0 if it does not ask.
     """
 
     def __init__(self, problem: str, remedy: str, *, sent: bool, retry_after: float = 0.0) -> None:
@@ -84,7 +84,7 @@ class RetryableError(AuthError):
 
 
 class UnreachableError(RetryableError):
-    """No answer: connection refused, name not found, timeout."""
+    """There is no answer: connection refused, name not found, timeout."""
 
     exit_code = os.EX_UNAVAILABLE
 
@@ -93,21 +93,21 @@ class UnreachableError(RetryableError):
 
 
 class TemporaryError(RetryableError):
-    """An answer that says "not now" (408, 429, 5xx)."""
+    """The server answers that it can't handle the request now (408, 429, 5xx)."""
 
     def __init__(self, problem: str, remedy: str, *, retry_after: float = 0.0, sent: bool = True) -> None:
         super().__init__(problem, remedy, sent=sent, retry_after=retry_after)
 
 
 class ConflictError(AuthError):
-    """Somebody else wrote the object in the meantime: read it again and decide anew."""
+    """Somebody else wrote the object in the meantime, so that the caller must read it again and decide again."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"{name} was changed by somebody else in the meantime.", "Run the command again.")
 
 
 class AnswerError(AuthError):
-    """An answer that this program can't use: HTTP ``status``, and the gRPC ``code`` (-1 when it gave none)."""
+    """An answer that this program can't use, with its HTTP ``status`` and its gRPC ``code`` (-1 if it has none)."""
 
     def __init__(
         self, problem: str, remedy: str, *, status: int, code: int = -1, refusal: Refusal = Refusal.UNKNOWN
@@ -119,7 +119,7 @@ class AnswerError(AuthError):
 
 
 class LoginUnansweredError(AnswerError):
-    """Argo CD may have refused logins without anybody hearing of it: more of them could lock the account.
+    """Argo CD may have refused logins, but its answers were lost, so that further logins could lock the account.
 
     ``sends`` counts the logins that Argo CD may have looked at.
     """
@@ -130,15 +130,15 @@ class LoginUnansweredError(AnswerError):
 
 
 class RefusedError(AuthError):
-    """Argo CD or Kubernetes understood the request and said no; sending it again would not help."""
+    """Argo CD or Kubernetes refused the request; sending it again would not help."""
 
     exit_code = os.EX_NOPERM
 
 
 class LoginRefusedError(RefusedError):
-    """Argo CD refused the user name and password. Never sent again: five refusals lock an account.
+    """Argo CD refused user name and password. They are not sent again, because five refusals lock an account.
 
-    ``sends`` counts the logins that Argo CD may have looked at, 0 when it certainly compared no password.
+    ``sends`` counts the logins that Argo CD may have looked at, 0 if it has certainly compared no password.
     """
 
     def __init__(self, problem: str, remedy: str, *, sends: int) -> None:
@@ -147,10 +147,10 @@ class LoginRefusedError(RefusedError):
 
 
 class KeyRefusedError(RefusedError):
-    """Argo CD does not accept a token, and says why in ``refusal``.
+    """Argo CD does not accept a token, for the reason in ``refusal``.
 
-    ``seconds`` is the time from the request's end to the answer's head: it tells a login that was looked at from
-    one that was not. ``date`` is the Unix time of the answer by Argo CD's clock, None when it did not say.
+    ``seconds`` is the time from the start of the request to the head of the answer: after a login it shows whether
+    Argo CD has looked at the password. ``date`` is the Unix time of the answer by Argo CD's clock, None if unknown.
     """
 
     def __init__(
@@ -163,7 +163,7 @@ class KeyRefusedError(RefusedError):
 
 
 class FreshKeyRefusedError(KeyRefusedError):
-    """Argo CD made a key and does not know it any more: somebody else resets the account's keys, and at once."""
+    """Argo CD has just made a key and does not know it any more, because somebody else resets the account's keys."""
 
 
 class PrivilegeError(RefusedError):
@@ -179,11 +179,11 @@ class AdmissionError(RefusedError):
 
 
 class NamespaceGoneError(RefusedError):
-    """The namespace is being deleted, so the Kubernetes API makes nothing new in it."""
+    """The namespace is being deleted, so that the Kubernetes API creates nothing in it."""
 
 
 class ConfigurationError(AuthError):
-    """What the user gave can't work, whatever the servers do."""
+    """The user's configuration can't work, whatever the servers do."""
 
     exit_code = os.EX_CONFIG
 
@@ -193,8 +193,8 @@ class MissingSecretError(ConfigurationError):
 
 
 class ForeignSecretError(ConfigurationError):
-    """The Secret that the hook would write exists and does not carry this release's labels."""
+    """The Secret that the hook has to write exists, but does not have this release's labels."""
 
 
 class WrongServerError(ConfigurationError):
-    """What answers at the configured address is not Argo CD's API, or its certificate can't be trusted."""
+    """Another server than Argo CD answers at the configured address, or its certificate can't be trusted."""

@@ -1,4 +1,4 @@
-"""The log: plain lines for Jobs, which people read in ``helm install``'s output; JSON for long-running commands."""
+"""Writes the log: plain lines in Jobs, which people read in the output of ``helm install``, and JSON in Pods."""
 
 import json
 import logging
@@ -10,9 +10,9 @@ _logger = logging.getLogger("gitops-runtime-auth")
 
 
 def printable(text: str) -> str:
-    """Return ``text`` with everything escaped that could steer a terminal; line breaks stay.
+    """Return ``text`` with everything escaped that could control a terminal, except for line breaks.
 
-    Messages hold what users and servers write: addresses, names, redirects.
+    Messages contain texts of users and servers: addresses, names, redirects.
     """
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
@@ -54,18 +54,18 @@ def debug(message: str, **fields: object) -> None:
 
 
 def progress(message: str, **fields: object) -> None:
-    """Log a step on the way: at level info for a Job, which somebody waits for, at level debug for the others."""
+    """Log an intermediate step: at level info in a Job, because somebody waits for it, else at level debug."""
     long_running = any(isinstance(handler.formatter, _Json) for handler in _logger.handlers)
     _emit(logging.DEBUG if long_running else logging.INFO, message, fields)
 
 
 def info(message: str, **fields: object) -> None:
-    """Log a step that is done."""
+    """Log a completed step."""
     _emit(logging.INFO, message, fields)
 
 
 def warning(message: str, **fields: object) -> None:
-    """Log what works now and will cause trouble later."""
+    """Log something that works now, but may fail later."""
     _emit(logging.WARNING, message, fields)
 
 
@@ -75,7 +75,7 @@ def error(message: str, **fields: object) -> None:
 
 
 class Span:
-    """Measures a step and logs its duration in seconds at level debug, so that a run shows where its time went."""
+    """Measures a step and logs its duration in seconds, at level debug."""
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -1,4 +1,4 @@
-"""The files that the chart mounts, read anew each time because mounts follow their Secrets."""
+"""Reads the files that the chart mounts, again at each use, because their Secrets may change."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,10 +8,10 @@ from gitops_runtime_auth.argocd.endpoint import Endpoint
 
 @dataclass(frozen=True)
 class Mounted:
-    """What the chart mounts for the connection to Argo CD, and whether certificates are checked at all.
+    """The files that the chart mounts for the connection to Argo CD, and whether certificates are checked at all.
 
-    ``folder`` holds ``ca/ca.crt`` (or it is ``ca_file``), a file in ``headers/`` for each request header, and the
-    client certificate in ``client-cert/tls.crt`` and ``tls.key``; only what the values name is there.
+    ``folder`` contains ``ca/ca.crt`` (unless ``ca_file`` is given), a file in ``headers/`` for each request header, and
+    the client certificate in ``client-cert/tls.crt`` and ``tls.key``. Files that the values do not name are missing.
     """
 
     folder: Path
@@ -19,9 +19,9 @@ class Mounted:
     insecure: bool = False
 
     def endpoint(self, url: str, ca_origin: str = "") -> Endpoint:
-        """Return the endpoint of the Argo CD at ``url`` with the files as they are now.
+        """Return the endpoint of the Argo CD at ``url``, with the present content of the files.
 
-        ``ca_origin`` names the place of the CA certificate in the user's terms; without it messages name the file.
+        ``ca_origin`` is the place of the CA certificate in the user's values; without it, messages name the file.
         """
         ca, certificate = self.ca_file or self.folder / "ca" / "ca.crt", self.folder / "client-cert"
         headers = [(file.name, text(file)) for file in sorted((self.folder / "headers").glob("[!.]*"))]
@@ -36,8 +36,8 @@ class Mounted:
 
 
 def text(file: Path) -> str | None:
-    """Return what a mounted file holds, None when it is not there."""
+    """Return the text of a mounted file, None if there is none."""
     try:
         return file.read_text(encoding="utf-8", errors="replace")
-    except OSError:  # not mounted, or its Secret has just gone
+    except OSError:  # not mounted, or its Secret was just deleted
         return None

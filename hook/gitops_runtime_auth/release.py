@@ -1,4 +1,4 @@
-"""Which release an API key in Argo CD's list belongs to: the ids of the keys that this product makes."""
+"""Makes and reads the ids of API keys, by which a release recognizes its keys in Argo CD's list."""
 
 import hashlib
 import re
@@ -16,48 +16,48 @@ _PATTERN = re.compile(
 
 @dataclass(frozen=True)
 class Release:
-    """A Helm release, by its name and namespace, as the chart hands them over."""
+    """A Helm release, with its name and namespace."""
 
     name: str
     namespace: str
 
     def named_by(self, key_id: str) -> bool:
-        """Tell whether ``key_id`` names a key of a release of this name and namespace, in whatever cluster."""
+        """Tell whether ``key_id`` belongs to a release of this name and namespace, in any cluster."""
         found = _PATTERN.match(key_id)
         return found is not None and (found["namespace"], found["name"]) == (self.namespace, self.name)
 
 
 @dataclass(frozen=True)
 class Installation:
-    """One release of one cluster. Only keys whose id names all of it are ever revoked."""
+    """One release in one cluster. It revokes only keys whose id contains its name, namespace and identity."""
 
     release: Release
     identity: str
-    """12 hex digits from the UID of the release's namespace: it tells apart clusters that were cloned from one image
-    and share their CA, and it outlives a CA that is rotated."""
+    """12 hex digits from the UID of the release's namespace, which differs between clusters that were cloned from one
+    image and share their CA, and does not change when a CA is rotated."""
 
     def new_key_id(self) -> str:
-        """Return a key id that was never used before and never will be.
+        """Return a key id that is used only once.
 
-        Argo CD brings a revoked key back to life when its id is used again (a key is valid while its id is listed:
-        ``util/session/sessionmanager.go``), so the last part is a time and 48 random bits. Letters, digits, ``.`` and
-        ``-`` only: an id with a slash can't be deleted through REST.
+        Argo CD accepts a revoked key again if its id is used again, because a key is valid while its id is listed
+        (``util/session/sessionmanager.go``). So the last part of the id is a time and 48 random bits. It has only
+        letters, digits, ``.`` and ``-``, because an id with a slash can't be deleted through REST.
         """
         now = datetime.fromtimestamp(time.time(), UTC).strftime("%Y%m%dt%H%M%Sz")
         return f"{_BRAND}.{self.identity}.{self.release.namespace}.{self.release.name}.{now}-{secrets.token_hex(6)}"
 
     def owns(self, key_id: str) -> bool:
-        """Tell whether ``key_id`` names a key of this installation."""
+        """Tell whether ``key_id`` belongs to this installation."""
         found = _PATTERN.match(key_id)
         return found is not None and found["identity"] == self.identity and self.release.named_by(key_id)
 
 
 def identity_of(namespace_uid: str) -> str:
-    """Return the identity of the installations in the namespace with this UID: 48 bits of its SHA-256, as hex."""
+    """Return the identity of installations in the namespace with this UID: 48 bits of its SHA-256, in hex."""
     return hashlib.sha256(namespace_uid.encode()).hexdigest()[:12]
 
 
 def identity_in(key_id: str) -> str:
-    """Return the identity that a key's id names, empty when it is not a key of this product."""
+    """Return the identity in a key's id, empty if it is not a key of this product."""
     found = _PATTERN.match(key_id)
     return found["identity"] if found else ""

@@ -1,4 +1,4 @@
-"""One deadline for a whole run, and retries of what can heal within it."""
+"""Retries what is retryable, within one deadline for a whole run."""
 
 import random
 import time
@@ -16,15 +16,15 @@ from gitops_runtime_auth.timing import Timing
 T = TypeVar("T")
 
 _LONGEST_ASKED = 86400.0
-"""Seconds: more than any deadline, so a run that is asked to wait longer ends at once."""
+"""Seconds. This is more than any deadline, so that a run that is asked to wait longer ends at once."""
 
 
 @dataclass(frozen=True)
 class Deadline:
-    """The moment by which a run must have ended with a message of its own, before Kubernetes kills it."""
+    """The moment at which a run ends itself with a message, before Kubernetes kills it."""
 
     seconds: float
-    """How long the run may take, in seconds, from the moment this object is made."""
+    """Duration of the run from the creation of this object."""
     started: float = field(default_factory=time.monotonic)
 
     def left(self) -> float:
@@ -37,7 +37,7 @@ class Deadline:
 
 
 def asked_to_wait(header: str) -> float:
-    """Return the seconds that ``Retry-After`` asks for, in seconds or as a date (RFC 9110, 10.2.3); 0 for none."""
+    """Return the seconds in a ``Retry-After`` header, a number or a date (RFC 9110, 10.2.3), 0 if there are none."""
     if header.isascii() and header.isdigit():
         return min(float(header), _LONGEST_ASKED)
     try:
@@ -48,10 +48,10 @@ def asked_to_wait(header: str) -> float:
 
 
 def retry(deadline: Deadline, what: str, attempt: Callable[[], T], timing: Timing = Timing()) -> T:  # noqa: B008
-    """Call ``attempt`` until it returns, fails for good, or the deadline passes.
+    """Call ``attempt`` until it returns or fails for good, or the deadline passes.
 
-    Only a RetryableError is tried again, with full jitter over an exponential ceiling, and never sooner than the
-    server asks for. ``what`` names the step in the log. Raises the last error as it is.
+    Only a RetryableError is retried, with jitter below an exponential ceiling, and not sooner than the server asks.
+    ``what`` names the step in the log. Raises the last error unchanged.
     """
 
     def wait(state: RetryCallState) -> float:

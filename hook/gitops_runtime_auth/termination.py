@@ -1,11 +1,11 @@
-"""What SIGTERM does: a Job's command ends at once, a long-running one after its present check, both within a bound.
+"""Handles SIGTERM: a Job's command ends at once, a long-running one after its present check, both within a limit.
 
 Kubernetes sends SIGTERM when a Job or Pod is deleted, and SIGKILL after ``terminationGracePeriodSeconds``. The process
-is PID 1 of its container, for which the kernel ignores every signal without a handler of the process' own: without
-this module a deleted Job would work on beside its successor.
+is PID 1 of its container, for which the kernel ignores every signal that has no handler. So without this module a
+deleted Job would go on working beside its successor.
 
-A handler runs between two instructions of the main thread, which may hold any lock. So the handlers here only raise
-an exception or put something into a ``SimpleQueue``, which is made for that; all else is done by a thread that waits.
+A handler runs between two instructions of the main thread, which may hold any lock. So the handlers here only raise an
+exception or put something into a ``SimpleQueue``, which allows that; a waiting thread does everything else.
 """
 
 import os
@@ -22,14 +22,14 @@ EXIT_CODE = 128 + signal.SIGTERM
 
 
 class Terminated(BaseException):
-    """SIGTERM came. Not an Exception: only ``__main__`` catches it, so that every ``with`` block is left in order."""
+    """Raised at SIGTERM. It is not an Exception, so that only ``__main__`` catches it and every ``with`` block ends."""
 
 
 def raise_at_sigterm(seconds: float) -> None:
-    """From now on, raise Terminated in the main thread when SIGTERM comes.
+    """From now on, raise Terminated in the main thread at SIGTERM.
 
-    ``with`` blocks end what they opened, such as a login session; the process ends with EXIT_CODE after ``seconds``,
-    whether they are done or not.
+    ``with`` blocks then end what they opened, such as a login session. After ``seconds`` the process ends with
+    EXIT_CODE in any case.
     """
     come: SimpleQueue[int] = SimpleQueue()
 
@@ -49,10 +49,10 @@ def raise_at_sigterm(seconds: float) -> None:
 
 @contextmanager
 def after_present_check(stop: Callable[[], object], seconds: float) -> Iterator[None]:
-    """Call ``stop`` from another thread when SIGTERM or SIGINT comes, so that the loop in this block ends by itself.
+    """Call ``stop`` from another thread at SIGTERM or SIGINT, so that the loop in this block ends by itself.
 
-    If the loop still runs ``seconds`` later, or another signal comes, the signal does what it did before this block:
-    in a process, ``raise_at_sigterm``. The block may only be entered by the main thread.
+    If the loop still runs ``seconds`` later, or at another signal, the handler from before this block is called, which
+    is that of ``raise_at_sigterm``. Only the main thread may enter the block.
     """
     come: SimpleQueue[int] = SimpleQueue()
     ended = threading.Event()
@@ -80,4 +80,4 @@ def after_present_check(stop: Callable[[], object], seconds: float) -> Iterator[
     finally:
         restore()
         ended.set()
-        come.put(0)  # no signal: the thread ends
+        come.put(0)  # not a signal, so that the thread ends

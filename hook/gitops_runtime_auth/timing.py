@@ -1,51 +1,52 @@
-"""How long the product waits for what. One frozen value, handed in, so that tests need not patch constants."""
+"""Defines how long the product waits for what, in one frozen value that is handed in, so that tests patch nothing."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Waits and bounds, all in seconds. The defaults are what users get."""
+    """Pauses and limits, all in seconds. The defaults are those of the product."""
 
     first_retry: float = 0.2
-    """Ceiling of the first pause between two tries; each further one doubles it."""
+    """Ceiling of the pause before the first retry; it doubles with each further one."""
     longest_retry: float = 8.0
-    """Ceiling of any pause between two tries."""
+    """Ceiling of the pause before any retry."""
     request: float = 15.0
-    """Longest request to Argo CD, logins apart."""
+    """Timeout of a request to Argo CD, except for logins."""
     kubernetes_request: float = 10.0
-    """Longest request to the Kubernetes API, and how much longer than its length a watch may be silent."""
+    """Timeout of a request to the Kubernetes API; a watch may be silent for this much longer than it should last."""
     event: float = 5.0
-    """Longest time for writing an Event, retries included: it is never worth holding a run up."""
+    """Time for writing an Event, including retries. A run must not be delayed for an Event."""
     fastest_verdict: float = 0.5
-    """Argo CD delays each login that it looks at by at least this much (``verificationDelayNoiseMin`` in
-    ``util/session/sessionmanager.go``); a refusal that comes sooner never looked at the password."""
+    """Argo CD delays its answer by at least this much if it has looked at the password (``verificationDelayNoiseMin``
+    in ``util/session/sessionmanager.go``). A faster refusal is no verdict on the password."""
     jitter: float = 0.1
     """If identical requests differ by more than this, their timing proves nothing."""
     overload_passes: float = 15.0
-    """Pause before a password is sent again that may or may not have been looked at."""
+    """Pause before a password is sent again of which it is unclear whether Argo CD has looked at it."""
     recording: float = 30.0
-    """A refusal waits at most this long for the thread that loads the Kubernetes client, in order to be recorded: on a
-    busy node that takes more than 5 s, and what is not recorded is sent again by an installer that retries."""
+    """Time for which a refused run waits for the thread that loads the Kubernetes client, so that the refusal can be
+    recorded. On a busy node this takes more than 5 s; without the record, an installer that retries sends the password
+    again."""
     lockout: float = 330.0
-    """A refused password is not sent again before this has passed: Argo CD forgets failed logins after 300 s
+    """Time before a refused password is sent again, because Argo CD forgets failed logins after 300 s
     (``ARGOCD_SESSION_FAILURE_WINDOW_SECONDS``)."""
     longest_lockout: float = 3600.0
-    """The keeper, which nobody watches, waits twice as long after each further refusal, up to this."""
+    """Longest such time in the keeper, which doubles it with each further refusal, because nobody watches it."""
     fresh_shows: float = 10.0
-    """A key or capability that was just made may be unknown to another replica of argocd-server for this long."""
+    """Time for which another replica of argocd-server may not know a new key or capability yet."""
     capability_shows: float = 30.0
-    """Argo CD must show a capability that was added to argocd-cm within this (0.3 s measured)."""
+    """Time in which Argo CD must show a capability that was added to argocd-cm (0.3 s measured)."""
     capability_lasts: float = 3.0
-    """Whoever manages argocd-cm takes a foreign change back within this (an operator: under 1 s measured)."""
+    """Time in which a manager of argocd-cm undoes the change of somebody else (an operator: under 1 s measured)."""
     revocation: float = 20.0
-    """Longest time for revoking one key: the Argo CD of an earlier configuration may be gone for good."""
+    """Time for revoking one key. The Argo CD of an earlier configuration may no longer exist."""
     check: float = 45.0
-    """Longest check of the keeper, retries and a slow login (40 s measured) included."""
+    """Time for one check of the keeper, including retries and a slow login (40 s measured)."""
     look: float = 1.0
-    """Pause between two looks at a mounted file, at a rollout, or at something under way."""
+    """Pause between two looks at a mounted file, at a rollout, or at another run."""
     after_error: float = 5.0
-    """Shortest pause of the keeper after a check that failed."""
+    """Shortest pause of the keeper after a failed check."""
     stalls_after: float = 300.0
     """/healthz fails after this long without a turn of the main loop."""
     stand_by: float = 600.0
@@ -53,29 +54,29 @@ class Timing:
     moved_again: float = 3600.0
     """Pause before another try to revoke a key of a server that could not be reached."""
     storm_window: float = 600.0
-    """Three losses of the key within this mean that somebody resets the account's keys again and again."""
+    """Three losses of the key within this time mean that somebody resets the account's keys again and again."""
     storm_first_pause: float = 30.0
-    """Pause before the next key once that is so; each further loss doubles it."""
+    """Pause before the next key after these losses; each further loss doubles it."""
     storm_settles: float = 60.0
-    """During such a time consumers are restarted only for a key that has lived this long."""
+    """While keys are reset, consumers are restarted only for a key that has been valid for this long."""
     storm_longest_pause: float = 600.0
-    """Longest pause between two keys while somebody resets them."""
+    """Longest pause between two keys while keys are reset."""
     leaving: float = 10.0
-    """How long a keeper that is told to stop waits to see whether its namespace is being deleted."""
+    """Time for which a keeper that has to stop waits to see whether its namespace is being deleted."""
     watch: float = 240.0
     """Length of one watch of the Kubernetes API."""
     agent_interval: float = 10.0
     """Pause between two checks of the connection agent."""
     agent_patience: float = 5.0
-    """Longest check of the connection agent before Argo CD counts as unreachable."""
+    """Time for one check of the connection agent, after which Argo CD counts as unreachable."""
     probe_request: float = 5.0
     """Longest connection to the HTTP endpoints of a long-running command, whatever the client does."""
     idle_connection: float = 600.0
-    """A long-running command closes the connections to a server that it has not used for this long."""
+    """Time after which a long-running command closes connections that it does not use."""
     terminates: float = 5.0
-    """After SIGTERM a command has this long to end its session. The Pod's ``terminationGracePeriodSeconds`` must be
+    """Time after SIGTERM in which a command can end its session. The Pod's ``terminationGracePeriodSeconds`` must be
     longer: 10 for a Job."""
     finishes_check: float = 80.0
-    """After SIGTERM the keeper has this long to finish its present check, tell of it, and revoke the keys if its
-    namespace is being deleted; then it is ended like a Job. Its ``terminationGracePeriodSeconds`` must be longer than
-    both together: 90."""
+    """Time after SIGTERM in which the keeper can finish its present check, report it, and revoke the keys if its
+    namespace is being deleted. After that it ends like a Job. Its ``terminationGracePeriodSeconds`` must be longer
+    than both together: 90."""

@@ -1,1 +1,1 @@
-"""What the user said: the chart's values, validated, as frozen objects."""
+"""Reads what the user set: the chart's values, validated, as frozen objects."""

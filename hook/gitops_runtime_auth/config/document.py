@@ -1,4 +1,4 @@
-"""``settings.json`` as the chart writes it: read, validated, and made into settings."""
+"""Reads and validates ``settings.json``, which the chart writes, and returns the settings."""
 
 import json
 import re
@@ -14,7 +14,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def load(path: Path) -> tuple[Settings, bytes]:
-    """Read the settings file that the chart mounted; return the settings and the file's bytes.
+    """Read the mounted settings file; return the settings and the file's bytes.
 
     Raises UsageError (no file) or ConfigurationError.
     """
@@ -23,7 +23,7 @@ def load(path: Path) -> tuple[Settings, bytes]:
     except OSError as e:
         raise UsageError(
             f"The settings file {path} can't be read ({e.strerror}).",
-            "Run this command through the chart, which mounts the file.",
+            "Let the chart run this command: it mounts the file.",
         ) from None
     try:
         document = json.loads(content)
@@ -35,9 +35,9 @@ def load(path: Path) -> tuple[Settings, bytes]:
 
 
 def parse(document: Mapping[str, Any]) -> Settings:
-    """Validate ``values`` of the chart's settings document and return the settings.
+    """Validate ``values`` of the settings document and return the settings.
 
-    Raises ConfigurationError that names the key which is wrong.
+    Raises ConfigurationError, which names the wrong key.
     """
     values, derived = document.get("values"), document.get("derived")
     schema.validate(values, _block_name(derived))
@@ -46,7 +46,7 @@ def parse(document: Mapping[str, Any]) -> Settings:
     except (KeyError, TypeError, ValueError, AttributeError) as e:
         raise ConfigurationError(
             f"The settings that the chart wrote are not complete ({type(e).__name__}).",
-            "Use the image and the chart of one version: helm upgrade renders the settings anew.",
+            "Use image and chart of the same version: helm upgrade writes the settings again.",
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""The chart's ``values.schema.json``, read a second time: Helm may have been told to skip it."""
+"""Validates the settings with the chart's ``values.schema.json``, because Helm may have been told to skip it."""
 
 import json
 from functools import cache
@@ -9,17 +9,17 @@ from gitops_runtime_auth.errors import ConfigurationError
 
 
 def chart_file(name: str) -> Path:
-    """Return the path of a chart file: beside the code when installed, in ``chart/`` in a checkout."""
+    """Return the path of a file of the chart: beside the installed code, or in ``chart/`` of a checkout."""
     package = Path(__file__).parents[1]
     installed = package / "chart" / name
     return installed if installed.exists() else package.parents[1] / "chart" / name
 
 
 def validate(values: Any, block: str) -> None:
-    """Raise ConfigurationError for what is most wrong with the settings' ``values``, naming the key.
+    """Raise ConfigurationError for the worst error in the settings' ``values``, with the name of the key.
 
-    ``block`` is the spelling under which the user gave the auth block. No value is shown, because any of them may be
-    a credential that stands in the wrong place.
+    ``block`` is the user's spelling of the block. No value is shown, because each of them may be a credential in the
+    wrong place.
     """
     from jsonschema import Draft7Validator
     from jsonschema.exceptions import best_match
@@ -30,7 +30,7 @@ def validate(values: Any, block: str) -> None:
     key = ".".join(str(part) for part in error.absolute_path).replace("global.external-arg-cd", block, 1)
     wanted = error.schema.get("description") if isinstance(error.schema, dict) else None
     what = {
-        "required": "a key that it must have is missing",
+        "required": "it lacks a required key",
         "additionalProperties": "it has a key that this chart does not know",
         "type": f"it must be of type {error.validator_value}",
         "enum": f"it must be one of {error.validator_value}",

@@ -1,4 +1,4 @@
-"""Settings of a run: what the user said, validated, and what the chart derived from it, as frozen objects."""
+"""Settings of a run, as frozen objects: what the user set, and what the chart derived from it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from typing import Literal
 
 AuthType = Literal["password", "token"]
 INITIAL_ADMIN_SECRET = "argocd-initial-admin-secret"  # noqa: S105
-"""Argo CD makes it at its first start, asks people to delete it, and leaves it as it is when the password changes."""
+"""Argo CD creates it at its first start, tells users to delete it, and does not update it when the password changes."""
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,14 @@ class Server:
     url: str
     """Full URL without a trailing slash, for example ``https://argocd-server/argocd``."""
     namespace: str
-    """Argo CD's own namespace as far as the values tell, for remedies and ``hook.enableApiKey``."""
+    """Argo CD's own namespace according to the values, for remedies and ``hook.enableApiKey``."""
     insecure_skip_verify: bool = False
     ca_origin: str = ""
-    """Where the CA certificate comes from, in the user's terms; empty when the values name none."""
+    """Place of the CA certificate in the user's values, empty if there is none."""
     headers_secret: str = ""
-    """Name of the Secret whose keys are request headers; empty when there is none."""
+    """Name of the Secret whose keys are request headers, empty if there is none."""
     client_cert_secret: str = ""
-    """Name of the kubernetes.io/tls Secret with the client certificate; empty when there is none."""
+    """Name of the kubernetes.io/tls Secret with the client certificate, empty if there is none."""
 
 
 @dataclass(frozen=True)
@@ -43,39 +43,39 @@ class Auth:
 
     type: AuthType
     username: str
-    """Account name; empty for ``type: token``, whose token says whose it is."""
+    """Account name; empty for ``type: token``, because the token contains it."""
     credential: SecretRef
-    """The Secret with the password or token: the user's, or the one that the chart made of a plain-text value."""
+    """The Secret with the password or token: the user's, or the one that the chart made from a plain-text value."""
     inline: bool
-    """The credential was given as plain text in the values."""
+    """Whether the credential stands in the values as plain text."""
     path: str
-    """The spelling of the auth block that the user chose, for example ``global.external-arg-cd.auth``."""
+    """The user's spelling of the auth block, for example ``global.external-arg-cd.auth``."""
     accept_expiring: bool = False
-    """Take a user's token that has an end; somebody else renews it."""
+    """Take a token of the user that expires, because somebody else renews it."""
 
     def origin(self) -> str:
-        """Name the credential's place in the user's own terms."""
+        """Return the place of the credential, in terms of the user's values."""
         return f"{self.path}.{self.type}" if self.inline else str(self.credential)
 
 
 @dataclass(frozen=True)
 class KeySecretSpec:
-    """The Secret that holds the API key, as ``keySecret`` in the values describes it."""
+    """The Secret with the API key, as ``keySecret`` in the values describes it."""
 
     name: str = "argocd-token"
     data: Mapping[str, str] = field(default_factory=lambda: {"token": "token"})
-    """Secret key -> what it holds: ``token``, ``url``, ``server`` or ``account``."""
+    """Secret key -> its content: ``token``, ``url``, ``server`` or ``account``."""
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     former_names: tuple[str, ...] = ()
-    """Names that an upgrade moves away from."""
+    """Names that the Secret had before an upgrade."""
     adopt: bool = False
-    """Take over a Secret of that name that nobody's labels own."""
+    """Take over a Secret of that name that has no owner's labels."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that a command needs to know from the values."""
+    """Everything that the commands need from the values."""
 
     server: Server
     auth: Auth
@@ -87,31 +87,31 @@ class Settings:
     wait_for: tuple[str, ...] = ()
     """Further workloads of the release whose rollout must have finished before a replaced key is revoked."""
     refused_record: str = ""
-    """Name of the ConfigMap that remembers refused passwords."""
+    """Name of the ConfigMap with the record of refused passwords."""
     common_labels: Mapping[str, str] = field(default_factory=dict)
-    """Labels that every object of the release has; ``key_secret`` holds them already."""
+    """Labels of every object of the release; ``key_secret`` contains them already."""
     common_annotations: Mapping[str, str] = field(default_factory=dict)
     leftover_jobs: tuple[str, ...] = ()
-    """Jobs that Helm leaves after a failed install, for uninstall to delete."""
+    """Jobs that Helm leaves after a failed install, and that the uninstall deletes."""
     leftover_pods: tuple[str, ...] = ()
     leftover_secrets: tuple[str, ...] = ()
     """Secrets with a plain-text credential that a failed install may leave."""
     timeout: float = 180.0
-    """Seconds for a whole run of a Job."""
+    """Seconds for the whole run of a Job."""
     wait_for_secrets: float = 120.0
-    """Seconds to wait for a Secret or ConfigMap of the user's that does not exist yet."""
+    """Seconds to wait for a Secret or ConfigMap of the user that does not exist yet."""
     enable_api_key: bool = False
     """Add the ``apiKey`` capability to the account when it lacks it."""
     log_level: str = "info"
     interval: float = 60.0
     """Seconds between two checks of the key by the keeper."""
     max_age: float = 0.0
-    """Seconds after which the keeper replaces a key, 0 for never."""
+    """Age in seconds at which the keeper replaces a key, 0 for never."""
     grace_period: float = 180.0
-    """Seconds for which a replaced key lives at least, because mounted files follow a new key late."""
+    """Seconds for which a replaced key stays valid at least, because mounted files get the new key late."""
     restart_consumers: bool = True
 
     @property
     def another_run(self) -> float:
-        """Seconds after which a run that was under way has ended: ``hook.timeout`` and a minute for its start."""
+        """Seconds after which another run has ended: ``hook.timeout``, and a minute for its start."""
         return self.timeout + 60.0
