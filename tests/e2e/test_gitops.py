@@ -132,6 +132,25 @@ def abandoned(release: Runtime) -> bool:
     return job is not None and settings is None
 
 
+@pytest.mark.zoo
+@pytest.mark.parametrize("release", ["annotation"], indirect=True)
+def test_a_password_that_comes_late_is_waited_for(release: Runtime, repository: str) -> None:
+    password = path_of(release.name, "secrets", release.name)
+    release.cluster.delete(password)
+    made = application(release, repository)
+    made["spec"]["source"]["helm"]["parameters"].append({"name": "hook.waitForSecrets", "value": "120"})
+    release.cluster.create(APPLICATIONS, made)
+    try:
+        job = f"/apis/batch/v1/namespaces/{release.name}/jobs/r-auth-ensure"
+        within(120, lambda: release.cluster.get(job) is not None)
+        time.sleep(10)
+        assert release.key() is None
+        release.secret(release.name, password=f"password-of-{release.name}")
+        synced(release, 180)
+    finally:
+        remove(release)
+
+
 @pytest.mark.parametrize("release", ["annotation"], indirect=True)
 def test_a_refused_password_is_sent_once(release: Runtime, repository: str) -> None:
     """With ``retry: {limit: 0}``, so that one run of the hook is judged: Argo CD repeats a failed sync."""

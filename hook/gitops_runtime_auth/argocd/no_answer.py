@@ -65,7 +65,8 @@ def _unreachable(error: Exception, endpoint: Endpoint, proxy: Proxy | None) -> U
             f" An Argo CD in core mode has no API server, and can't be used. {remedy}"
         )
     elif cause.find(error, socket.gaierror):
-        what = "does not answer: its host name is not known here"
+        # The problem is logged at the first try: whoever has a core installation need not wait for the last one.
+        what = "does not answer: its host name is not known here (an Argo CD in core mode has no API server)"
         remedy = f"{remedy} In another namespace it is NAME.NAMESPACE."
     elif isinstance(error, httpx.TimeoutException):
         what = "does not answer in time"

@@ -194,7 +194,8 @@ def test_a_name_that_does_not_exist_is_told() -> None:
     with transport("http://argocd-server.nowhere.invalid") as sender, pytest.raises(UnreachableError) as lost:
         sender.send("GET", "/", timeout=5)
     assert lost.value.problem == (
-        "Argo CD at http://argocd-server.nowhere.invalid does not answer: its host name is not known here."
+        "Argo CD at http://argocd-server.nowhere.invalid does not answer: its host name is not known here (an Argo CD"
+        " in core mode has no API server)."
     )
     assert lost.value.remedy == f"{CHECK} In another namespace it is NAME.NAMESPACE."
     assert not lost.value.sent
