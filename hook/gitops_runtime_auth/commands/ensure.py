@@ -16,7 +16,7 @@ from gitops_runtime_auth.errors import (
     TemporaryError,
     WrongServerError,
 )
-from gitops_runtime_auth.keys import given, issue, privileges, record, remedies, revoke, working
+from gitops_runtime_auth.keys import issue, privileges, record, remedies, revoke, user_token, working
 from gitops_runtime_auth.keys.lockout import Login
 from gitops_runtime_auth.keys.managers import CONFIG
 from gitops_runtime_auth.keys.record import LockoutRecord
@@ -52,7 +52,7 @@ def ensure(run: Context) -> str:
     _reach(run)
     if run.settings.auth.type == "token":
         run.await_credential()
-        token = given.check(run)
+        token = user_token.check(run)
         _warn_without_role(run, token.account.name, run.credential())
         return f"The API key {token.claims.key_id} of account {token.account.name} works; nothing was changed."
     found = _keep(run) or _log_in_and_issue(run)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from gitops_runtime_auth import context, log
 from gitops_runtime_auth.context import Context
 from gitops_runtime_auth.errors import AuthError, RbacError, RefusedError, RetryableError
-from gitops_runtime_auth.keys import given
+from gitops_runtime_auth.keys import user_token
 from gitops_runtime_auth.kube import api, events, namespace
 from gitops_runtime_auth.kube.watch import Watch
 from gitops_runtime_auth.retry import Deadline
@@ -43,7 +43,7 @@ def run(environ: Mapping[str, str], timing: Timing, port: int = health.PORT) -> 
 def check_token(run: Context) -> Verdict:
     """Check the user's own token (``type: token``): nothing can be issued anew. Raises every error of ``errors``."""
     try:
-        token = given.check(run)
+        token = user_token.check(run)
     except AuthError as e:
         if isinstance(e, RefusedError):
             metrics.answered(valid=False)

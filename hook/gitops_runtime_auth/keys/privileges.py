@@ -46,7 +46,7 @@ def explained(run: Context, error: KeyRefusedError, name: str) -> AuthError:
             return _disabled(run, name)
         case Refusal.ACCOUNT_MISSING:
             return PrivilegeError(
-                f"Argo CD has no account {name} (any more); its keys work again if it comes back.",
+                f"Argo CD has no account {name} (any more); its keys work again if it is added again.",
                 remedies.making(manager(run), name, NEEDED[run.settings.auth.type]),
             )
         case Refusal.NO_API_KEY_CAPABILITY | Refusal.NO_LOGIN_CAPABILITY:

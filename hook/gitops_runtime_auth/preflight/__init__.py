@@ -1,1 +1,1 @@
-"""What only ``check`` needs: the chart as the user's helm renders it, the cluster and Argo CD as seen from a laptop."""
+"""Contains what only ``check`` needs: rendering with the user's helm, and asking cluster and Argo CD from a laptop."""

@@ -1,4 +1,4 @@
-"""The way from here to Argo CD, and what is trusted and sent on it: as the hook does, but for where it begins."""
+"""Connects to Argo CD from a laptop, with the same certificates and headers as the hook."""
 
 import tempfile
 from collections.abc import Mapping
@@ -12,51 +12,51 @@ from gitops_runtime_auth.argocd.http import Transport
 from gitops_runtime_auth.errors import AuthError, ConfigurationError, MissingSecretError, WrongServerError
 from gitops_runtime_auth.preflight import services
 from gitops_runtime_auth.preflight.forward import PortForward, service_of
-from gitops_runtime_auth.preflight.laptop import Laptop
+from gitops_runtime_auth.preflight.run import CheckRun
 
 
 @dataclass(frozen=True)
 class Reached:
-    """What answered."""
+    """The Argo CD that answered."""
 
     argocd: ArgoCD
     version: str
     distrusted: AuthError | None = None
-    """Why its certificate can't be trusted; then nothing but its version was asked."""
+    """Why its certificate can't be trusted. If it can't, only the version was asked for."""
 
 
-def endpoint(laptop: Laptop, server: Mapping[str, Any], url: str, path: str) -> tuple[Endpoint, str]:
-    """Return where Argo CD is and a note on the way taken. A Service of the cluster is reached by port-forward.
+def endpoint(check: CheckRun, server: Mapping[str, Any], url: str, path: str) -> tuple[Endpoint, str]:
+    """Return the endpoint of Argo CD, and a note how it is reached. A Service of the cluster needs a port-forward.
 
-    ``server`` is the values' block, ``url`` what the chart made of it, ``path`` the user's spelling of it. Raises
-    ConfigurationError when there is no such Service, UnreachableError when there is no way to it.
+    ``server`` is the block in the values, ``url`` what the chart derived from it, ``path`` the user's spelling of it.
+    Raises ConfigurationError if there is no such Service, UnreachableError if it can't be reached.
     """
-    address, dial, way = laptop.options.server.rstrip("/") or url, None, ""
-    service = service_of(url, laptop.namespace, from_url=bool(server.get("url")))
-    if service is not None and not laptop.options.server:
-        services.require(laptop.cluster, service, path)
-        flags = laptop.options.cluster_flags("--context")
-        dial = ("127.0.0.1", laptop.stack.enter_context(PortForward(service, flags, laptop.deadline)))
+    address, dial, way = check.options.server.rstrip("/") or url, None, ""
+    service = service_of(url, check.namespace, from_url=bool(server.get("url")))
+    if service is not None and not check.options.server:
+        services.require(check.cluster, service, path)
+        flags = check.options.cluster_flags("--context")
+        dial = ("127.0.0.1", check.stack.enter_context(PortForward(service, flags, check.deadline)))
         way = f" (by port-forward to Service {service})"
     found = Endpoint(
         address,
         insecure_skip_verify=bool(server.get("insecureSkipVerify")),
-        headers=_headers(laptop, server),
-        client_cert=_client_certificate(laptop, server),
+        headers=_headers(check, server),
+        client_cert=_client_certificate(check, server),
         values_path=path,
         dial=dial,
     )
-    ca, origin = _trusted(laptop, server)
+    ca, origin = _trusted(check, server)
     return replace(found, ca=ca, ca_origin=origin), way
 
 
-def reach(laptop: Laptop, where: Endpoint) -> Reached:
+def reach(check: CheckRun, where: Endpoint) -> Reached:
     """Ask Argo CD for its version. Raises what the request does.
 
-    When its certificate can't be trusted, it is asked once more without any trust, and without headers and client
-    certificate, which are credentials: so that the certificate is named as what is wrong, and not the address.
+    If its certificate can't be trusted, it is asked once more without verification, and without headers and client
+    certificate, which are credentials. If it answers then, the certificate is wrong, and not the address.
     """
-    argocd = connect(laptop, where)
+    argocd = connect(check, where)
     try:
         return Reached(argocd, argocd.version())
     except WrongServerError as e:
@@ -64,68 +64,68 @@ def reach(laptop: Laptop, where: Endpoint) -> Reached:
             raise
         bare = Endpoint(where.url, insecure_skip_verify=True, values_path=where.values_path, dial=where.dial)
         try:
-            version = connect(laptop, bare).version()
+            version = connect(check, bare).version()
         except AuthError:
             raise e from None
         return Reached(argocd, version, distrusted=e)
 
 
-def connect(laptop: Laptop, where: Endpoint) -> ArgoCD:
-    """Return a client whose connections end with the run."""
-    argocd = ArgoCD(Transport(where), laptop.deadline, laptop.timing)
-    laptop.stack.callback(argocd.close)
+def connect(check: CheckRun, where: Endpoint) -> ArgoCD:
+    """Return a client whose connections are closed at the end of the run."""
+    argocd = ArgoCD(Transport(where), check.deadline, check.timing)
+    check.stack.callback(argocd.close)
     return argocd
 
 
-def _trusted(laptop: Laptop, server: Mapping[str, Any]) -> tuple[str | None, str]:
-    """Return the certificates to trust besides the public CAs, and their place: --ca-file, else what the values name.
+def _trusted(check: CheckRun, server: Mapping[str, Any]) -> tuple[str | None, str]:
+    """Return the certificates to trust besides the public CAs, and their place: --ca-file, else that in the values.
 
-    A Secret that is not there or may not be read leaves the public CAs; the name of its place stays for the message.
+    If the Secret does not exist or may not be read, only the public CAs are trusted, and the place is for the message.
     """
-    if laptop.options.ca_file:
+    if check.options.ca_file:
         try:
-            pem = laptop.options.ca_file.read_text(encoding="ascii", errors="replace")
+            pem = check.options.ca_file.read_text(encoding="ascii", errors="replace")
         except OSError as e:
-            problem = f"The file {laptop.options.ca_file} can't be read ({e.strerror})."
+            problem = f"The file {check.options.ca_file} can't be read ({e.strerror})."
             raise ConfigurationError(problem, "Correct --ca-file.") from None
-        return pem, str(laptop.options.ca_file)
+        return pem, str(check.options.ca_file)
     for kind, name in (("ConfigMap", "caConfigMapKeyRef"), ("Secret", "caSecretKeyRef")):
         ref = server.get(name) or {}
         if ref.get("name") and ref.get("key"):
             origin = f'{kind} "{ref["name"]}", key "{ref["key"]}"'
             try:
-                return laptop.value(kind, ref["name"], ref["key"]) or None, origin
+                return check.value(kind, ref["name"], ref["key"]) or None, origin
             except AuthError:
                 return None, f"{origin} (which you may not read)"
     return None, ""
 
 
-def _headers(laptop: Laptop, server: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+def _headers(check: CheckRun, server: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     name = (server.get("headersSecretRef") or {}).get("name")
     if not name:
         return ()
-    found = laptop.data("Secret", name)
+    found = check.data("Secret", name)
     if not found:
-        raise _missing(laptop, name)
+        raise _missing(check, name)
     return tuple((header, value.strip()) for header, value in sorted(found.items()))
 
 
-def _client_certificate(laptop: Laptop, server: Mapping[str, Any]) -> Path | None:
-    """Write the client certificate to a folder of this user's alone, because TLS takes it from files only."""
+def _client_certificate(check: CheckRun, server: Mapping[str, Any]) -> Path | None:
+    """Write the client certificate to a folder that only this user can read, because Python's TLS needs files."""
     name = (server.get("clientCertSecretRef") or {}).get("name")
     if not name:
         return None
-    found = laptop.data("Secret", name)
+    found = check.data("Secret", name)
     if not found:
-        raise _missing(laptop, name)
-    folder = Path(laptop.stack.enter_context(tempfile.TemporaryDirectory()))
+        raise _missing(check, name)
+    folder = Path(check.stack.enter_context(tempfile.TemporaryDirectory()))
     for file in ("tls.crt", "tls.key"):
         (folder / file).write_text(found.get(file, ""), encoding="utf-8")
     return folder
 
 
-def _missing(laptop: Laptop, name: str) -> MissingSecretError:
+def _missing(check: CheckRun, name: str) -> MissingSecretError:
     return MissingSecretError(
-        f'Secret "{name}" in namespace {laptop.namespace} does not exist or is empty.',
+        f'Secret "{name}" in namespace {check.namespace} does not exist or is empty.',
         "Create it, or correct the reference under server in your values.",
     )

@@ -1,4 +1,4 @@
-"""The way from a laptop to a Service inside the cluster: the user's own ``kubectl port-forward``."""
+"""Reaches a Service inside the cluster from a laptop, through the user's own ``kubectl port-forward``."""
 
 import queue
 import re
@@ -16,7 +16,7 @@ from gitops_runtime_auth.retry import Deadline
 
 _LISTENS = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+)")
 _END = 5.0
-"""Seconds for kubectl to end before it is killed."""
+"""Seconds in which kubectl must end before it is killed."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class Service:
 
 
 def service_of(url: str, namespace: str, *, from_url: bool) -> Service | None:
-    """Return the Service that ``url`` names, None when it is an address outside of the cluster.
+    """Return the Service that ``url`` names, None if it is an address outside of the cluster.
 
-    ``from_url`` says that the user gave a URL (``server.url``), which may be either: a Service's has one label, or
-    ``svc`` as its third. What the chart made of ``server.svc`` is always one. ``namespace`` is the release's.
+    ``from_url`` means that the user gave a URL (``server.url``), which may be either: the host of a Service has one
+    label, or ``svc`` as the third. Otherwise the chart made it from ``server.svc``. ``namespace`` is the release's.
     """
     parts = urlsplit(url)
     labels = (parts.hostname or "").split(".")
@@ -48,7 +48,7 @@ def service_of(url: str, namespace: str, *, from_url: bool) -> Service | None:
 
 @dataclass
 class PortForward:
-    """A running ``kubectl port-forward``. Use as a context, which yields the port on 127.0.0.1."""
+    """A running ``kubectl port-forward``. As a ``with`` block it yields the port on 127.0.0.1."""
 
     service: Service
     flags: Sequence[str]
@@ -60,13 +60,13 @@ class PortForward:
     def __enter__(self) -> int:
         """Start kubectl and wait until it listens.
 
-        Raises UsageError without kubectl, UnreachableError when it does not listen before the deadline.
+        Raises UsageError if there is no kubectl, UnreachableError if it does not listen before the deadline.
         """
         kubectl = shutil.which("kubectl")
         if kubectl is None:
             raise UsageError(
                 f"kubectl is not on PATH, and Argo CD's Service {self.service} can be reached only through it.",
-                "Install kubectl, or give check --server with a URL of Argo CD that can be reached from here.",
+                "Install kubectl, or run check with --server and a URL of Argo CD that this machine can reach.",
             )
         command = [kubectl, *self.flags, "--namespace", self.service.namespace, "port-forward"]
         command += ["--address", "127.0.0.1", f"service/{self.service.name}", f":{self.service.port}"]
@@ -98,7 +98,7 @@ class PortForward:
         try:
             self._process.wait(_END)
         except subprocess.TimeoutExpired:
-            return "it says nothing"
+            return "it printed nothing"
         said = self._process.stderr.read() if self._process.stderr else ""
         return printable(said).strip().removeprefix("error: ") or f"it ended with exit code {self._process.returncode}"
 
@@ -106,8 +106,8 @@ class PortForward:
         where = self.service.namespace
         return UnreachableError(
             f"kubectl port-forward to Service {self.service} does not work: {why}.",
-            f"See whether you may (kubectl -n {where} auth can-i create pods/portforward) and whether its Pods are"
-            f" ready (kubectl -n {where} get pods), or give check --server.",
+            f"See whether you are allowed to (kubectl -n {where} auth can-i create pods/portforward) and whether its"
+            f" Pods are ready (kubectl -n {where} get pods), or run check with --server.",
         )
 
     def _stop(self) -> None:

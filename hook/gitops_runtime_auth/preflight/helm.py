@@ -1,7 +1,7 @@
-"""The chart as the user's own ``helm template`` renders it: what the hook would read, before anything is installed.
+"""Renders the chart with the user's own ``helm template``, to see what the hook would read.
 
-Helm merges the values, checks them against the chart's schema and says itself what is wrong with them, so nothing of
-that is done a second time here.
+Helm merges the values, validates them against the chart's schema and prints what is wrong with them, so none of that
+is done here again.
 """
 
 import base64
@@ -24,40 +24,41 @@ SETTINGS = "settings.json"
 
 _NAME, _COMPONENT = "app.kubernetes.io/name", "app.kubernetes.io/component"
 _ABOUT_THE_CLUSTER = {"--kube-version", "--api-versions", "-a", "--validate", "--dry-run"}
-"""Flags of helm by which a user says himself which cluster it is for."""
+"""Flags of helm by which the user describes the cluster."""
 _PROBE = Path(__file__).with_name("probe")
-"""A chart without defaults, which renders the values that it is given."""
+"""A chart without defaults, whose only object contains the given values."""
 
 
 @dataclass(frozen=True)
 class HelmRun:
-    """What one ``check`` hands to helm. Flags are handed on as they came."""
+    """What one run of ``check`` passes to helm. Flags are passed on unchanged."""
 
     release: str
     namespace: str
     chart: str
-    """A folder, an archive, or whatever else helm takes for a chart."""
+    """A folder, an archive, or anything else that helm accepts as a chart."""
     values: Sequence[str] = field(default=(), repr=False)
-    """The flags that give values, each followed by its argument: one may hold a credential."""
+    """The flags for values, each followed by its argument, which may contain a credential."""
     others: Sequence[str] = field(default=(), repr=False)
     stdin: bytes | None = field(default=None, repr=False)
-    """What stands for ``-`` in ``values``."""
+    """Standard input, for a ``-`` in ``values``."""
 
     @property
     def describes_the_cluster(self) -> bool:
-        """Whether the user's flags tell helm which cluster it renders for."""
+        """Whether the user's flags describe the cluster to helm."""
         return bool({flag.partition("=")[0] for flag in self.others} & _ABOUT_THE_CLUSTER)
 
     def render(self, cluster: Sequence[str], deadline: Deadline) -> "Rendering":
-        """Render the chart. ``cluster`` holds the flags that describe the user's cluster to helm.
+        """Render the chart. ``cluster`` are the flags that describe the cluster to helm.
 
-        Raises UsageError without helm, ConfigurationError in helm's own words, UnreachableError when it takes too long.
+        Raises UsageError if there is no helm, ConfigurationError with helm's own message, UnreachableError if it takes
+        too long.
         """
         arguments = ["--namespace", self.namespace, *self.values, *self.others, *cluster]
         return Rendering(tuple(_documents(self._helm(["template", self.release, self.chart, *arguments], deadline))))
 
     def given_values(self, deadline: Deadline) -> dict[str, Any]:
-        """Return the values that the user gives, merged by helm, without any chart's defaults."""
+        """Return the user's values, merged by helm, without any chart's defaults."""
         if not self.values:
             return {}
         probe = next(_documents(self._helm(["template", "probe", str(_PROBE), *self.values], deadline)))
@@ -76,7 +77,8 @@ class HelmRun:
             )
         except subprocess.TimeoutExpired:
             raise UnreachableError(
-                "helm template did not end in time.", "Give check more seconds with --timeout, or a chart on this disk."
+                "helm template did not end in time.",
+                "Run check with a longer --timeout, or with a chart on the disk of this machine.",
             ) from None
         if done.returncode:
             said = printable(done.stderr.decode("utf-8", "replace")).strip().removeprefix("Error: ")
@@ -93,26 +95,26 @@ class Rendering:
     documents: tuple[Object, ...] = field(repr=False)
 
     def settings(self) -> dict[str, Any]:
-        """Return the document that the hook would read. Raises ConfigurationError when the chart renders none."""
+        """Return the document that the hook would read. Raises ConfigurationError if the chart renders none."""
         found = [d for d in self.of_kind("ConfigMap") if SETTINGS in (d.get("data") or {}) and _ours(d)]
         of_hook = [d for d in found if _labels(d).get(_COMPONENT) == "ensure"] or found[:1]
         if not of_hook:
             raise ConfigurationError(
                 "The chart renders no settings for the hook.",
-                "Give --chart a chart that holds gitops-runtime-auth, enabled, and leave out flags that hide hooks"
+                "Give --chart a chart that contains gitops-runtime-auth, enabled, and omit flags that leave hooks out"
                 " (--no-hooks, --show-only, --output-dir).",
             )
         if len(of_hook) > 1:
             names = ", ".join(d["metadata"]["name"] for d in of_hook)
             raise ConfigurationError(
-                f"The chart holds gitops-runtime-auth {len(of_hook)} times ({names}).",
+                f"The chart contains gitops-runtime-auth {len(of_hook)} times ({names}).",
                 "Check one at a time: disable the others with --set.",
             )
         settings: dict[str, Any] = json.loads(of_hook[0]["data"][SETTINGS])
         return settings
 
     def secret_value(self, name: str, key: str) -> str | None:
-        """Return the value of a Secret that the chart itself makes, None when it makes none of that name and key."""
+        """Return the value of a Secret that the chart itself makes, None if it makes none of that name and key."""
         for secret in self.of_kind("Secret"):
             if secret["metadata"]["name"] == name:
                 if key in (secret.get("stringData") or {}):
@@ -126,13 +128,13 @@ class Rendering:
         return (d for d in self.documents if d.get("kind") in kinds)
 
     def hook_job(self) -> Object | None:
-        """Return the Job that obtains the API key, None when the values switch it off."""
+        """Return the Job that makes the API key, None if ``hook.enabled`` is false."""
         jobs = [d for d in self.of_kind("Job") if _labels(d).get(_COMPONENT) == "ensure" and _ours(d)]
         return jobs[0] if jobs else None
 
 
 def decoded(value: object) -> str:
-    """Return a value of a Secret's data in plain text, empty when it is not base64."""
+    """Return a value of a Secret's data in plain text, empty if it is not base64."""
     try:
         return base64.b64decode(str(value)).decode("utf-8", "replace")
     except (binascii.Error, ValueError):

@@ -1,4 +1,4 @@
-"""The command line of ``check``: a few flags of its own; every other flag is helm's and goes to helm."""
+"""Reads the command line of ``check``: a few flags of its own; all other flags are passed to helm."""
 
 import argparse
 import os
@@ -21,32 +21,32 @@ _VALUES = {
 
 @dataclass(frozen=True)
 class CheckOptions:
-    """The command line."""
+    """The options of one run of ``check``."""
 
     release: str = ""
-    """Name of the release, empty when it was not given."""
+    """Name of the release, empty if it was not given."""
     namespace: str = ""
-    """The release's namespace, empty for the kubeconfig's."""
+    """The release's namespace, empty for that of the kubeconfig."""
     chart: str = ""
-    """The chart to render, empty for the one that came with this program."""
+    """The chart to render, empty for the one in this package."""
     kubeconfig: str = ""
     """A kubeconfig file, empty for the default one."""
     context: str = ""
     """A context of the kubeconfig, empty for its current one."""
     server: str = ""
-    """Argo CD's address as seen from here; empty: the one in the values, by port-forward if it is a Service."""
+    """Argo CD's address as seen from this machine; empty for the one in the values, if need be by port-forward."""
     ca_file: Path | None = None
     timeout: float = 60.0
     """Seconds for the whole run."""
     output: str = "table"
     helm_values: Sequence[str] = field(default=(), repr=False)
-    """The flags that give values, with their arguments: one may hold a credential."""
+    """The flags for values, with their arguments, which may contain a credential."""
     helm_flags: Sequence[str] = field(default=(), repr=False)
-    """All other flags, which are helm's."""
+    """All other flags, for helm."""
 
     @property
     def reads_stdin(self) -> bool:
-        """Whether a values flag's argument is ``-``, ``KEY=-``, or has one of these in a list (``a.yaml,-``)."""
+        """Whether a flag for values has the argument ``-`` or ``KEY=-``, or a list with one of these (``a.yaml,-``)."""
         parts = (part for argument in self.helm_values[1::2] for part in argument.split(","))
         return any(part.rpartition("=")[2].strip() == "-" for part in parts)
 
@@ -57,7 +57,7 @@ class CheckOptions:
 
 
 class _ForHelm(argparse.Action):
-    """Keeps a flag of helm with its argument, in the order of the command line."""
+    """Stores a flag of helm with its argument, in the order of the command line."""
 
     def __call__(
         self, _: argparse.ArgumentParser, options: argparse.Namespace, value: Any, flag: str | None = None
@@ -66,19 +66,17 @@ class _ForHelm(argparse.Action):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Define the command line of ``check``. What the parser does not know is helm's (``parse_known_args``)."""
-    parser.description = (
-        "Asks the cluster and Argo CD, from your laptop, whether helm install will work. Changes nothing."
-    )
+    """Define the command line of ``check``. Flags that the parser does not know are for helm (``parse_known_args``)."""
+    parser.description = "Checks from your laptop whether helm install will work. Changes nothing."
     parser.epilog = "All other flags go to helm template: --version, --repo, --kube-version, ..."
     parser.allow_abbrev = False
     parser.set_defaults(helm_values=[])
-    parser.add_argument("--release", default="", help="the release's name, to tell its Secret from somebody else's")
+    parser.add_argument("--release", default="", help="the release's name, by which its own Secret is recognized")
     parser.add_argument("-n", "--namespace", default="", help="the release's namespace (default: the kubeconfig's)")
     parser.add_argument(
         "--chart",
         default="",
-        help="another chart, or a parent chart that holds this one (default: the one packed along)",
+        help="another chart, or a parent chart that contains this one (default: the one in this package)",
     )
     parser.add_argument(
         "-f", "--values", action=_ForHelm, dest="helm_values", metavar="FILE", help="values, - for standard input"
@@ -96,7 +94,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def from_arguments(options: argparse.Namespace, unknown: Sequence[str]) -> CheckOptions:
-    """Return the options of a parsed command line. Raises UsageError for a --server that is no URL."""
+    """Return the options of a parsed command line. Raises UsageError for a --server that is not a URL."""
     given = {name: getattr(options, name) for name in CheckOptions.__dataclass_fields__ if hasattr(options, name)}
     context = options.context or os.environ.get("HELM_KUBECONTEXT", "")  # helm's own variable
     found = CheckOptions(**{**given, "context": context, "helm_flags": list(unknown)})
@@ -106,7 +104,7 @@ def from_arguments(options: argparse.Namespace, unknown: Sequence[str]) -> Check
 
 
 def default_namespace(options: CheckOptions) -> str:
-    """Return --namespace, else helm's own variable, else the kubeconfig context's, else ``default``, as helm does."""
+    """Return the namespace that helm would use: --namespace, else HELM_NAMESPACE, else that of the kubeconfig."""
     given = options.namespace or os.environ.get("HELM_NAMESPACE", "")
     if given:
         return given

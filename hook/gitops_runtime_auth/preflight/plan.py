@@ -1,4 +1,4 @@
-"""What the chart would do with the user's values: the settings of the hook, and what they name in the cluster."""
+"""Reads what the chart would make of the user's values: the settings of the hook, and the objects that they name."""
 
 import sys
 from collections.abc import Mapping
@@ -16,53 +16,53 @@ from gitops_runtime_auth.kube import owned
 from gitops_runtime_auth.kube.api import configmap_path, secret_path
 from gitops_runtime_auth.kube.secret import KeySecret, StoredKeys
 from gitops_runtime_auth.preflight.helm import HelmRun, Rendering
-from gitops_runtime_auth.preflight.laptop import Laptop
+from gitops_runtime_auth.preflight.run import CheckRun
 from gitops_runtime_auth.release import Release
 
 _NAMELESS = "release-name"
-"""What ``helm template`` calls a release that has no name."""
+"""The name that ``helm template`` gives to a release without a name."""
 _RECORD = "-auth-refused"
-"""How the names of all releases' records of refused passwords end."""
+"""End of the names of all releases' records of refused passwords."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The rendered chart and what the hook would read of it."""
+    """The rendered chart, and what the hook would read from it."""
 
     rendering: Rendering = field(repr=False)
     document: Mapping[str, Any] = field(repr=False)
-    """``settings.json`` as the chart wrote it."""
+    """The content of ``settings.json``."""
     settings: Settings
     given: Mapping[str, Any] = field(repr=False)
     """The user's values, merged, without the chart's defaults."""
 
     @property
     def server(self) -> Mapping[str, Any]:
-        """The block that describes Argo CD, with the chart's defaults laid under it."""
+        """The block that describes Argo CD, with the chart's defaults."""
         block: Mapping[str, Any] = self.document["values"]["global"]["external-arg-cd"]["server"]
         return block
 
     @property
     def server_path(self) -> str:
-        """The user's spelling of that block, which remedies name."""
+        """The user's spelling of that block, for remedies."""
         block = str(self.document["derived"]["block"])
         return block if block.endswith(".server") else f"{block}.server"
 
 
-def make(laptop: Laptop) -> Plan:
-    """Render the chart and read it as the hook would. Raises UsageError, ConfigurationError, UnreachableError."""
-    run = _helm_run(laptop)
-    cluster = [] if run.describes_the_cluster else laptop.helm_flags()
-    rendering = run.render(cluster, laptop.deadline)
+def make(check: CheckRun) -> Plan:
+    """Render the chart and read its settings. Raises UsageError, ConfigurationError, UnreachableError."""
+    run = _helm_run(check)
+    cluster = [] if run.describes_the_cluster else check.helm_flags()
+    rendering = run.render(cluster, check.deadline)
     document = rendering.settings()
-    return Plan(rendering, document, config.parse(document), run.given_values(laptop.deadline))
+    return Plan(rendering, document, config.parse(document), run.given_values(check.deadline))
 
 
-def _helm_run(laptop: Laptop) -> HelmRun:
-    options = laptop.options
+def _helm_run(check: CheckRun) -> HelmRun:
+    options = check.options
     return HelmRun(
         release=options.release or _NAMELESS,
-        namespace=laptop.namespace,
+        namespace=check.namespace,
         chart=options.chart or str(chart_file("Chart.yaml").parent),
         values=options.helm_values,
         others=[*options.helm_flags, *options.cluster_flags("--kube-context")],
@@ -70,26 +70,26 @@ def _helm_run(laptop: Laptop) -> HelmRun:
     )
 
 
-def credential(laptop: Laptop, plan: Plan) -> str:
-    """Return the password (as it is) or token (without the blanks that pasting adds) that the hook would be given.
+def credential(check: CheckRun, plan: Plan) -> str:
+    """Return the password (unchanged) or token (without surrounding blanks) that the hook would get.
 
-    Raises MissingSecretError when it is nowhere, RbacError when it may not be read.
+    Raises MissingSecretError if there is none, RbacError if it may not be read.
     """
     auth, ref = plan.settings.auth, plan.settings.auth.credential
     found = plan.rendering.secret_value(ref.name, ref.key) if auth.inline else None
     if found is None:
-        found = laptop.value("Secret", ref.name, ref.key)
+        found = check.value("Secret", ref.name, ref.key)
     found = found.strip() if auth.type == "token" else found
     if not found:
-        raise _missing(laptop, plan)
+        raise _missing(check, plan)
     return found
 
 
-def _missing(laptop: Laptop, plan: Plan) -> MissingSecretError:
-    """Return the error for a credential that is not there; Argo CD's own namespace often holds it."""
-    auth, ref, where = plan.settings.auth, plan.settings.auth.credential, laptop.namespace
+def _missing(check: CheckRun, plan: Plan) -> MissingSecretError:
+    """Return the error for a missing credential, which is often in Argo CD's own namespace."""
+    auth, ref, where = plan.settings.auth, plan.settings.auth.credential, check.namespace
     home, value, known = plan.settings.server.namespace, "...", ""
-    if home != where and laptop.object(secret_path(home, ref.name)):
+    if home != where and check.object(secret_path(home, ref.name)):
         known = f" Namespace {home} has one of that name."
         path = ref.key.replace(".", "\\.")
         value = f"\"$(kubectl -n {home} get secret {ref.name} -o jsonpath='{{.data.{path}}}' | base64 -d)\""
@@ -102,31 +102,31 @@ def _missing(laptop: Laptop, plan: Plan) -> MissingSecretError:
     )
 
 
-def stored_keys(laptop: Laptop, plan: Plan) -> tuple[StoredKeys, str]:
-    """Return what the key Secret holds, and the release that it is of (empty when there is none).
+def stored_keys(check: CheckRun, plan: Plan) -> tuple[StoredKeys, str]:
+    """Return the content of the key Secret, and the name of its release (empty if there is no Secret).
 
-    Without --release any release's Secret counts as this one's. Raises ForeignSecretError when it is somebody else's.
+    Without --release the Secret of any release is accepted. Raises ForeignSecretError if it is somebody else's.
     """
-    spec, release = plan.settings.key_secret, laptop.options.release
-    found = laptop.cluster.get(secret_path(laptop.namespace, spec.name))
+    spec, release = plan.settings.key_secret, check.options.release
+    found = check.cluster.get(secret_path(check.namespace, spec.name))
     if not release and found is not None:
         release = str(owned.mapping(owned.mapping(found.get("metadata")).get("labels")).get(owned.INSTANCE, ""))
-    keys = KeySecret(laptop.cluster, Release(release, laptop.namespace), "", spec).read()
+    keys = KeySecret(check.cluster, Release(release, check.namespace), "", spec).read()
     return keys, release if found is not None else ""
 
 
-def records(laptop: Laptop, plan: Plan) -> tuple[Record, ...]:
-    """Return the refused passwords that are on record: this release's, or every release's when none was named."""
-    if laptop.options.release:
-        found = [laptop.object(configmap_path(laptop.namespace, plan.settings.refused_record))]
+def records(check: CheckRun, plan: Plan) -> tuple[Record, ...]:
+    """Return the recorded refusals: those of this release, or of every release if none was named."""
+    if check.options.release:
+        found = [check.object(configmap_path(check.namespace, plan.settings.refused_record))]
     else:
-        listed = laptop.items(configmap_path(laptop.namespace))
+        listed = check.items(configmap_path(check.namespace))
         found = [item for item in listed if item["metadata"]["name"].endswith(_RECORD)]
     parsed = (lockout.parse((item.get("data") or {}).get(record.KEY)) for item in found if item)
     return tuple(filter(None, parsed))
 
 
-def manager(laptop: Laptop, plan: Plan) -> Manager:
-    """Tell who manages the Argo CD of the values; UNKNOWN when its ConfigMap is in no namespace that may be read."""
-    namespace = plan.settings.server.namespace or laptop.namespace
-    return manager_of(laptop.object(configmap_path(namespace, CONFIG)), namespace)
+def manager(check: CheckRun, plan: Plan) -> Manager:
+    """Return who manages the Argo CD of the values, UNKNOWN if its ConfigMap may not be read."""
+    namespace = plan.settings.server.namespace or check.namespace
+    return manager_of(check.object(configmap_path(namespace, CONFIG)), namespace)

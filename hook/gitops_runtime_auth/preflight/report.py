@@ -1,4 +1,4 @@
-"""What ``check`` found, row by row: as a table for people, as JSON for scripts, with a spinner while it looks."""
+"""Shows the result of ``check``, row by row: as a table for people, as JSON for scripts, with a spinner meanwhile."""
 
 import json
 import os
@@ -23,9 +23,9 @@ _SIGNS: dict[State, tuple[str, str, str]] = {
     "failed": ("✗", "x", "red"),
     "skipped": ("–", "-", "dim"),
 }
-"""State -> its sign, the sign where the terminal knows ASCII only, and its style."""
+"""State -> its sign, its sign on a terminal with ASCII only, and its style."""
 _FILE_WIDTH = 100
-"""Columns of the table where it is not shown on a terminal."""
+"""Width of the table in characters if it is not printed on a terminal."""
 
 
 @dataclass(frozen=True)
@@ -39,25 +39,25 @@ class Row:
 
 
 class StopError(Exception):
-    """A step failed, so that those after it can't be done."""
+    """Raised when a step has failed, so that those after it can't be done."""
 
 
 @dataclass
 class Report:
-    """The rows, in the order in which they were looked at."""
+    """The rows, in the order of the checks."""
 
     rows: list[Row] = field(default_factory=list)
     exit_code: int = 0
-    """That of the first failure, 0 without one."""
+    """The exit code of the first failure, 0 if there is none."""
     status: "Status | None" = None
-    """The spinner on the terminal, which names the step under way."""
+    """The spinner on the terminal, which names the present step."""
 
     def ok(self, name: str, found: str, remedy: str = "") -> None:
-        """Add a row that is as it should be."""
+        """Add a row for a check that succeeded."""
         self._add(name, "ok", found, remedy)
 
     def warn(self, name: str, found: str, remedy: str = "") -> None:
-        """Add a row that does not keep the chart from being installed."""
+        """Add a row with a warning, which does not prevent an install."""
         self._add(name, "warning", found, remedy)
 
     def fail(self, name: str, error: AuthError) -> None:
@@ -66,7 +66,7 @@ class Report:
         self.exit_code = self.exit_code or error.exit_code
 
     def skip(self, name: str, why: str = "not checked") -> None:
-        """Add a row that could not be looked at."""
+        """Add a row for a check that could not be done."""
         self._add(name, "skipped", why)
 
     @contextmanager
@@ -87,18 +87,18 @@ class Report:
         return json.dumps(document, indent=2)
 
     def _add(self, name: str, state: State, found: str, remedy: str = "") -> None:
-        # Servers, helm and kubectl send what they like, and some of it would steer a terminal.
+        # Texts of servers, helm and kubectl may contain characters that control a terminal.
         self.rows.append(Row(name, state, printable(found), printable(remedy)))
 
 
 def require_rich() -> None:
-    """Raise UsageError when the package that draws the table is not installed, as it is not in the image."""
+    """Raise UsageError if the package for the table is not installed, which is so in the image."""
     try:
         import rich  # noqa: F401
     except ImportError:
         raise UsageError(
             "check needs the Python package rich, which is not installed.",
-            "Install the command with its extra: pipx install 'gitops-runtime-auth[check]'; or ask for -o json.",
+            "Install the command with its extra: pipx install 'gitops-runtime-auth[check]'; or use -o json.",
         ) from None
 
 
@@ -109,7 +109,7 @@ def show(report: Report, output: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader (head, grep -q) has seen enough. Python's own flush at exit must not fail on it again.
+        # The reader (head, grep -q) has closed the pipe, on which Python's flush at exit must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -139,7 +139,7 @@ def _table(report: Report) -> str:
 
 
 def _remedies(console: "Console", report: Report) -> None:
-    """Print each remedy in one piece: a terminal's own line break does no harm to what is copied, ours would."""
+    """Print each remedy without line breaks, so that it can be copied: a terminal's own line breaks are not copied."""
     remedies = [row for row in report.rows if row.remedy]
     if remedies:
         console.print("\nWhat to do")
@@ -150,7 +150,7 @@ def _remedies(console: "Console", report: Report) -> None:
 
 @contextmanager
 def spinner(report: Report, output: str) -> Iterator[None]:
-    """Show on a terminal that something is under way, and what."""
+    """Show the present step on a terminal."""
     if output == "json" or not sys.stderr.isatty():
         yield
         return

@@ -1,4 +1,4 @@
-"""Where Argo CD's API server is: its Services, found by the labels that every way of installing Argo CD gives them."""
+"""Finds the Service of Argo CD's API server, by the labels that it has in every installation of Argo CD."""
 
 from collections.abc import Sequence
 from urllib.parse import quote
@@ -9,11 +9,11 @@ from gitops_runtime_auth.preflight.forward import Service
 
 _LABELS = "app.kubernetes.io/part-of=argocd"
 _USUAL_NAMESPACES = ("argocd", "argo-cd", "openshift-gitops")
-"""Where Argo CD is looked for by somebody who may not list the Services of all namespaces."""
+"""Namespaces that are searched if the user may not list the Services of all namespaces."""
 
 
 def require(cluster: Cluster, service: Service, path: str) -> None:
-    """Raise ConfigurationError unless ``service`` exists and has the port. Its remedy offers Argo CD's Services.
+    """Raise ConfigurationError unless ``service`` exists and has the port. The remedy lists Argo CD's Services.
 
     ``path`` is the user's spelling of the server block, for example ``global.external-arg-cd.server``.
     """
@@ -28,7 +28,7 @@ def require(cluster: Cluster, service: Service, path: str) -> None:
 
 
 def of_argocd(cluster: Cluster, near: Sequence[str]) -> list[Object]:
-    """Return Argo CD's Services in all namespaces that may be listed: all, else ``near`` and the usual ones."""
+    """Return Argo CD's Services in all namespaces; if these may not be listed, in ``near`` and the usual ones."""
     selector = f"labelSelector={quote(_LABELS)}"
     try:
         return _items(cluster.get(f"/api/v1/services?{selector}"))
@@ -43,7 +43,7 @@ def of_argocd(cluster: Cluster, near: Sequence[str]) -> list[Object]:
 
 
 def is_server(service: Object) -> bool:
-    """Tell whether this Service is the API server's. Its metrics have one of the same component, with other ports."""
+    """Tell whether this is the Service of the API server, and not that of its metrics, which has the same component."""
     labels = service["metadata"].get("labels") or {}
     names = ("argocd-server", f"{labels.get('app.kubernetes.io/instance')}-server")
     server = labels.get("app.kubernetes.io/component") == "server" or labels.get("app.kubernetes.io/name") in names
@@ -67,7 +67,7 @@ def _offer(cluster: Cluster, missing: Service, path: str) -> str:
             " accounts and no API keys: install argocd-server there, or name another Argo CD."
         )
     if not found:
-        return f"Correct {path} (kubectl get svc -A -l {_LABELS}), or give check --server."
+        return f"Correct {path} (kubectl get svc -A -l {_LABELS}), or run check with --server."
     lines = []
     for service in found:
         name, where, ports = service["metadata"]["name"], service["metadata"]["namespace"], _ports(service)

@@ -1,4 +1,4 @@
-"""A values file that two charts read: which spelling of the Argo CD block counts for whom, and what fits together.
+"""Explains a values file that two charts read: which spelling of the block counts for which chart.
 
 The vendor's chart is ``gitops-runtime`` of codefresh-io/gitops-runtime-helm. It reads ``global.external-argo-cd`` up to
 0.25 and ``global.integrations.argo-cd`` since 0.26 (its values.yaml of these releases).
@@ -24,15 +24,15 @@ _READ_BY = {
 
 @dataclass(frozen=True)
 class Spelling:
-    """What a values file for both charts means to each."""
+    """What a values file means for each of the two charts."""
 
     found: str
     paste: str
-    """YAML that lets both charts use this release's API key."""
+    """YAML with which both charts use this release's API key."""
 
 
-def look(given: Mapping[str, Any], settings: Mapping[str, Any]) -> Spelling | None:
-    """Compare the user's values with what this chart made of them; None for values that aren't the vendor's too.
+def compare(given: Mapping[str, Any], settings: Mapping[str, Any]) -> Spelling | None:
+    """Compare the user's values with what this chart made of them. Return None if only this chart reads them.
 
     ``settings`` is the document that the hook would read (``values`` and ``derived``).
     """
@@ -51,7 +51,7 @@ def look(given: Mapping[str, Any], settings: Mapping[str, Any]) -> Spelling | No
 
 
 def _paste(counts: str, settings: Mapping[str, Any]) -> str:
-    """Return values in which the vendor's chart takes the API key that this release makes."""
+    """Return values with which the vendor's chart takes the API key that this release makes."""
     import yaml
 
     key = settings["derived"]["key"]
@@ -60,7 +60,7 @@ def _paste(counts: str, settings: Mapping[str, Any]) -> str:
     text = "# The vendor's chart since 0.26. Up to 0.25: the same server and auth below global.external-argo-cd.\n"
     shared: dict[str, Any] = {"integrations": {"argo-cd": {"server": {**server, "auth": auth}}}}
     if counts != OURS:
-        text = f"# external-arg-cd: this chart, moved there from {counts}, which is the vendor's to read.\n{text}"
+        text = f"# external-arg-cd: for this chart, moved there from {counts}, which the vendor's chart reads.\n{text}"
         shared = {"external-arg-cd": settings["values"]["global"]["external-arg-cd"], **shared}
     return text + str(yaml.safe_dump({"global": shared, "argo-cd": {"enabled": False}}, sort_keys=False)).rstrip()
 
@@ -72,7 +72,7 @@ def _service(url: str) -> dict[str, Any]:
 
 
 def _only_the_type(block: Any) -> bool:
-    """Tell whether a block says ``auth.type`` alone, as command lines do: it sets the type of the block that counts."""
+    """Tell whether a block contains only ``auth.type``, so that it sets the type of the block that counts."""
     auth = block.get("auth") if isinstance(block, dict) and len(block) == 1 else None
     return isinstance(auth, dict) and list(auth) == ["type"]
 

@@ -136,7 +136,7 @@ def test_a_home_that_can_not_be_written_to_is_a_warning(laptop: FakeLaptop) -> N
     laptop.secret("argocd-initial-admin-secret", password="wrong")
     found = laptop.check()
     assert (found.code, found.failed()) == (77, ["Login"])
-    assert "could not be noted" in found.err
+    assert "could not be recorded" in found.err
 
 
 def test_a_name_that_no_local_account_can_have_is_refused_without_a_login(laptop: FakeLaptop) -> None:

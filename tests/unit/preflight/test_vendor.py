@@ -33,7 +33,7 @@ def both(*values: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("given", [{}, OWN, {"global": {"nodeSelector": {}}}, {"hook": {"timeout": 60}}])
 def test_values_of_this_chart_alone_need_no_word_on_the_vendors(given: dict[str, Any]) -> None:
-    assert vendor.look(given, settings(vendor.OURS)) is None
+    assert vendor.compare(given, settings(vendor.OURS)) is None
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_values_of_this_chart_alone_need_no_word_on_the_vendors(given: dict[str,
     ],
 )
 def test_it_says_which_spelling_counts_for_whom(given: dict[str, Any], counts: str, parts: list[str]) -> None:
-    found = vendor.look(given, settings(counts))
+    found = vendor.compare(given, settings(counts))
     assert found is not None
     for part in parts:
         assert part in found.found
@@ -63,14 +63,14 @@ def test_it_says_which_spelling_counts_for_whom(given: dict[str, Any], counts: s
 
 def test_a_block_that_says_the_type_alone_is_read_for_the_type() -> None:
     of_command_line = {"global": {"external-arg-cd": {"auth": {"type": "token"}}}}
-    found = vendor.look(both(of_command_line, OLD), settings(vendor.VENDOR_OLD))
+    found = vendor.compare(both(of_command_line, OLD), settings(vendor.VENDOR_OLD))
     assert found is not None
     assert "does not read" not in found.found
 
 
 @pytest.mark.parametrize("counts", [vendor.OURS, vendor.VENDOR_OLD, vendor.VENDOR_NEW])
 def test_the_block_to_paste_gives_the_vendor_the_key_and_keeps_ours_apart(counts: str) -> None:
-    found = vendor.look(NEW, settings(counts))
+    found = vendor.compare(NEW, settings(counts))
     assert found is not None
     pasted = yaml.safe_load(found.paste)
     server = pasted["global"]["integrations"]["argo-cd"]["server"]

@@ -1,4 +1,4 @@
-"""A token of the user's own (``type: token``): whether it can serve, and what to do when it can't."""
+"""Checks the user's own token (``type: token``), and says what to do if it can't be used."""
 
 from dataclasses import dataclass
 
@@ -13,26 +13,27 @@ from gitops_runtime_auth.release import Release
 
 _FRESH = "Make one with argocd account generate-token --account NAME (without --expires-in) and use that."
 _CLOCK_SKEW = 60.0
+"""Seconds by which clocks may differ."""
 
 
 @dataclass(frozen=True)
-class GivenToken:
-    """A user's token that Argo CD accepts."""
+class UserToken:
+    """A token of the user that Argo CD accepts."""
 
     account: Account
     claims: Claims
 
     @property
     def issued_at(self) -> int:
-        """Unix time at which it was made, 0 when Argo CD does not list it."""
+        """Unix time at which the token was made, 0 if Argo CD does not list it."""
         return self.account.issued_at(self.claims.key_id)
 
 
-def check(run: Context) -> GivenToken:
-    """Check the mounted token and its account. Nothing can be made anew here.
+def check(run: Context) -> UserToken:
+    """Check the mounted token and its account.
 
-    Raises ConfigurationError (no Argo CD API key, one that expires, one that this release made), KeyRefusedError,
-    PrivilegeError.
+    Raises ConfigurationError (not an API key of Argo CD, or one that expires, or that this release made),
+    KeyRefusedError, PrivilegeError.
     """
     token = run.credential()
     claims = read(run.settings, run.release, token, run.argocd.now())
@@ -41,13 +42,13 @@ def check(run: Context) -> GivenToken:
     except KeyRefusedError as e:
         raise _refused(run, claims, e) from None
     privileges.require(run, account)
-    return GivenToken(account, claims)
+    return UserToken(account, claims)
 
 
 def read(settings: Settings, release: Release, token: str, now: float) -> Claims:
-    """Return the claims of a user's token; ``now`` is Unix time by Argo CD's clock.
+    """Return the claims of the user's token. ``now`` is the Unix time by Argo CD's clock.
 
-    Raises ConfigurationError unless it is an Argo CD API key of the user's own.
+    Raises ConfigurationError unless the token is an API key of Argo CD that the user made.
     """
     auth, secret = settings.auth, settings.key_secret.name
     origin, claims = auth.origin(), tokens.read(token)
@@ -56,7 +57,7 @@ def read(settings: Settings, release: Release, token: str, now: float) -> Claims
     if claims.kind is Kind.PROJECT_ROLE:
         raise ConfigurationError(
             f"The token from {origin} is one of a project's role, which can't be checked and has no account.",
-            "Make an account of its own and a key for it: argocd account generate-token --account NAME.",
+            "Make an account and a key for it: argocd account generate-token --account NAME.",
         )
     if claims.kind is Kind.SESSION:
         raise ConfigurationError(
@@ -67,8 +68,7 @@ def read(settings: Settings, release: Release, token: str, now: float) -> Claims
     if release.named_by(claims.key_id) or auth.credential.name == secret:
         raise ConfigurationError(
             f"The token from {origin} is the API key that this release made for itself and will revoke.",
-            f'Stay with type: password, or put a key of your own into a Secret of another name than "{secret}".'
-            f" {_FRESH}",
+            f'Keep type: password, or put a key of your own into a Secret with another name than "{secret}". {_FRESH}',
         )
     if claims.expires_at and not auth.accept_expiring:
         raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""What ``check`` reads of the cluster, with the user's own kubeconfig."""
+"""One run of ``check``, and what it reads from the cluster with the user's own kubeconfig."""
 
 import warnings
 from collections.abc import Mapping
@@ -16,20 +16,20 @@ from gitops_runtime_auth.retry import Deadline
 from gitops_runtime_auth.timing import Timing
 
 _CLUSTER_PATIENCE = 10.0
-"""Seconds that the Kubernetes API gets, of the whole run's."""
+"""Seconds of the whole run that may be spent on the Kubernetes API."""
 _VERSION_PATIENCE = 1.0
-"""Seconds for its version, without which the chart can be rendered too."""
+"""Seconds for its version and APIs, without which the chart can be rendered, too."""
 
 
 @dataclass
-class Laptop:
+class CheckRun:
     """One run of ``check``: its options, its deadline, and the cluster of the kubeconfig."""
 
     options: CheckOptions
     timing: Timing
     deadline: Deadline
     stack: ExitStack = field(repr=False)
-    """Ends connections, port-forwards and sessions when the run ends."""
+    """Closes connections, port-forwards and sessions at the end of the run."""
 
     @cached_property
     def namespace(self) -> str:
@@ -38,8 +38,8 @@ class Laptop:
 
     @cached_property
     def cluster(self) -> Cluster:
-        """The cluster of the kubeconfig. Raises ConfigurationError when there is none."""
-        # A kubeconfig may say insecure-skip-tls-verify: kubectl obeys without a word, and so does this.
+        """The cluster of the kubeconfig. Raises ConfigurationError if there is none."""
+        # With insecure-skip-tls-verify in a kubeconfig there is no warning, as there is none from kubectl.
         warnings.filterwarnings("ignore", message="Unverified HTTPS request")
         patience = self.deadline.at_most(_CLUSTER_PATIENCE)
         cluster = api.connect(patience, self.timing, self.options.kubeconfig, self.options.context or None)
@@ -47,10 +47,10 @@ class Laptop:
         return cluster
 
     def helm_flags(self) -> list[str]:
-        """Return the flags that tell helm which cluster it renders for: its version and its APIs.
+        """Return the flags that describe the cluster to helm: its version and its APIs.
 
-        Without them helm takes a version of Kubernetes that was compiled into it, and a chart for OpenShift or Flux
-        renders as for any other cluster. Empty when the cluster does not answer: what needs it says so itself.
+        Without them helm assumes the version of Kubernetes that was compiled into it, and no APIs of OpenShift or Flux.
+        There are none if the cluster does not answer: the steps that need the cluster report that.
         """
         try:
             cluster = self.cluster.within(self.deadline.at_most(_VERSION_PATIENCE))
@@ -62,14 +62,14 @@ class Laptop:
         return flags + (["--api-versions", ",".join(names)] if names else [])
 
     def object(self, path: str) -> Object | None:
-        """Return an object, None when it does not exist or may not be read."""
+        """Return an object, None if it does not exist or may not be read."""
         try:
             return self.cluster.get(path)
         except AuthError:
             return None
 
     def items(self, path: str) -> list[Object]:
-        """Return the objects of a collection, none when it may not be listed."""
+        """Return the objects of a collection, an empty list if it may not be listed."""
         listed: list[Object] = (self.object(path) or {}).get("items") or []
         return listed
 
@@ -81,14 +81,14 @@ class Laptop:
             return False
 
     def value(self, kind: str, name: str, key: str) -> str:
-        """Return the value of a key of a Secret or ConfigMap of the release's namespace, empty when there is none.
+        """Return a value of a Secret or ConfigMap in the release's namespace, empty if there is none.
 
-        Raises RbacError when it may not be read.
+        Raises RbacError if it may not be read.
         """
         return self.data(kind, name).get(key, "")
 
     def data(self, kind: str, name: str) -> Mapping[str, str]:
-        """Return the data of a Secret (in plain text) or ConfigMap, empty when it does not exist."""
+        """Return the data of a Secret (in plain text) or ConfigMap, empty if it does not exist."""
         path = secret_path if kind == "Secret" else configmap_path
         try:
             found: Mapping[str, Any] = (self.cluster.get(path(self.namespace, name)) or {}).get("data") or {}
@@ -96,6 +96,6 @@ class Laptop:
             raise RbacError(
                 f'You may not read {kind} "{name}" in namespace {self.namespace} (the chart can all the same).',
                 f"Use a kubeconfig that may (kubectl -n {self.namespace} auth can-i get {kind.lower()}/{name}), or give"
-                " check the value itself, in a file: --set-file KEY=FILE with the key of the plain-text value.",
+                " check the value in a file: --set-file KEY=FILE with the key of the plain-text value.",
             ) from e
         return {key: decoded(value) if kind == "Secret" else str(value) for key, value in found.items()}

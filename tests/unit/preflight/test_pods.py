@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gitops_runtime_auth.preflight import room
+from gitops_runtime_auth.preflight import pods
 from gitops_runtime_auth.preflight.helm import Rendering
 from tests.fakes.laptop import FakeLaptop
 
@@ -57,25 +57,25 @@ def quota(hard: dict[str, str], used: dict[str, str] | None = None, **spec: Any)
     ],
 )
 def test_what_a_quota_leaves_no_room_for_is_said(hard: dict[str, str], used: dict[str, str], said: str) -> None:
-    found = room.lacking([quota(hard, used)], [], CHART, installed=False)
+    found = pods.lacking([quota(hard, used)], [], CHART, installed=False)
     assert said in found
     assert bool(found) == bool(said)
 
 
 def test_a_limit_range_gives_what_the_chart_does_not_set() -> None:
-    assert room.lacking([quota({"limits.cpu": "10"})], [{"metadata": {}}], CHART, installed=False) == ""
+    assert pods.lacking([quota({"limits.cpu": "10"})], [{"metadata": {}}], CHART, installed=False) == ""
 
 
 def test_of_an_installed_release_only_the_hook_is_new() -> None:
     full = quota({"pods": "4", "secrets": "2"}, {"pods": "3", "secrets": "2"})
-    assert room.lacking([full], [], CHART, installed=True) == ""
-    assert room.lacking([quota({"pods": "3"}, {"pods": "3"})], [], CHART, installed=True) != ""
+    assert pods.lacking([full], [], CHART, installed=True) == ""
+    assert pods.lacking([quota({"pods": "3"}, {"pods": "3"})], [], CHART, installed=True) != ""
 
 
 def test_a_quota_of_some_pods_only_is_left_out() -> None:
     of_best_effort = quota({"pods": "0"}, scopes=["BestEffort"])
     of_a_class = quota({"pods": "0"}, scopeSelector={"matchExpressions": [{"scopeName": "PriorityClass"}]})
-    assert room.lacking([of_best_effort, of_a_class], [], CHART, installed=False) == ""
+    assert pods.lacking([of_best_effort, of_a_class], [], CHART, installed=False) == ""
 
 
 def test_a_quota_is_a_remark_of_check_with_the_command_that_shows_it(laptop: FakeLaptop) -> None:
@@ -91,7 +91,7 @@ def test_the_image_is_named_and_so_is_a_pull_secret_that_is_not_there(laptop: Fa
     arguments = ("--set-string", "image.repository=registry.example.com/a,image.tag=9,imagePullSecrets[0].name=pull")
     row = laptop.check(*arguments).row("Image")
     assert (row["state"], row["found"].split(",")[0]) == ("warning", "registry.example.com/a:9")
-    assert 'Secret "pull", which does not exist here' in row["found"]
+    assert 'Secret "pull", which does not exist' in row["found"]
     laptop.secret("pull")
     assert laptop.check(*arguments).row("Image") == {
         "name": "Image",

@@ -1,6 +1,6 @@
-"""Whether the namespace has room for what the chart makes: quotas and the image, which fail an install without a word.
+"""Finds what would prevent the chart's Pods from starting: a quota, or an image that can't be pulled.
 
-A Pod that a quota refuses never starts, and all that helm then says is "timed out waiting for the condition".
+A Pod that a quota refuses never starts, and helm then says only "timed out waiting for the condition".
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,17 +23,18 @@ _COUNTED = {
 }
 """Kind -> its name in a quota (``count/...``)."""
 _SHORT = {"configmaps", "secrets", "services"}
-"""Those that a quota may also name without ``count/``."""
+"""Names that a quota may also use without ``count/``."""
 _MADE_BY_THE_HOOK = {"secrets": 1, "configmaps": 1}
+"""Number of objects that the hook makes: the key Secret and the record of refused passwords."""
 _COMPUTE = tuple(f"{kind}.{what}" for kind in ("requests", "limits") for what in ("cpu", "memory", "ephemeral-storage"))
 _OF_CLASSES = ("scopes", "scopeSelector")
-"""A quota with one of these counts only some Pods, which can't be told from here."""
+"""A quota with one of these fields counts only some Pods, which is not calculated here."""
 
 
 def needs(rendering: Rendering, *, installed: bool) -> dict[str, Decimal]:
-    """Return what an install takes of a quota, by the quota's names: the release's objects, and one hook at a time.
+    """Return what an install needs of a quota, by the quota's names: the release's objects, and one hook at a time.
 
-    With ``installed`` the release is there already, so that only its hook is new.
+    With ``installed`` the release exists already, so that only its hook is new.
     """
     jobs = [_pod(job) for job in rendering.of_kind("Job")]
     running = [(_pod(d), _replicas(d)) for d in rendering.of_kind("Deployment", "StatefulSet")]
@@ -52,7 +53,7 @@ def needs(rendering: Rendering, *, installed: bool) -> dict[str, Decimal]:
 
 
 def lacking(quotas: Iterable[Object], limit_ranges: Iterable[Object], rendering: Rendering, *, installed: bool) -> str:
-    """Return in a sentence what quotas leave no room for, empty when there is room for all."""
+    """Return a sentence about the quotas that are exhausted, empty if none is."""
     from kubernetes.utils.quantity import parse_quantity
 
     wanted, said = needs(rendering, installed=installed), []
@@ -72,25 +73,25 @@ def lacking(quotas: Iterable[Object], limit_ranges: Iterable[Object], rendering:
 
 
 def image(rendering: Rendering) -> str:
-    """Return the image of the hook, empty when the values switch the hook off."""
+    """Return the image of the hook, empty if ``hook.enabled`` is false."""
     job = rendering.hook_job()
     return str(next(_containers(_pod(job)))["image"]) if job else ""
 
 
 def pull_secrets(rendering: Rendering) -> list[str]:
-    """Return the names of the Secrets with which the hook's image is pulled."""
+    """Return the names of the Secrets for pulling the hook's image."""
     job = rendering.hook_job()
     return [s["name"] for s in _pod(job).get("imagePullSecrets") or []] if job else []
 
 
 def _without(rendering: Rendering, resource: str) -> str:
-    """Return the first workload with a container that does not set ``resource``, empty when all do or need not."""
+    """Return the first workload with a container that does not set ``resource``, empty if all do or need not."""
     resource = f"requests.{resource}" if resource in ("cpu", "memory") else resource
     if resource not in _COMPUTE:
         return ""
     for document in rendering.of_kind("Job", "Deployment", "StatefulSet"):
         for container in _containers(_pod(document)):
-            # Kubernetes takes a limit for the request where only the limit is set.
+            # Kubernetes uses a limit as the request if only the limit is set.
             if not (_quantity(container, resource) or _quantity(container, resource.replace("requests", "limits"))):
                 return f"{document['kind']} {document['metadata']['name']}"
     return ""
