@@ -233,7 +233,7 @@ rights from this chart.
 
 {{- /*
 (dict "root" .): returns the workloads that matter when the key changes, as JSON. `consumers` take the key by environment, so that they are restarted for a new
-key, and the old key is revoked only when all of them run with the new one. `waitFor` are waited for, but not restarted. `keeper` is where the key keeper
+key, and the old key is revoked only when all of them run with the new one. `waitFor` are waited for, but not restarted. `further` are keeper.consumers. `keeper` is where the key keeper
 runs: in app-proxy if that runs the project's image and command, else in the Deployment key-keeper.
 */ -}}
 {{- define "gitops-runtime-auth.workloads" -}}
@@ -248,13 +248,14 @@ runs: in app-proxy if that runs the project's image and command, else in the Dep
 {{- if and (eq $service "app-proxy") $values.own }}{{ $keeper = $service }}{{ end -}}
 {{- end -}}
 {{- end -}}
+{{- $further := list -}}
 {{- range .root.Values.keeper.consumers -}}
-{{- $consumers = append $consumers (contains "/" . | ternary . (printf "deployment/%s" .)) -}}
+{{- $further = append $further (contains "/" . | ternary . (printf "deployment/%s" .)) -}}
 {{- end -}}
 {{- if eq $keeper "key-keeper" -}}
 {{- $waitFor = append $waitFor (printf "deployment/%s" (include "gitops-runtime-auth.fullname" (dict "root" .root "suffix" $keeper))) -}}
 {{- end -}}
-{{- dict "keeper" $keeper "consumers" (uniq $consumers) "waitFor" $waitFor | toJson -}}
+{{- dict "keeper" $keeper "consumers" (concat $consumers $further | uniq) "further" $further "waitFor" $waitFor | toJson -}}
 {{- end -}}
 
 {{- /* (dict "root" . "verbs" ["get"] "which" ["consumers"]): returns the rules of a Role for those workloads. Each is named, because a rule without resourceNames allows all. */ -}}

@@ -43,18 +43,13 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("cleanup", help="revoke the release's keys, delete its Secret (post-delete hook)")
     commands.add_parser("keep", help="keep the API key working (app-proxy's default)")
     verify = commands.add_parser("verify", help="show that Argo CD accepts each consumer's credential (helm test)")
-    _add_connection(verify)
     verify.add_argument("--deployments", type=_names, default=(), metavar="NAME,NAME", help="the enabled ones")
     verify.add_argument(
         "--consumers", type=_names, default=(), metavar="KIND/NAME,...", help="further workloads that take the API key"
     )
-    verify.add_argument("--key-secret", default="", metavar="NAME", help="the Secret with the API key")
-    verify.add_argument(
-        "--token-keys", type=_names, default=("token",), metavar="KEY,KEY", help="the Secret's keys with a token"
-    )
-    verify.add_argument("--timeout", type=float, default=120.0, metavar="SECONDS", help="for everything (default 120)")
     agent = commands.add_parser("agent", help="be ready only while Argo CD accepts the injected key")
-    _add_connection(agent)
+    agent.add_argument("--ca-file", type=Path, metavar="FILE", help="default: the mounted one")
+    agent.add_argument("--insecure-skip-verify", action="store_true")
     agent.add_argument("--port", type=int, default=8080)
     agent.add_argument("--url", default="", help="Argo CD's URL, if ARGO_CD_URL has no scheme")
     check_options.add_arguments(
@@ -63,11 +58,6 @@ def parser() -> argparse.ArgumentParser:
     completion = commands.add_parser("completion", help="print the shell completion script")
     completion.add_argument("shell", choices=["bash", "zsh", "tcsh"])
     return top
-
-
-def _add_connection(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--ca-file", type=Path, metavar="FILE", help="default: the mounted one")
-    command.add_argument("--insecure-skip-verify", action="store_true")
 
 
 def _mounted(options: argparse.Namespace) -> Mounted:
@@ -105,8 +95,7 @@ def run(argv: Sequence[str], timing: Timing) -> int:
         case "verify":
             from gitops_runtime_auth.commands import verify
 
-            what = {name: getattr(options, name) for name in ("deployments", "consumers", "key_secret", "token_keys")}
-            return verify.run(os.environ, verify.Options(_mounted(options), timeout=options.timeout, **what), timing)
+            return verify.run(os.environ, verify.Options(options.deployments, options.consumers), timing)
         case "agent":
             from gitops_runtime_auth.commands import agent
 

@@ -106,7 +106,7 @@ def test_namespaces_that_look_like_something_else_stay_strings(namespace: str) -
     manifests = helm.render(values, "--namespace", namespace)
     assert {m["metadata"]["namespace"] for m in manifests} == {namespace}
     subjects = [s for m in manifests for s in m.get("subjects", [])]
-    assert len(subjects) == 5
+    assert len(subjects) == 6
     assert all(s["namespace"] == namespace for s in subjects)
 
 

@@ -56,7 +56,8 @@ def test_rules_of_the_defaults() -> None:
     }
     keeper = _common("get", "list", "watch", "update") | MAKES
     assert rules(manifests, "r-key-keeper") == keeper | {("deployments", ("get", "patch"), tuple(CONSUMERS))}
-    assert len([m for m in manifests if m["kind"] == "Role"]) == 4
+    assert rules(manifests, "r-auth-verify") == MAKES - {("secrets", ("create",), ())}
+    assert len([m for m in manifests if m["kind"] == "Role"]) == 5
 
 
 def test_with_type_token_the_keeper_only_reports() -> None:

@@ -239,7 +239,7 @@ def test_files_of_each_pod() -> None:
     proxy = _files(helm.one(manifests, "Deployment", "r-app-proxy"))
     assert proxy == {"settings": ("configMap", "r-key-keeper"), **made, **record}
     assert _files(helm.one(manifests, "Deployment", "r-event-reporter")) == way
-    assert _files(helm.one(manifests, "Pod", "r-auth-verify")) == record
+    assert _files(helm.one(manifests, "Pod", "r-auth-verify")) == {"settings": ("configMap", "r-key-keeper"), **way}
     volumes = helm.volumes(helm.one(manifests, "Job", "r-auth-ensure"))
     assert volumes["credential"]["secret"]["items"] == [{"key": "password", "path": "value"}]
     assert volumes["ca"]["configMap"]["items"] == [{"key": "ca-bundle.crt", "path": "ca.crt"}]
@@ -263,23 +263,17 @@ def test_helm_test_learns_whose_credential_to_prove() -> None:
 
     assert args({}) == [
         "verify",
-        "--timeout=180",
         "--deployments=app-proxy,sources-server,event-reporter,gitops-operator",
     ]
     values = {
-        **block(server={"insecureSkipVerify": True}),
         "runtime": {"enabled": False},
         "keySecret": {"name": "mine", "data": {"a": "token", "u": "url"}},
         "keeper": {"consumers": ["a", "statefulset/b"]},
-        "hook": {"timeout": 60},
     }
-    consumers = ["--consumers=deployment/a,statefulset/b", "--key-secret=mine", "--token-keys=a,token"]
-    assert args(values) == ["verify", "--timeout=60", "--deployments=", *consumers, "--insecure-skip-verify"]
+    assert args(values) == ["verify", "--deployments=", "--consumers=deployment/a,statefulset/b"]
     pod = helm.one(helm.render(values), "Pod", "r-auth-verify")
     assert pod["spec"]["serviceAccountName"] == "r-auth-verify"
     assert helm.volumes(pod)["key"]["secret"]["secretName"] == "mine"
-    own = args({**block(REF["token"]), "keeper": {"consumers": ["a"]}})
-    assert own[-2:] == ["--key-secret=mine", "--token-keys=k"]
 
 
 def test_nothing_of_the_settings_is_a_secret_outside_secrets() -> None:

@@ -107,7 +107,18 @@ SOME: dict[str, dict[str, Try]] = {
     },
     "keep": {**_DELETE, **_DELETE_RECORD, **_LEFTOVERS, **_PATCH_APP_PROXY, **_UNASKED},
     "keep-token": {**_NO_KEY, **_WORKLOADS, **_NAMESPACE, **_UNASKED},
-    "verify": {**_NO_KEY, **_PATCH, **_NAMESPACE, **_UNASKED},
+    "verify": {
+        **_WATCH,
+        **_GET,
+        **_UPDATE,
+        **_DELETE,
+        **_DELETE_RECORD,
+        **_LEFTOVERS,
+        **_PATCH,
+        **_NAMESPACE,
+        **_UNASKED,
+        "create a Secret": _CREATE["create a Secret"],
+    },
 }
 """What one command may not, though another may."""
 

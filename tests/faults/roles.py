@@ -78,7 +78,7 @@ def rules(command: str, namespace: str, names: Names = Names()) -> list[Rule]:
         case "keep-token":
             return [events]
         case "verify":
-            return names.workloads("get")
+            return [_rule("", "configmaps", (), "create"), record, *names.workloads("get")]
     raise AssertionError(command)
 
 

@@ -41,6 +41,8 @@ def document(
         "waitFor": [],
         "refused": REFUSED,
         "leftovers": {"jobs": [*JOBS], "pods": [TEST_POD], "secrets": [CREDENTIAL]},
+        "commonLabels": {},
+        "commonAnnotations": {},
     }
     return json.dumps({"values": values, "derived": derived})
 

@@ -69,7 +69,6 @@ def test_agent_by_default_and_with_every_flag(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_verify_by_default_and_with_every_flag(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GITOPS_RUNTIME_AUTH_FILES", "/files")
     got: list[verify.Options] = []
 
     def run(_: object, options: verify.Options, timing: Timing) -> int:
@@ -78,18 +77,10 @@ def test_verify_by_default_and_with_every_flag(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(verify, "run", run)
     assert cli.run(["verify"], TIMING) == 0
-    argv = ["verify", "--deployments=app-proxy,,x", "--consumers=deployment/a,statefulset/b", "--key-secret=s"]
-    cli.run([*argv, "--token-keys=t,u", "--timeout=9", "--ca-file=/ca", "--insecure-skip-verify"], TIMING)
+    cli.run(["verify", "--deployments=app-proxy,,x", "--consumers=deployment/a,statefulset/b"], TIMING)
     assert got == [
-        verify.Options(Mounted(Path("/files")), timeout=120.0),
-        verify.Options(
-            Mounted(Path("/files"), Path("/ca"), True),
-            ("app-proxy", "x"),
-            ("deployment/a", "statefulset/b"),
-            "s",
-            ("t", "u"),
-            9.0,
-        ),
+        verify.Options(),
+        verify.Options(("app-proxy", "x"), ("deployment/a", "statefulset/b")),
     ]
 
 

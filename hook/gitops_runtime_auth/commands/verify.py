@@ -2,24 +2,20 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 
-from gitops_runtime_auth import log
+from gitops_runtime_auth import context, log
 from gitops_runtime_auth.argocd import token as tokens
-from gitops_runtime_auth.argocd.client import ArgoCD
-from gitops_runtime_auth.argocd.http import Transport
-from gitops_runtime_auth.errors import AuthError, MissingSecretError, RefusedError, UsageError
-from gitops_runtime_auth.keys import record
+from gitops_runtime_auth.context import Context
+from gitops_runtime_auth.errors import AuthError, MissingSecretError, RefusedError
 from gitops_runtime_auth.keys.lockout import Login
+from gitops_runtime_auth.keys.record import LockoutRecord
+from gitops_runtime_auth.keys.session import session
 from gitops_runtime_auth.kube import api
-from gitops_runtime_auth.kube.api import Cluster
 from gitops_runtime_auth.kube.rollout import Workload
 from gitops_runtime_auth.kube.template import uses_of
-from gitops_runtime_auth.mounted import Mounted
-from gitops_runtime_auth.retry import Deadline
 from gitops_runtime_auth.timing import Timing
 
 
@@ -27,17 +23,10 @@ from gitops_runtime_auth.timing import Timing
 class Options:
     """What the chart tells the test Pod by arguments."""
 
-    mounted: Mounted
     deployments: tuple[str, ...] = ()
     """The Runtime's enabled Deployments, by their service's name. Their credentials are in this Pod's environment."""
     consumers: tuple[str, ...] = ()
     """Further workloads that take the API key, as ``kind/name``: ``keeper.consumers``."""
-    key_secret: str = ""
-    """The Secret that they take it from."""
-    token_keys: tuple[str, ...] = ("token",)
-    """Those of its keys that hold a token. The Secret is mounted in the folder ``key/``."""
-    timeout: float = 120.0
-    """Seconds for all of it."""
 
 
 @dataclass(frozen=True)
@@ -54,28 +43,23 @@ class Row:
 class Proof:
     """Sends each credential to Argo CD, which has shown to be one before: nothing is sent anywhere else."""
 
-    def __init__(self, environ: Mapping[str, str], options: Options, timing: Timing) -> None:
+    def __init__(self, run: Context, environ: Mapping[str, str], options: Options) -> None:
+        self._run = run
         self._environ = environ
         self._options = options
-        self._timing = timing
-        self._files = options.mounted.folder
-        self._deadline = Deadline(options.timeout)
-        endpoint = options.mounted.endpoint(environ["ARGO_CD_URL"])
-        self._argocd = ArgoCD(Transport(endpoint), self._deadline, timing)
 
     def rows(self) -> Iterator[Row]:
         """Yield a row for each credential of each consumer. Raises RetryableError and WrongServerError at once."""
-        with closing(self._argocd):
-            self._argocd.version()
-            for name in self._options.deployments:
-                yield from self._of_deployment(name)
-            for name in self._options.consumers:
-                yield from self._of_consumer(name)
+        self._run.argocd.version()
+        for name in self._options.deployments:
+            yield from self._of_deployment(name)
+        for name in self._options.consumers:
+            yield from self._of_consumer(name)
 
     def _of_deployment(self, name: str) -> Iterator[Row]:
         username = self._environ.get("ARGO_CD_USERNAME", "")
         if name == "app-proxy" and username:
-            login = Login(self._argocd.url, username, self._environ.get("ARGO_CD_PASSWORD", ""))
+            login = Login(self._run.settings.server.url, username, self._environ.get("ARGO_CD_PASSWORD", ""))
             yield _row(name, "username and password", lambda: self._log_in(login))
             return
         yield _row(name, "ARGO_CD_TOKEN", lambda: self._use(self._environ.get("ARGO_CD_TOKEN", "")))
@@ -85,51 +69,52 @@ class Proof:
 
     def _of_consumer(self, consumer: str) -> Iterator[Row]:
         try:
-            found = self._cluster.get(self._path(consumer))
+            found = self._run.cluster.get(self._path(consumer))
         except AuthError as e:
             yield _failed(consumer, "-", e)
             return
         if found is None:
             yield Row(consumer, "-", "-", "not there (yet): nothing to prove")
             return
-        keys, secret = self._options.token_keys, self._options.key_secret
+        secret, keys = self._run.settings.key.name, self._token_keys()
         uses = [(use.where, key) for use in uses_of(secret, found) for key in keys if use.key in ("", key)]
         if not uses:
             yield Row(consumer, "-", "-", f"not proven: no variable and no volume takes a token from Secret {secret}")
         for where, key in uses:
             yield _row(consumer, f"{where}, key {key}", partial(self._use_key, key))
 
-    @cached_property
-    def _cluster(self) -> Cluster:
-        return api.connect(self._deadline, self._timing)
+    def _token_keys(self) -> list[str]:
+        """Return the Secret's keys that hold a token."""
+        settings = self._run.settings
+        if settings.auth.type == "token":
+            return [settings.key.key]
+        return [key for key, what in settings.key_secret.data.items() if what == "token"]
 
     def _path(self, consumer: str) -> str:
         workload = Workload.parse(consumer)
-        return api.workload_path(self._environ.get("RELEASE_NAMESPACE", ""), workload.kind, workload.name)
+        return api.workload_path(self._run.release.namespace, workload.kind, workload.name)
 
     def _use_key(self, key: str) -> str:
-        return self._use(_read(self._files / "key" / key))
+        return self._use(_read(self._run.files / "key" / key))
 
     def _use(self, token: str) -> str:
         claims = tokens.read(token.strip())
         if claims is None:
             raise MissingSecretError("It is not an Argo CD token.", "Look at the Secret that the workload refers to.")
-        return self._argocd.account(claims.account, token.strip()).name
+        return self._run.argocd.account(claims.account, token.strip()).name
 
     def _log_in(self, login: Login) -> str:
-        record.require_unrecorded(self._files, login, self._argocd.now(), self._timing, hook=False)
-        with self._argocd.session(login.account, login.password, again_in_doubt=False) as session:
-            return self._argocd.account(login.account, session).name
+        with session(self._run, login, LockoutRecord(self._run, login)) as token:
+            return self._run.argocd.account(login.account, token).name
 
 
 def run(environ: Mapping[str, str], options: Options, timing: Timing) -> int:
     """Prove every credential, print the table and return 0.
 
-    If one is not accepted, raises its error after the table: a refusal rather than another one. Raises UsageError.
+    If one is not accepted, raises its error after the table: a refusal rather than another one.
     """
-    if not environ.get("ARGO_CD_URL"):
-        raise UsageError("The environment lacks ARGO_CD_URL.", "Run this through helm test, which sets it.")
-    rows = list(Proof(environ, options, timing).rows())
+    with context.from_environment(environ, timing) as this:
+        rows = list(Proof(this, environ, options).rows())
     print(log.printable(table(rows)))
     errors = [row.error for row in rows if row.error]
     if errors:

@@ -111,6 +111,22 @@ def test_a_record_of_another_password_or_of_long_ago_holds_nothing_up(laptop: Fa
         assert laptop.check().code == 0
 
 
+def test_however_often_it_is_run_a_wrong_password_is_sent_once(laptop: FakeLaptop) -> None:
+    """Before an install, and after the hook was refused, whose record another laptop knows as well."""
+    laptop.secret("argocd-initial-admin-secret", password="wrong")
+    for _ in range(5):
+        assert laptop.check().failed() == ["Login"]
+    assert laptop.logins() == 1
+    laptop.put("configmaps", "rel-auth-refused", {"data": {"record": record(laptop, password="wrong")}})
+    (laptop.folder / ".cache/gitops-runtime-auth/refused-logins").unlink()
+    for arguments in ((), ("--release", "rel"), ("--release", "another")):
+        laptop.check(*arguments)
+    assert laptop.logins() == 2, "another release has no record: its login is sent, once"
+    laptop.argocd.ahead = 329
+    laptop.check()
+    assert laptop.logins() == 2
+
+
 def test_a_password_that_check_itself_saw_refused_is_not_sent_by_its_next_runs(laptop: FakeLaptop) -> None:
     laptop.secret("argocd-initial-admin-secret", password="wrong")
     for _ in range(3):

@@ -8,26 +8,29 @@ from typing import Any
 
 import pytest
 
+from gitops_runtime_auth.timing import Timing
 from tests.fakes.kubernetes import Rule
 from tests.fakes.logins import Verdict
 from tests.fakes.web import Request, Server, as_json, as_text
-from tests.fakes.world import ACCOUNT, NAMESPACE, PASSWORD, Run, World, cheap_scrypt
+from tests.fakes.world import ACCOUNT, FAST, NAMESPACE, ONCE, PASSWORD, REFUSED, Run, World, cheap_scrypt
 
+RECORDS = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
+RECORD = f"{RECORDS}/{REFUSED}"
 FOUR = "--deployments=app-proxy,sources-server,event-reporter,gitops-operator"
 WRONG = "canary-wrong-password"
 
 
-def run(world: World, *argv: str, **environ: Any) -> Run:
+def run(world: World, *argv: str, timing: Timing = FAST, **environ: Any) -> Run:
     """Run the test Pod of a release whose Runtime has the newest key of Argo CD."""
     key = world.argocd.made[-1] if world.argocd.made else world.argocd.make_key(ACCOUNT, "mine")
     world.mount("argocd", token=key)
-    login = {"ARGO_CD_URL": world.url, "ARGO_CD_USERNAME": ACCOUNT, "ARGO_CD_PASSWORD": PASSWORD}
     injected: dict[str, Any] = {
         "ARGO_CD_TOKEN": key,
         "ARGO_CD_TOKEN_FILE": str(world.files / "argocd" / "token"),
-        **login,
+        "ARGO_CD_USERNAME": ACCOUNT,
+        "ARGO_CD_PASSWORD": PASSWORD,
     }
-    return world.run("verify", *argv, **{**injected, **environ})
+    return world.run("verify", *argv, timing=timing, **{**injected, **environ})
 
 
 def table(done: Run) -> list[list[str]]:
@@ -48,7 +51,8 @@ def test_every_credential_of_the_runtime_is_accepted(world: World) -> None:
     ]
     assert world.argocd.live_sessions() == [], "its session is ended"
     assert world.argocd.logins.verdicts() == [Verdict.OK]
-    assert world.kubernetes.log == [], "without further consumers the Pod has no ServiceAccount token"
+    assert {path for _, path in world.kubernetes.writes()} <= {RECORDS, RECORD}, "the login was announced"
+    assert world.record() == ""
 
 
 def test_with_a_token_app_proxy_takes_it_from_its_environment(world: World) -> None:
@@ -57,6 +61,7 @@ def test_with_a_token_app_proxy_takes_it_from_its_environment(world: World) -> N
     assert done.code == 0
     assert table(done) == [["app-proxy", "ARGO_CD_TOKEN", ACCOUNT, "accepted"]]
     assert world.argocd.logins.verdicts() == []
+    assert world.kubernetes.log == [], "the Pod has no ServiceAccount token then"
 
 
 def test_a_wrong_password_is_77_is_sent_once_and_is_told_last(world: World) -> None:
@@ -66,6 +71,7 @@ def test_a_wrong_password_is_77_is_sent_once_and_is_told_last(world: World) -> N
     results = [row[3] for row in table(done)]
     assert results[0] == f"{done.problem} {done.remedy}"
     assert f"the login of account {ACCOUNT}" in done.problem
+    assert json.loads(world.record())["verdict"] == "refused"
     assert results[1].startswith("It is not an Argo CD token.")
     assert results[2] == "accepted", "the others are proven all the same"
     assert WRONG not in done.said
@@ -95,7 +101,8 @@ def test_nothing_is_sent_to_what_has_not_shown_to_be_argocd(world: World) -> Non
         return as_text(404, "not here") if request.path == "/api/version" else as_json(200, {"token": "x"})
 
     impostor = Server(answer)
-    done = run(world, FOUR, ARGO_CD_URL=impostor.url)
+    world.derived["url"] = impostor.url
+    done = run(world, FOUR)
     impostor.close()
     assert done.code == 78
     assert received == [("GET /api/version", None, b"")]
@@ -105,7 +112,8 @@ def test_an_argocd_that_is_down_fails_before_any_credential(world: World) -> Non
     with socket.socket() as reserved:  # nobody listens, and nobody else gets the port
         reserved.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{reserved.getsockname()[1]}"
-        done = run(world, FOUR, "--timeout=0.2", ARGO_CD_URL=url)
+        world.derived["url"] = url
+        done = run(world, FOUR, timing=ONCE)
     assert (done.code, done.out) == (69, "")
     assert done.seconds < 2
 
@@ -126,12 +134,24 @@ def sent_before(world: World, password: str, age: float, verdict: str) -> str:
 def test_a_password_of_the_record_is_not_sent(world: World, age: int, verdict: str, sent: bool) -> None:
     """By Argo CD's clock, which is an hour ahead of this machine's."""
     world.argocd.ahead = 3600.0
-    world.mount("refused", record=sent_before(world, WRONG, age, verdict))
+    world.put(RECORD, {"metadata": {"name": REFUSED}, "data": {"record": sent_before(world, WRONG, age, verdict)}})
     done = run(world, "--deployments=app-proxy", ARGO_CD_PASSWORD=WRONG)
     assert done.code != 0
     assert table(done)[0][2] == "-"
     assert bool(world.argocd.logins.verdicts()) == sent
     assert run(world, "--deployments=app-proxy").code == 0, "another password is sent"
+
+
+def test_however_often_it_is_run_a_wrong_password_is_sent_once(world: World) -> None:
+    """Whoever sees ``helm test`` fail runs it again, and the keeper and the hook come on top."""
+    world.install()
+    world.give(WRONG)
+    for _ in range(6):
+        assert run(world, "--deployments=app-proxy", ARGO_CD_PASSWORD=WRONG).code == 77
+    world.argocd.revoke(ACCOUNT)
+    assert not world.keeper().check().ready
+    assert world.upgrade().code == 77
+    assert world.argocd.logins.verdicts() == [Verdict.OK, Verdict.WRONG]
 
 
 def test_a_login_in_doubt_is_not_sent_again(world: World) -> None:
@@ -149,8 +169,13 @@ def test_a_session_that_can_not_be_ended_is_a_warning(world: World) -> None:
 
 
 def test_outside_helm_test_it_says_so(world: World) -> None:
-    done = run(world, FOUR, ARGO_CD_URL="")
-    assert (done.code, done.problem) == (64, "The environment lacks ARGO_CD_URL.")
+    done = run(world, FOUR, RELEASE_NAME="")
+    assert (done.code, done.problem) == (64, "The environment lacks RELEASE_NAME.")
+
+
+def test_settings_that_somebody_changed_are_refused_before_anything_is_sent(world: World) -> None:
+    assert run(world, FOUR, SETTINGS_SHA256="0" * 64).code == 78
+    assert world.argocd.server.log == []
 
 
 # keeper.consumers
@@ -168,8 +193,10 @@ def variable(name: str, key: str, secret: str = "argocd-token") -> dict[str, Any
 def consume(world: World, *names: str, keys: str = "token", secret: str = "argocd-token", **mounted: str) -> Run:
     """Run the test Pod for these consumers, with the key Secret mounted."""
     key = world.argocd.make_key(ACCOUNT, "mine")
+    data = {"url": "url", **dict.fromkeys(keys.split(","), "token")}
+    world.values["keySecret"] = {"name": secret, "data": data}
     world.mount("key", **({keys.split(",")[0]: key} | mounted))
-    return run(world, f"--consumers={','.join(names)}", f"--key-secret={secret}", f"--token-keys={keys}")
+    return run(world, f"--consumers={','.join(names)}")
 
 
 def test_each_consumers_credential_is_found_and_proven(world: World) -> None:
