@@ -16,6 +16,9 @@ from gitops_runtime_auth.kube.api import configmap_path, secret_path
 from gitops_runtime_auth.kube.secret import StoredKeys
 from gitops_runtime_auth.timing import Timing
 
+_SHARE = 2 / 3
+"""Part of ``hook.timeout`` that a run may take: the Job's deadline, for which ``helm uninstall`` waits, is
+``hook.timeout``, and counts from before the Pod starts."""
 _ARGOCD_SECONDS = 30.0
 """Argo CD being gone is a common reason to uninstall: it gets this long, or a third of ``hook.timeout``."""
 
@@ -33,6 +36,7 @@ def run(environ: Mapping[str, str], timing: Timing) -> int:
 
 def cleanup(run: Context) -> None:
     """Revoke the release's keys, delete its Secret and what Helm leaves behind; say what was left."""
+    run = replace(run, deadline=run.deadline.at_most(run.settings.timeout * _SHARE))
     stored = _stored(run)
     if stored is not None:
         short = replace(run, deadline=run.deadline.at_most(min(_ARGOCD_SECONDS, run.settings.timeout / 3)))

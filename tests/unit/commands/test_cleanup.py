@@ -1,10 +1,12 @@
 """``cleanup``, the uninstall hook: no key of the release stays alive, no object in the namespace, and nothing fails."""
 
 import json
+import threading
 import time
 
 import pytest
 
+from gitops_runtime_auth.commands import cleanup
 from tests.fakes.kubestatus import RefusedError
 from tests.fakes.logins import Verdict
 from tests.fakes.web import as_json, as_text
@@ -162,6 +164,27 @@ def test_with_kubernetes_gone_the_mounted_secret_serves(world: World) -> None:
     done = world.run("cleanup", timing=ONCE)
     assert done.code == 0
     assert world.live() == []
+
+
+def test_a_kubernetes_api_that_hangs_leaves_time_for_revoking(world: World) -> None:
+    world.install()
+    world.remount()
+    world.set("hook.timeout", 10)
+    hangs = threading.Event()
+    world.kubernetes.fault("GET .*/secrets/", times=1, does=lambda: hangs.wait(30))
+    done = world.run("cleanup", timing=ONCE)
+    hangs.set()
+    assert done.code == 0
+    assert world.live() == []
+
+
+def test_the_process_ends_before_its_jobs_deadline(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Job's is ``hook.timeout``, which counts from before the Pod starts: what is killed says nothing."""
+    left: list[float] = []
+    world.set("hook.timeout", 90)
+    monkeypatch.setattr(cleanup, "_delete_record", lambda run: left.append(run.deadline.left()))
+    world.uninstall()
+    assert left[0] <= 60
 
 
 def test_somebody_elses_secret_stays(world: World) -> None:
