@@ -65,7 +65,7 @@ CHECKS = (
     Check("cluster", "image", _sandbox("load-image")),
     Check("cluster", "end to end", _pytest(*_FOUR_FILES_AT_ONCE, "-m", "not alone and not zoo", "tests/e2e")),
     Check("cluster", "end to end, alone", _pytest("-m", "alone and not zoo", "tests/e2e")),
-    Check("cluster", "Flux", _pytest("tests/e2e/test_flux.py")),
+    Check("cluster", "Flux", _pytest("tests/e2e/test_flux.py", "-k", "refused_password_is_sent_once")),
     Check("cluster", "faults", _inside(*_pytest(*_THREE_FILES_AT_ONCE, "-m", "not alone", "tests/faults"))),
     Check("cluster", "faults, alone", _inside(*_pytest("-m", "alone", "tests/faults"))),
 )

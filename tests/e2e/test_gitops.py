@@ -19,7 +19,7 @@ APPLICATION = f"{APPLICATIONS}/r"
 REPO_SERVER = "/apis/apps/v1/namespaces/argocd/deployments/argocd-repo-server"
 
 
-@pytest.fixture(params=["annotation", "label"])
+@pytest.fixture(params=["annotation", pytest.param("label", marks=pytest.mark.zoo)])
 def release(request: pytest.FixtureRequest) -> Iterator[Runtime]:
     """A Runtime's surroundings, in an Argo CD that tracks by annotation (3.x) or by label (2.x)."""
     with runtime("e2e-gitops") as made:
