@@ -77,6 +77,10 @@ class Counts:
         """Return how often any pod was refused."""
         return sum(count["refusals"] for count in self._counts().values())
 
+    def last_refusal(self) -> float:
+        """Return when a pod was refused last, in Unix seconds, 0 for never."""
+        return float(max(count["last_refusal"] for count in self._counts().values()))
+
     def in_use(self) -> set[tuple[str, str]]:
         """Return Deployment and key of each pod that runs; the key is empty until its pod has used one."""
         pods = self._site.cluster.get(f"{path_of(self._namespace, 'pods')}?labelSelector=counts={self.name}") or {}

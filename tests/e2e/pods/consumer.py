@@ -55,6 +55,7 @@ class Consumer:
         self._kubernetes = Server(address, ssl.create_default_context(cafile=str(OWN / "ca.crt")))
         self._key = given(KEY)
         self._uses = self._refusals = 0
+        self._last_refusal = 0.0
         self.ending = False
 
     def use(self) -> bool:
@@ -62,8 +63,11 @@ class Consumer:
         self._read_by_name()
         status, _ = self._argocd.ask("GET", QUESTION, self._key)
         self._uses += status in (200, 401)
-        self._refusals += status == 401
-        return status == 401
+        if status != 401:
+            return False
+        self._refusals += 1
+        self._last_refusal = time.time()
+        return True
 
     def _read_by_name(self) -> None:
         """Read the key where only its Secret is known. While that is not there, the key that it held goes on."""
@@ -77,7 +81,7 @@ class Consumer:
         """Write down what was counted, with the key's id; tell whether that was possible."""
         claims = self._key.split(".")[1]
         key_id = json.loads(base64.urlsafe_b64decode(claims + "==="))["jti"]
-        count = {"uses": self._uses, "refusals": self._refusals, "key": key_id}
+        count = {"uses": self._uses, "refusals": self._refusals, "last_refusal": self._last_refusal, "key": key_id}
         body = {"data": {os.environ["HOSTNAME"]: json.dumps(count)}}
         return self._of_namespace("PATCH", f"configmaps/{os.environ['COUNTS']}", body)[0] == 200
 
