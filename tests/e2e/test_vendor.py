@@ -123,9 +123,9 @@ def installed(folder: Path, umbrella: bool, **keeper: object) -> Iterator[Place]
 
 @pytest.mark.parametrize("umbrella", [True, False], ids=["one umbrella chart", "two releases"])
 def test_no_pod_is_refused_from_install_to_uninstall(tmp_path: Path, umbrella: bool) -> None:
-    with installed(tmp_path, umbrella, maxAge="15s") as place:
-        first = place.key()
+    with installed(tmp_path, umbrella, maxAge="20s") as place:
         assert place.helm("test", OURS).count("  accepted") == len(VENDORS_CONSUMERS)
+        first = place.key()
         place.cluster.delete(path_of(NAMESPACE, "secrets", SECRET))
         within(60, lambda: place.all_use_another_than(first), "a deleted Secret")
         second = place.key()
