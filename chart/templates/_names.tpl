@@ -77,13 +77,13 @@ it may at all; `keep` leaves the object in place after a success.
 
 {{- /*
 (dict "root" .): returns "true" if Helm may print a Job's log. Flux' helm-controller crashes when a hook with this annotation fails, because it embeds Helm
-without the function that prints (github.com/fluxcd/helm-controller/issues/1562).
+without the function that prints (github.com/fluxcd/helm-controller/issues/1562). Fleet's agent embeds it in the same way.
 */ -}}
 {{- define "gitops-runtime-auth.logs" -}}
 {{- $policy := .root.Values.hook.outputLogPolicy -}}
-{{- $flux := false -}}
-{{- range .root.Capabilities.APIVersions }}{{ if hasPrefix "helm.toolkit.fluxcd.io/" . }}{{ $flux = true }}{{ end }}{{ end -}}
-{{- or (eq $policy "always") (and (eq $policy "auto") (not $flux)) -}}
+{{- $crashes := false -}}
+{{- range .root.Capabilities.APIVersions }}{{ if or (hasPrefix "helm.toolkit.fluxcd.io/" .) (hasPrefix "fleet.cattle.io/" .) }}{{ $crashes = true }}{{ end }}{{ end -}}
+{{- or (eq $policy "always") (and (eq $policy "auto") (not $crashes)) -}}
 {{- end -}}
 
 {{- /* (dict "root" . "image" {..}): returns a container's image. Without a repository it is the project's own. */ -}}

@@ -251,6 +251,8 @@ def test_before_an_inline_credential_is_handed_over_the_job_has_been_rehearsed()
         (None, "helm.toolkit.fluxcd.io/v2", False),
         (None, "helm.toolkit.fluxcd.io/v2beta2/HelmRelease", False),
         (None, "source.toolkit.fluxcd.io/v1", True),
+        (None, "fleet.cattle.io/v1alpha1", False),
+        (None, "helm.cattle.io/v1", True),  # k3s runs helm's command line
         ("auto", "helm.toolkit.fluxcd.io/v3", False),
         ("always", "helm.toolkit.fluxcd.io/v2", True),
         ("never", None, False),
