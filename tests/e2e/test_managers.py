@@ -135,7 +135,7 @@ def test_argo_cd_itself(release: Runtime, tmp_path: Path) -> None:
     try:
         within(120, lambda: "argocd.argoproj.io/tracking-id" in configmap(release)["metadata"].get("annotations", {}))
         said = refused(release)
-        assert "Argo CD Application argo-cd manages argocd-cm and takes other changes back" in said
+        assert "Argo CD Application argo-cd manages argocd-cm and undoes other changes" in said
         changed = {**source, "helm": {"parameters": [parameter(release, wanted(release, said))]}}
         release.cluster.patch(application, {"spec": {"source": changed}})
         installed(release)
@@ -157,7 +157,7 @@ def test_flux(release: Runtime) -> None:
         argocd.apply(values)
         within(120, argocd.ready)
         said = refused(release)
-        assert f"Flux HelmRelease {release.name}/argocd manages argocd-cm and takes other changes back" in said
+        assert f"Flux HelmRelease {release.name}/argocd manages argocd-cm and undoes other changes" in said
         values["configs"]["cm"][f"accounts.{release.name}"] = wanted(release, said)
         argocd.apply(values)
         installed(release)

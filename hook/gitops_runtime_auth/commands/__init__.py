@@ -1,1 +1,1 @@
-"""What the program can do: one module per command. Only ``cli`` imports from here."""
+"""Contains one module for each command of the program. Only ``cli`` imports from here."""

@@ -1,4 +1,4 @@
-"""``agent``, the connection agent: ready only while Argo CD accepts the API key that the chart injected."""
+"""``agent``, the connection agent: it is ready only if Argo CD accepts the API key that the chart injected."""
 
 import random
 import threading
@@ -33,24 +33,24 @@ class Injected:
         return f"Injected(url={self.url!r}, file={self.file!r})"
 
     def keys(self) -> tuple[str, ...]:
-        """Return the keys to try: the mounted file's, which follows a new one, then the environment's.
+        """Return the keys to try: that of the mounted file, which is updated, then that of the environment.
 
-        They differ while an upgrade that moves to another server is under way or has failed: the file already
-        holds the new server's key, the environment still belongs to this Pod's own server.
+        They differ during an upgrade to another server, or after it has failed: the file has the new server's key
+        already, but the environment still belongs to this Pod's own server.
         """
         mounted = ""
         if self.file:
             try:
                 mounted = self.file.read_text(encoding="utf-8", errors="replace").strip()
             except OSError:
-                mounted = ""  # the Secret is gone; the key from the environment may still work
+                mounted = ""  # the Secret was deleted; the key from the environment may still work
         return tuple(dict.fromkeys(key for key in (mounted, self.token) if key)) or ("",)
 
 
 def injected(environ: Mapping[str, str], url: str = "") -> Injected:
-    """Read the environment. Raises UsageError when it is not that of a Deployment of the chart.
+    """Read the environment. Raises UsageError if it is not that of a Deployment of the chart.
 
-    ``url`` takes the place of ARGO_CD_URL, which has no scheme where the vendor's program wants none.
+    ``url`` replaces ARGO_CD_URL, which has no scheme if the vendor's program does not accept one.
     """
     url = url or environ.get("ARGO_CD_URL", "")
     file = environ.get("ARGO_CD_TOKEN_FILE", "")
@@ -58,15 +58,15 @@ def injected(environ: Mapping[str, str], url: str = "") -> Injected:
     if not url or not (file or token):
         raise UsageError(
             "The environment lacks ARGO_CD_URL, or both ARGO_CD_TOKEN and ARGO_CD_TOKEN_FILE.",
-            "Run this in a Deployment of the chart, which sets them.",
+            "Let a Deployment of the chart run this command: the chart sets them.",
         )
     return Injected(url, token, Path(file) if file else None)
 
 
 def check(argocd: ArgoCD, keys: tuple[str, ...]) -> tuple[Status, str]:
-    """Ask Argo CD whether it accepts one of ``keys``; return the verdict, and a sentence that says why.
+    """Ask Argo CD whether it accepts one of ``keys``; return the status, and a sentence that says why.
 
-    If none is accepted, it is the verdict on the first key.
+    If it accepts none, that is the status of the first key.
     """
     verdicts = []
     for key in keys:
@@ -93,7 +93,7 @@ def _check(argocd: ArgoCD, key: str) -> tuple[Status, str]:
 
 
 class Agent:
-    """Checks the injected key again and again, with the CA, headers and client certificate as they are by then."""
+    """Checks the injected key at each interval, with the present CA, headers and client certificate."""
 
     def __init__(self, given: Injected, mounted: Mounted, timing: Timing) -> None:
         self._given = given
@@ -102,7 +102,7 @@ class Agent:
         self._connections = Connections(timing, MeasuredTransport)
 
     def check(self) -> tuple[Status, str]:
-        """Check once; return the verdict, and a sentence that says why."""
+        """Check once; return the status, and a sentence that says why."""
         endpoint, deadline = self._mounted.endpoint(self._given.url), Deadline(self._timing.agent_patience)
         return check(self._connections.argocd(endpoint, deadline), self._given.keys())
 
@@ -111,7 +111,7 @@ class Agent:
         self._connections.close()
 
     def run(self, health: Health, stopped: threading.Event) -> None:
-        """Check and report until ``stopped``: at every interval, and at once when the mounted key changes."""
+        """Check and report until ``stopped``, at each interval, and at once when the mounted key changes."""
         while not stopped.is_set():
             keys = self._given.keys()
             health.report(*self.check())
@@ -124,7 +124,7 @@ class Agent:
 
 
 def run(environ: Mapping[str, str], mounted: Mounted, port: int, timing: Timing, url: str = "") -> int:
-    """Check the key until SIGTERM, serving /healthz, /readyz and /metrics at ``port``. Raises UsageError."""
+    """Check the key until SIGTERM, and serve /healthz, /readyz and /metrics at ``port``. Raises UsageError."""
     agent = Agent(injected(environ, url), mounted, timing)
     log.setup(as_json=True)
     if name := environ.get("ARGO_CD_TOKEN_SECRET_NAME"):

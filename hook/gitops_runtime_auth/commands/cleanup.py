@@ -1,6 +1,6 @@
-"""``cleanup``, the hook after uninstall: no key of the release stays alive in Argo CD, no Secret in the namespace.
+"""``cleanup``, the hook after uninstall: revokes all keys of the release, and deletes its Secret.
 
-Every step is tried, whatever became of the others, and none of them can make ``helm uninstall`` fail.
+Every step is tried, even if others have failed, and none can make ``helm uninstall`` fail.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,22 +20,22 @@ _SHARE = 2 / 3
 """Part of ``hook.timeout`` that a run may take: the Job's deadline, for which ``helm uninstall`` waits, is
 ``hook.timeout``, and counts from before the Pod starts."""
 _ARGOCD_SECONDS = 30.0
-"""Argo CD being gone is a common reason to uninstall: it gets this long, or a third of ``hook.timeout``."""
+"""Time for Argo CD, or a third of ``hook.timeout``, because it often does not exist any more at an uninstall."""
 
 
 def run(environ: Mapping[str, str], timing: Timing) -> int:
-    """Run the hook in a pod of the chart; 0 whatever happens, because a failed hook blocks ``helm uninstall``."""
+    """Run the hook in a Pod of the chart. Always return 0, because a failed hook blocks ``helm uninstall``."""
     try:
         with context.from_environment(environ, timing) as this:
             cleanup(this)
     except Exception as e:
-        # The text of an unforeseen error may hold a credential.
+        # The text of an unexpected error may contain a credential.
         log.warning(f"The clean-up ended early ({type(e).__name__}). {revoke.BY_HAND}")
     return 0
 
 
 def cleanup(run: Context) -> None:
-    """Revoke the release's keys, delete its Secret and what Helm leaves behind; say what was left."""
+    """Revoke the release's keys, and delete its Secret and what Helm leaves behind. Log what is left."""
     run = replace(run, deadline=run.deadline.at_most(run.settings.timeout * _SHARE))
     stored = _stored(run)
     if stored is not None:
@@ -65,7 +65,7 @@ def _stored(run: Context) -> StoredKeys | None:
 
 
 def _revoke(run: Context, stored: StoredKeys) -> None:
-    """Revoke every key that the Secret holds, each where it was made. Log in only where no key works."""
+    """Revoke every key in the Secret, at the Argo CD that made it. Log in only if no key works."""
     current = stored.current.key_id if stored.current else ""
     for key in stored.previous:
         _tell(revoke.revoke_all(run, key, keep=current))
@@ -77,14 +77,14 @@ def _revoke(run: Context, stored: StoredKeys) -> None:
 
 
 def _log_in_and_revoke(run: Context) -> None:
-    """One login, if the credential is still there, for keys of the release that no stored key can revoke.
+    """Log in once, if the credential still exists, to revoke keys of the release that no stored key can revoke.
 
-    Nobody logs in after a refused install: it has revoked what it made, and a refused password is not sent again.
+    After a refused install it does not log in: that has revoked its keys, and a refused password is not sent again.
     """
     login = Login(run.settings.server.url, run.settings.auth.username, run.credential())
     recorded = record.mounted(run.files)
     if recorded is not None and recorded.is_of(login):
-        log.info("Argo CD refused this password before, so nobody logs in to look for keys.")
+        log.info("Argo CD refused this password before, so it is not used to look for keys.")
         return
     with run.argocd.session(login.account, login.password, again_in_doubt=False) as token:
         for key in issue.account_of_session(run, login.account, token).keys:
@@ -102,16 +102,16 @@ def _delete_secret(run: Context) -> None:
 def _delete_record(run: Context) -> None:
     """Delete the record of a refused password, unless the password must not be sent again yet.
 
-    Whoever installs automatically uninstalls after a refused install and tries again at once (Flux does, for each of
-    its ``retries``). Without the record each try would send the password, and five lock the account.
+    An installer that retries uninstalls after a refused install and installs again at once (Flux does, for each of its
+    ``retries``). Without the record, each try would send the password, and five of them lock the account.
     """
     name, namespace = run.settings.refused_record, run.release.namespace
     kept, version = record.read(run)
     seconds = lockout.counts_for(kept, run.argocd.now(), run.timing)
     if seconds:
         log.info(
-            f"ConfigMap {name} stays: for {seconds:.0f} s it keeps the next install from sending the refused password"
-            " again. It holds no secret and may be deleted after that."
+            f"ConfigMap {name} stays for {seconds:.0f} s, so that the next install does not send the refused password"
+            " again. It contains no secret, and you may delete it after that."
         )
     elif version:
         run.cluster.delete(configmap_path(namespace, name))

@@ -1,4 +1,4 @@
-"""``ensure``, the hook before install, upgrade and rollback: check the account, obtain a key, write the Secret."""
+"""``ensure``, the hook before install, upgrade and rollback: checks the account, issues a key, writes the Secret."""
 
 import time
 from collections.abc import Mapping
@@ -29,9 +29,9 @@ from gitops_runtime_auth.timing import Timing
 
 
 def run(environ: Mapping[str, str], timing: Timing, *, before_rollback: bool = False) -> int:
-    """Run the hook in a pod of the chart. Raises every error of ``errors``, after an Event about it.
+    """Run the hook in a Pod of the chart. Raises every error of ``errors``, after an Event about it.
 
-    Before a rollback what can't be mended is a warning: helm would leave the release in ``pending-rollback``, which
+    Before a rollback a failure is only a warning, because helm would leave the release in ``pending-rollback``, which
     blocks every later upgrade.
     """
     with context.from_environment(environ, timing) as this:
@@ -41,13 +41,13 @@ def run(environ: Mapping[str, str], timing: Timing, *, before_rollback: bool = F
             this.emit("Warning", "AuthenticationFailed", f"{e.problem} {e.remedy}")
             if not before_rollback:
                 raise
-            log.warning(f"{e.problem} The rollback goes on all the same. {e.remedy}")
+            log.warning(f"{e.problem} The rollback continues all the same. {e.remedy}")
     return 0
 
 
 def ensure(run: Context) -> str:
     """Make sure that the Runtime has a key that works, and return one sentence that says what was done."""
-    _warn_of_open_ways(run)
+    _warn_of_insecure_connection(run)
     run.await_connection()
     _reach(run)
     if run.settings.auth.type == "token":
@@ -67,19 +67,16 @@ def ensure(run: Context) -> str:
     return message
 
 
-def _warn_of_open_ways(run: Context) -> None:
-    server = run.settings.server
+def _warn_of_insecure_connection(run: Context) -> None:
+    server, consequence = run.settings.server, "so that anybody on the network path can read the credential"
     if server.url.startswith("http://"):
-        log.warning(f"The way to {server.url} is not encrypted: whoever is in between can read the credential.")
+        log.warning(f"The connection to {server.url} is not encrypted, {consequence}.")
     elif server.insecure_skip_verify:
-        log.warning(
-            f"The certificate of {server.url} is not verified (insecureSkipVerify): whoever is in between can read the"
-            " credential."
-        )
+        log.warning(f"The certificate of {server.url} is not verified (insecureSkipVerify), {consequence}.")
 
 
 def _reach(run: Context) -> None:
-    """See that Argo CD answers before any credential is sent. A CA certificate that is not there yet is waited for."""
+    """Make sure that Argo CD answers, before a credential is sent. Wait for a CA certificate that does not exist."""
     try:
         run.argocd.version()
     except WrongServerError:
@@ -89,12 +86,12 @@ def _reach(run: Context) -> None:
 
 
 def _keep(run: Context) -> WorkingKey | None:
-    """Return a stored key that works, the one in use or one that an upgrade replaced: then nobody logs in."""
+    """Return a stored key that works, the one in use or a replaced one, so that no login is needed."""
     stored = secret.mounted(run.files / "key", run.settings.key_secret)
     found = working.find(run, stored, of_installation=False)
-    if stored.current is None and run.settings.key_secret.former_names:  # the Secret gets another name
+    if stored.current is None and run.settings.key_secret.former_names:  # this upgrade renames the Secret
         found = working.find(run, run.key_secret.read())
-    if found and not found.is_current:  # an upgrade is rolled back: pods may still use what it had stored
+    if found and not found.is_current:  # this is a rollback: Pods may still use the key of the upgrade
         found = working.find(run, run.key_secret.read())
         found = working.adopt(run, found) if found and not found.is_current else found
     if found is None:
@@ -110,7 +107,7 @@ def _log_in_and_issue(run: Context) -> WorkingKey:
     login = Login(run.settings.server.url, run.settings.auth.username, run.credential())
     record.require_unrecorded(run.files, login, run.argocd.now(), run.timing, hook=True)
     kept = LockoutRecord(run, login)
-    # Argo CD delays each login by half a second and more: time to load the Kubernetes client and read the Secret.
+    # Argo CD takes half a second or more for a login: enough to load the Kubernetes client and read the Secret.
     preparing = Background(lambda: _prepare(run, kept))
     with session(run, login, kept, preparing) as token:
         stored = preparing.result()
@@ -119,7 +116,7 @@ def _log_in_and_issue(run: Context) -> WorkingKey:
 
 
 def _prepare(run: Context, kept: LockoutRecord) -> StoredKeys:
-    """Record that a login is on its way, and read the Secret."""
+    """Record that a login is in flight, and read the Secret."""
     try:
         kept.claim(hook=True)
     except (ConflictError, LoginRefusedError, LoginUnansweredError) as e:
@@ -128,7 +125,7 @@ def _prepare(run: Context, kept: LockoutRecord) -> StoredKeys:
 
 
 def _privileged(run: Context, account: Account, bearer: str) -> Account:
-    """Return the account with the privileges it needs; with ``hook.enableApiKey`` a missing ``apiKey`` is added.
+    """Return the account if it has its privileges. With ``hook.enableApiKey`` a missing ``apiKey`` is added.
 
     Raises PrivilegeError with the remedy.
     """
@@ -139,9 +136,9 @@ def _privileged(run: Context, account: Account, bearer: str) -> Account:
 
 
 def _enable_api_key(run: Context, account: Account, bearer: str) -> Account:
-    """Add the capability to ``argocd-cm``, and see that it stays. A ConfigMap that somebody manages is left alone.
+    """Add the capability to ``argocd-cm``, and make sure that it stays there.
 
-    Raises PrivilegeError, with the remedy that lasts there.
+    Raises PrivilegeError with the remedy, before anything is changed, if somebody manages the ConfigMap.
     """
     namespace, key = run.settings.server.namespace, f"accounts.{account.name}"
     manager = privileges.manager(run)
@@ -161,13 +158,13 @@ def _enable_api_key(run: Context, account: Account, bearer: str) -> Account:
     log.info(f"Added {key}: {wanted} to ConfigMap argocd-cm in namespace {namespace}.")
     _await_capability(run, account.name, bearer, key)
     time.sleep(run.timing.capability_lasts)
-    # The ConfigMap is asked, because a replica of argocd-server that lags does not show the capability either.
+    # This reads the ConfigMap, because a replica of argocd-server may not know the capability yet.
     left = (run.cluster.get(configmap_path(namespace, CONFIG)) or {}).get("data") or {}
     if "apiKey" not in str(left.get(key)):
         raise PrivilegeError(
             f"Somebody took {key} out of ConfigMap argocd-cm in namespace {namespace} again, right after it was added.",
-            "Whoever manages that ConfigMap (an operator, GitOps, Argo CD's Helm chart) has to add it there; check"
-            " names the manager and the command.",
+            "Add it where that ConfigMap is managed (an operator, GitOps, Argo CD's Helm chart): gitops-runtime-auth"
+            " check names the manager and the command.",
         )
     return _await_capability(run, account.name, bearer, key)
 
@@ -179,14 +176,14 @@ def _await_capability(run: Context, name: str, bearer: str, key: str) -> Account
             raise TemporaryError(
                 f"Argo CD does not show {key} yet, {run.timing.capability_shows:.0f} s after apiKey was added to"
                 f" ConfigMap argocd-cm in namespace {run.settings.server.namespace}.",
-                "Check hook.argocdNamespace and that nothing (GitOps) takes the entry out again, then try again.",
+                "Check hook.argocdNamespace, and that nothing (GitOps) removes the entry, then try again.",
             )
         time.sleep(min(run.timing.first_retry, patience.left()))
     return account
 
 
 def _warn_without_role(run: Context, name: str, bearer: str) -> None:
-    """The key works by now, so a question that only leads to a warning must not fail the install."""
+    """Warn if the account has no RBAC role. A failure is only logged, because the key works already."""
     try:
         allowed = run.argocd.may_see_applications(bearer)
     except AuthError as e:

@@ -1,4 +1,4 @@
-"""``keep``, the keeper: the API key of this release works; if it does not, readiness, metrics and Events say why."""
+"""``keep``, the keeper: keeps the API key of this release working. If it fails, readiness and Events say why."""
 
 import random
 import threading
@@ -21,11 +21,11 @@ from gitops_runtime_auth.termination import after_present_check
 from gitops_runtime_auth.timing import Timing
 
 _END_NEARS = 1 / 6
-"""Part of a user's token's life that is left when a Warning says that it ends."""
+"""Part of the lifetime of the user's token at whose beginning a Warning is sent."""
 
 
 def run(environ: Mapping[str, str], timing: Timing, port: int = health.PORT) -> int:
-    """Keep the key until told to stop (SIGTERM), serving health and metrics. Raises UsageError, ConfigurationError."""
+    """Keep the key working until SIGTERM, and serve health and metrics. Raises UsageError, ConfigurationError."""
     with context.from_environment(environ, timing, MeasuredTransport) as base:
         log.setup(base.settings.log_level, as_json=True)
         metrics.KEY.info({"secret": base.settings.key.name, "key": base.settings.key.key})
@@ -41,7 +41,7 @@ def run(environ: Mapping[str, str], timing: Timing, port: int = health.PORT) -> 
 
 
 def check_token(run: Context) -> Verdict:
-    """Check the user's own token (``type: token``): nothing can be issued anew. Raises every error of ``errors``."""
+    """Check the user's own token (``type: token``), without issuing a key. Raises every error of ``errors``."""
     try:
         token = user_token.check(run)
     except AuthError as e:
@@ -56,28 +56,28 @@ def check_token(run: Context) -> Verdict:
     if end and born and end - now < (end - born) * _END_NEARS:
         return Verdict(
             Status.READY,
-            f"The API key of account {name} from {run.settings.auth.origin()} ends at"
+            f"The API key of account {name} from {run.settings.auth.origin()} expires at"
             f" {datetime.fromtimestamp(end, UTC).isoformat()}.",
-            "Whoever renews it has to do so now (auth.acceptExpiring).",
+            "Renew it now (auth.acceptExpiring).",
             warn=True,
         )
     return Verdict(Status.READY, f"Argo CD accepts the API key of account {name}.")
 
 
 def leave(base: Context, keeper: Keeper, *, secret_deleted: Callable[[], bool]) -> None:
-    """Before this process ends: when the namespace is being deleted, revoke the keys, because nobody else will."""
+    """Revoke the keys before this process ends if the namespace is being deleted, because nothing else does."""
     run = base.again(base.timing.check)
     if _namespace_goes(run, secret_deleted):
         log.info(keeper.leave(run).reason)
 
 
 def _namespace_goes(run: Context, secret_deleted: Callable[[], bool]) -> bool:
-    """Tell whether the namespace is being deleted; in doubt it is not, because a key in use must not be revoked.
+    """Tell whether the namespace is being deleted. If that is unknown, return False, to revoke no key that is in use.
 
-    From Kubernetes 1.33 on Pods are deleted first, so this one still has its rights. Before that everything goes within
-    a second; then the watch, which is open already, tells that the Secret has gone with the rights. Where only the
+    Since Kubernetes 1.33 Pods are deleted first, so that this one still has its rights. Before that, everything is
+    deleted within a second; the watch, which is already open, then shows that the Secret was deleted, too. If only the
     rights are gone, an upgrade has changed the Role or the ServiceAccount, the Pod was deleted by force, or its node
-    was lost for a while: the successor needs the key.
+    was lost for a while: then the next keeper needs the key.
     """
     patience = run.deadline.at_most(run.timing.leaving)
     while True:
@@ -88,13 +88,13 @@ def _namespace_goes(run: Context, secret_deleted: Callable[[], bool]) -> bool:
             if lost_rights and secret_deleted():
                 return True
             if not lost_rights or not patience.left():
-                log.warning(f"Whether the namespace is being deleted is not known, so the API key stays alive: {e}")
+                log.warning(f"It is unknown whether the namespace is being deleted, so no API key is revoked: {e}")
                 return False
         time.sleep(min(run.timing.look, patience.left()))
 
 
 class Loop:
-    """Checks, tells, waits."""
+    """Checks the key, reports the result, and waits until the next check."""
 
     def __init__(self, base: Context, keeper: Keeper, state: Health) -> None:
         self._base = base
@@ -110,7 +110,7 @@ class Loop:
         self.wake.set()
 
     def run(self) -> None:
-        """Check every interval, and at once when woken or when the mounted credential changes."""
+        """Check at each interval, and at once after ``wake`` or when the mounted credential changes."""
         timing, interval = self._base.timing, self._base.settings.interval
         soon = timing.look
         if self._base.settings.auth.type == "password":
@@ -124,9 +124,9 @@ class Loop:
             self._wait(pause if verdict.ready else max(pause, timing.after_error), before)
 
     def _open_watch(self) -> Watch:
-        """Wake at once when the key Secret changes."""
+        """Return a watch that wakes this loop when the key Secret changes."""
         base = self._base
-        cluster = api.connect(Deadline(base.timing.check), base.timing)  # of its own, because clients serve one thread
+        cluster = api.connect(Deadline(base.timing.check), base.timing)  # another one, because it is not thread-safe
         name = base.settings.key_secret.name
         watch = Watch(cluster, base.release.namespace, name, self.wake.set, self.stopped, base.timing)
         watch.start()
@@ -137,7 +137,7 @@ class Loop:
         return self._watch is not None and self._watch.deleted
 
     def turn(self) -> Verdict:
-        """Check once and tell what it came to: health, log, and an Event for a change of state."""
+        """Check once and report the result in health and log, and by an Event if the state changed."""
         was = self._state.status
         try:
             token = self._base.settings.auth.type == "token"
@@ -165,7 +165,7 @@ class Loop:
         self.wake.clear()
 
     def _credential(self) -> tuple[int, int]:
-        """What changes when the kubelet replaces the mounted file, without holding what is in it."""
+        """Return a value that changes when the kubelet replaces the mounted file, but not its content."""
         try:
             seen = (self._base.files / "credential" / "value").stat()
         except OSError:

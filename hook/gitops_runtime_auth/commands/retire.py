@@ -1,4 +1,4 @@
-"""``retire``, the hook after an upgrade or rollback: revoke what it replaced, once nothing uses it."""
+"""``retire``, the hook after an upgrade or rollback: revokes the replaced keys when nothing uses them any more."""
 
 import time
 from collections.abc import Mapping
@@ -13,22 +13,22 @@ from gitops_runtime_auth.kube.secret import StoredKeys
 from gitops_runtime_auth.timing import Timing
 
 _RESERVE = 25.0
-"""Seconds of the run's deadline that are kept for revoking."""
-_LATELY = 3600.0
-"""Seconds since a key was issued in which this upgrade's hook may have issued it."""
+"""Seconds of the run's deadline that are reserved for revoking."""
+_RECENTLY = 3600.0
+"""Age in seconds of a key that this upgrade's hook may have issued."""
 
 
 def run(environ: Mapping[str, str], timing: Timing) -> int:
-    """Run the hook in a pod of the chart."""
+    """Run the hook in a Pod of the chart."""
     with context.from_environment(environ, timing) as this:
         log.info(retire(this))
     return 0
 
 
 def retire(run: Context) -> str:
-    """Revoke what is no longer used and return one sentence. Failures are left for later, with a warning.
+    """Revoke the keys that are no longer used, and return one sentence. A failure is a warning, and tried again later.
 
-    With ``type: token`` nothing remains of a password: no key and no Secret of the hook's own.
+    With ``type: token`` every key that the hook made is revoked, and its Secret is deleted.
     """
     try:
         if run.settings.auth.type == "token":
@@ -37,7 +37,7 @@ def retire(run: Context) -> str:
     except ForeignSecretError:
         return f'Secret "{run.settings.key_secret.name}" is not this release\'s; nothing was changed.'
     except AuthError as e:
-        log.warning(f"{e.problem} What this upgrade replaced is left as it is. {e.remedy}")
+        log.warning(f"{e.problem} The replaced API keys stay valid. {e.remedy}")
         return "Nothing was revoked; the next upgrade tries again."
 
 
@@ -59,13 +59,13 @@ def _end_password(run: Context) -> str:
 
 
 def _revoke_replaced(run: Context) -> str:
-    """Revoke the keys that the upgrade replaced, once their time is over; the keeper revokes the others later."""
+    """Revoke the keys that the upgrade replaced, if the grace period is over; otherwise the keeper does so later."""
     stored = run.key_secret.read()
-    restarted = _restart_if_issued_lately(run, stored)
+    restarted = _restart_if_issued_recently(run, stored)
     if not stored.previous:
         if run.settings.key_secret.former_names and not _await_rollout(run):
             run.key_secret.delete_former()
-        return f"This upgrade replaced no API key{' that still lives' if restarted else ''}."
+        return f"This upgrade replaced no API key{' that is still valid' if restarted else ''}."
     waiting = _await_rollout(run)
     stored = run.key_secret.read()
     if waiting:
@@ -77,24 +77,24 @@ def _revoke_replaced(run: Context) -> str:
     return _summary(revoke.revoke_replaced(run, stored, stored.previous))
 
 
-def _restart_if_issued_lately(run: Context, stored: StoredKeys) -> list[Workload]:
-    """Restart what this upgrade left as it was although the key is a new one: there may be no keeper that does it."""
-    lately = stored.current and time.time() - stored.since < _LATELY
-    if not lately or not run.settings.restart_consumers or stored.current is None:
+def _restart_if_issued_recently(run: Context, stored: StoredKeys) -> list[Workload]:
+    """Restart consumers that this upgrade did not restart although the key is new, because no keeper may be running."""
+    recently = stored.current and time.time() - stored.since < _RECENTLY
+    if not recently or not run.settings.restart_consumers or stored.current is None:
         return []
     consumers = rollout.workloads(run.settings.consumers)
     return rollout.restart(run.cluster, run.release.namespace, consumers, stored.current.key_id, stored.since)
 
 
 def _now(run: Context) -> float:
-    """Return the Unix time by Argo CD's clock, by which ``since`` was written. Raises AuthError without an answer."""
+    """Return the Unix time by Argo CD's clock, as in ``since``. Raises AuthError if there is no answer."""
     argocd = run.again(min(run.timing.revocation, run.deadline.left())).argocd
     argocd.version()
     return argocd.now()
 
 
 def _await_rollout(run: Context) -> list[Workload]:
-    """Wait until all pods of the release take what the upgrade brought; return the workloads that did not in time."""
+    """Wait until all Pods of the release have the new key; return the workloads that are not ready in time."""
     workloads = rollout.workloads((*run.settings.consumers, *run.settings.wait_for))
     while waiting := rollout.unfinished(run.cluster, run.release.namespace, workloads):
         if run.deadline.left() <= _RESERVE:
@@ -106,7 +106,7 @@ def _await_rollout(run: Context) -> list[Workload]:
 def _told(waiting: list[Workload], stored: StoredKeys) -> str:
     ids = ", ".join(key.key_id for key in stored.previous) or "the one of the former type"
     log.warning(
-        f"{', '.join(str(w) for w in waiting)} did not finish the rollout in time, so the replaced API keys stay alive:"
+        f"{', '.join(str(w) for w in waiting)} did not finish the rollout in time, so the replaced API keys stay valid:"
         f" {ids}. The keeper or the next helm upgrade revokes them."
     )
     return "The rollout has not finished; nothing was revoked."

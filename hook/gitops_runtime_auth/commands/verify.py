@@ -1,4 +1,4 @@
-"""``verify``, what ``helm test`` runs: Argo CD accepts the credential of every consumer, shown as a table."""
+"""``verify``, which ``helm test`` runs: proves that Argo CD accepts the credential of every consumer."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ from gitops_runtime_auth.timing import Timing
 
 @dataclass(frozen=True)
 class Options:
-    """What the chart tells the test Pod by arguments."""
+    """The arguments that the chart gives to the test Pod."""
 
     deployments: tuple[str, ...] = ()
     """The Runtime's enabled Deployments, by their service's name. Their credentials are in this Pod's environment."""
@@ -31,7 +31,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Row:
-    """A credential and what Argo CD says to it; ``error`` is None if it is accepted, or can't be proven from here."""
+    """A credential and Argo CD's answer. ``error`` is None if it is accepted, or can't be proven from here."""
 
     consumer: str
     credential: str
@@ -41,7 +41,7 @@ class Row:
 
 
 class Proof:
-    """Sends each credential to Argo CD, which has shown to be one before: nothing is sent anywhere else."""
+    """Sends each credential to Argo CD, after the server has shown that it is Argo CD."""
 
     def __init__(self, run: Context, environ: Mapping[str, str], options: Options) -> None:
         self._run = run
@@ -74,7 +74,7 @@ class Proof:
             yield _failed(consumer, "-", e)
             return
         if found is None:
-            yield Row(consumer, "-", "-", "not there (yet): nothing to prove")
+            yield Row(consumer, "-", "-", "does not exist (yet), so there is nothing to prove")
             return
         secret, keys = self._run.settings.key.name, self._token_keys()
         uses = [(use.where, key) for use in uses_of(secret, found) for key in keys if use.key in ("", key)]
@@ -100,7 +100,7 @@ class Proof:
     def _use(self, token: str) -> str:
         claims = tokens.read(token.strip())
         if claims is None:
-            raise MissingSecretError("It is not an Argo CD token.", "Look at the Secret that the workload refers to.")
+            raise MissingSecretError("It is not an Argo CD token.", "Correct the Secret that the workload refers to.")
         return self._run.argocd.account(claims.account, token.strip()).name
 
     def _log_in(self, login: Login) -> str:
@@ -111,7 +111,7 @@ class Proof:
 def run(environ: Mapping[str, str], options: Options, timing: Timing) -> int:
     """Prove every credential, print the table and return 0.
 
-    If one is not accepted, raises its error after the table: a refusal rather than another one.
+    If one is not accepted, its error is raised after the table, first of all a refusal.
     """
     with context.from_environment(environ, timing) as this:
         rows = list(Proof(this, environ, options).rows())
@@ -138,7 +138,7 @@ def _read(file: Path) -> str:
         return file.read_text(encoding="utf-8", errors="replace")
     except OSError as e:
         raise MissingSecretError(
-            f"The file {file} can't be read ({e.strerror}).", "Look at the Secret that the workload takes."
+            f"The file {file} can't be read ({e.strerror}).", "Correct the Secret that the workload refers to."
         ) from None
 
 

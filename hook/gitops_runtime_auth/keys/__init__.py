@@ -1,1 +1,1 @@
-"""The life of an API key: issued, checked, revoked."""
+"""Issues, checks and revokes API keys."""

@@ -1,11 +1,11 @@
-"""Issuing an API key when none works.
+"""Issues an API key if none works, for hooks and keeper alike.
 
-Hooks and keepers alike issue keys through here. What keeps it safe:
+Three rules keep this safe:
 
-* A key is written to the Secret only over the version that was read (optimistic locking). Whoever loses that race
-  revokes its own key and takes the winner's.
-* A key is proved before it is stored, so a run that is refused in the end leaves nothing behind.
-* After the write Argo CD is asked once more whether it accepts what now stands in the Secret.
+* A key is written only over the version of the Secret that was read (optimistic locking). If another run was faster,
+  this one revokes its own key and uses the other one.
+* A key is proved before it is stored, so that a refused run leaves no key behind.
+* After the write, Argo CD is asked once more whether it accepts the key in the Secret.
 """
 
 import shlex
@@ -32,14 +32,14 @@ from gitops_runtime_auth.kube.secret import StoredKey, StoredKeys
 from gitops_runtime_auth.retry import retry
 
 _RACES = 4
-"""Times that others may write the Secret while one run wants to."""
+"""Number of times that others may write the Secret before a run gives up."""
 
 
 def issue_by_session(run: Context, session: str, stored: StoredKeys, before: Account) -> WorkingKey:
-    """Return a working key in the Secret, issued with a login session unless somebody else stores one first.
+    """Return a working key in the Secret, issued with a login session unless another run stores one first.
 
-    ``before`` is the account as it was when ``stored`` was read: keys of this release that it lists and that the Secret
-    does not hold are revoked in the end. Raises every error of ``errors``.
+    ``before`` is the account at the time when ``stored`` was read. Keys of this release that it lists, but that are not
+    in the Secret, are revoked in the end. Raises every error of ``errors``.
     """
     for _ in range(_RACES):
         found = working.find(run, stored)
@@ -57,41 +57,41 @@ def issue_by_session(run: Context, session: str, stored: StoredKeys, before: Acc
 
 
 def issue(run: Context, account: str, bearer: str, stored: StoredKeys) -> WorkingKey | None:
-    """Issue a key by the authority of a session or of another key, prove it, and store it over ``stored``.
+    """Issue a key with a session or another key (``bearer``), prove it, and store it over ``stored``.
 
-    The key that it replaces stays in the Secret as a previous one, because pods may still use it. Returns None when
-    somebody else wrote the Secret meanwhile; nothing is left of the attempt then. Raises every error of ``errors``.
+    The key that it replaces stays in the Secret as a previous one, because Pods may still use it. Returns None if
+    another run wrote the Secret in the meantime; the new key is then revoked. Raises every error of ``errors``.
     """
     key = run.stored_key(_create(run, account, bearer), account)
     try:
         _await_accepted(run, key)
     except AuthError:
-        _take_back(run, key, bearer)
+        _revoke_unstored(run, key, bearer)
         raise
     wanted = stored.moved_to(key, run.argocd.now())
     if not _store(run, wanted, bearer):
         return None
     if stored.foreign_key:
-        _tell_of_takeover(run, stored.foreign_key)
+        _report_adoption(run, stored.foreign_key)
     try:
         shown = _await_accepted(run, key)
-    except KeyRefusedError:  # another run revoked it before it stood in the Secret
+    except KeyRefusedError:  # another run revoked it before it was in the Secret
         return None
     return WorkingKey(key, shown, wanted, created=True)
 
 
-def _tell_of_takeover(run: Context, key_id: str) -> None:
-    """Name the key that somebody else's Secret held, in an Event too: Helm deletes a successful Job with its log."""
+def _report_adoption(run: Context, key_id: str) -> None:
+    """Report the key in an adopted Secret, by an Event, too, because Helm deletes the log of a successful Job."""
     message = (
-        f'Secret "{run.settings.key_secret.name}" was taken over. The API key that it held is still alive; once nothing'
-        f" uses it: argocd account delete-token --account NAME {shlex.quote(key_id)}"
+        f'Secret "{run.settings.key_secret.name}" was taken over. The API key that was in it is still valid; when'
+        f" nothing uses it any more, revoke it: argocd account delete-token --account NAME {shlex.quote(key_id)}"
     )
     log.warning(message)
     run.emit("Warning", "SecretTakenOver", message)
 
 
 def _create(run: Context, account: str, bearer: str) -> str:
-    """Create a key. When an answer is lost, look whether the key was made, and revoke it before trying again."""
+    """Create a key. If an answer is lost, look whether the key was made, and revoke it before trying again."""
     fresh_until = time.monotonic() + run.timing.fresh_shows
 
     def attempt() -> str:
@@ -110,7 +110,10 @@ def _create(run: Context, account: str, bearer: str) -> str:
 
 
 def _capability_lags(run: Context, account: str, fresh: bool) -> AuthError:
-    """Argo CD has shown the capability: another replica may lag behind for some seconds, or somebody took it away."""
+    """Return the error for a capability that Argo CD has shown, but does not know now.
+
+    Another replica may not have read the change yet, which takes some seconds, or somebody has removed the capability.
+    """
     error = privileges.lacks(run, account, ("apiKey",), frozenset({"login"}))
     if not fresh:
         return error
@@ -118,9 +121,9 @@ def _capability_lags(run: Context, account: str, fresh: bool) -> AuthError:
 
 
 def _await_accepted(run: Context, key: StoredKey) -> Account:
-    """Return the account once Argo CD accepts the key that it just made.
+    """Return the account as soon as Argo CD accepts the key that it has just made.
 
-    Another replica of argocd-server may not know a fresh key for some seconds. Raises FreshKeyRefusedError after that.
+    Another replica of argocd-server may not know a new key for some seconds. Raises FreshKeyRefusedError after that.
     """
 
     def attempt() -> Account:
@@ -144,7 +147,7 @@ def _reset_at_once(key: StoredKey, error: KeyRefusedError) -> FreshKeyRefusedErr
     return FreshKeyRefusedError(
         f"Argo CD made the API key {key.key_id} of account {key.account} and no longer knows it.",
         f"Somebody else writes accounts.{key.account}.tokens in Secret argocd-secret (Git, External Secrets, Terraform,"
-        " an operator): let them leave that field to Argo CD, then try again.",
+        " an operator): exclude that field there, then try again.",
         refusal=error.refusal,
         seconds=error.seconds,
         date=error.date,
@@ -152,11 +155,10 @@ def _reset_at_once(key: StoredKey, error: KeyRefusedError) -> FreshKeyRefusedErr
 
 
 def _store(run: Context, wanted: StoredKeys, bearer: str) -> bool:
-    """Write the Secret with the new key ``wanted.current``; tell whether it is there now.
+    """Write the Secret with the new key ``wanted.current``; tell whether the key is in it now.
 
-    It is not when somebody else was faster: then the new key is revoked. After a lost answer the Secret is looked at,
-    because it may hold the key; where that can't be done either, the key stays for the next run to find. Raises every
-    error of ``errors``.
+    If another run was faster, the new key is revoked. After a lost answer the Secret is read, because it may contain
+    the key; if that fails, too, the key is not revoked, and the next run finds it. Raises every error of ``errors``.
     """
     key = wanted.current
     assert key is not None  # noqa: S101 (callers just made it)
@@ -168,27 +170,27 @@ def _store(run: Context, wanted: StoredKeys, bearer: str) -> bool:
         except RetryableError:
             raise
         except AuthError:
-            _take_back(run, key, bearer)
+            _revoke_unstored(run, key, bearer)
             raise
         if stored.current and stored.current.token == key.token:
             return True
-        _take_back(run, key, bearer)
+        _revoke_unstored(run, key, bearer)
         if isinstance(e, ConflictError):
             return False
         raise
     return True
 
 
-def _take_back(run: Context, key: StoredKey, bearer: str) -> None:
-    """Revoke a key that could not be stored; where that fails too, the next run does it."""
+def _revoke_unstored(run: Context, key: StoredKey, bearer: str) -> None:
+    """Revoke a key that could not be stored. If that fails, too, the next run revokes it."""
     try:
         run.argocd.delete_key(key.account, key.key_id, bearer)
     except AuthError as e:
-        log.warning(f"Key {key.key_id} could not be revoked ({e}) The next run does it.")
+        log.warning(f"Key {key.key_id} could not be revoked ({e}) The next run revokes it.")
 
 
 def account_of_session(run: Context, account: str, session: str) -> Account:
-    """Return the account that a fresh session belongs to. Raises KeyRefusedError with a remedy of its own."""
+    """Return the account of a new session. Raises KeyRefusedError, with its own remedy if the password is too new."""
     try:
         return run.argocd.account(account, session)
     except KeyRefusedError as e:

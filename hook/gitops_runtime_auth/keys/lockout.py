@@ -1,7 +1,7 @@
-"""The rule of refused passwords: none is sent again, by whomever, before Argo CD has forgotten the failure.
+"""Decides when a refused password may be sent again: not before Argo CD has forgotten the failed login.
 
-Argo CD locks an account for five minutes after five failed logins, whether or not the password is right. The hook,
-two keepers, uninstall and ``check`` therefore keep records of what was refused, and all go by this rule.
+Argo CD locks an account for five minutes after five failed logins, and then refuses even the right password. So the
+hook, two keepers, the uninstall and ``check`` keep records of refused logins, and all follow this rule.
 """
 
 import base64
@@ -17,15 +17,16 @@ from gitops_runtime_auth.errors import AuthError, LoginRefusedError, LoginUnansw
 from gitops_runtime_auth.timing import Timing
 
 _SALT = 16
+"""Bytes."""
 _CLOCK_SKEW = 60.0
-"""Seconds. A record that is further in the future was written while Argo CD's clock was wrong, and counts as none."""
+"""Seconds. A record that is further in the future was written while Argo CD's clock was wrong, so it is ignored."""
 
 Verdict = Literal["refused", "unclear"]
 
 
 @dataclass(frozen=True)
 class Login:
-    """What is sent to log in. Two logins that differ in any of it are two logins."""
+    """What is sent to log in. A record is only about a login that is the same in all of it."""
 
     url: str
     account: str
@@ -37,18 +38,18 @@ class Login:
 
 @dataclass(frozen=True)
 class Record:
-    """One login that was refused, or whose outcome is unclear. The password is in it as a salted slow hash only."""
+    """One login that was refused, or whose outcome is unclear. It contains only a salted slow hash of the password."""
 
     salt: str
     hash: str
     at: float
     """Unix time of the last send, by Argo CD's clock."""
     sends: int
-    """How many times Argo CD may have looked at the password, whoever sent it, in a row of sends that are less than
+    """How often Argo CD may have looked at the password, in consecutive sends of all runs that are less than
     ``timing.lockout`` apart."""
     verdict: Verdict
     refusals: int = 1
-    """How many times in a row the same login was refused."""
+    """How often in a row the same login was refused."""
 
     def is_of(self, login: Login) -> bool:
         """Tell whether this is a record of ``login``. Takes 0.05 s on purpose."""
@@ -56,21 +57,21 @@ class Record:
 
 
 def record_of(login: Login, at: float, sends: int, verdict: Verdict, refusals: int = 1) -> Record:
-    """Return a new record of ``login``, which was sent last at ``at`` (Unix time), with a salt of its own."""
+    """Return a new record of ``login``, which was sent last at ``at`` (Unix time), with a new salt."""
     salt = os.urandom(_SALT)
     return Record(base64.b64encode(salt).decode(), _hash(login, salt), at, sends, verdict, refusals)
 
 
 @dataclass(frozen=True)
 class Block:
-    """Why a password is not to be sent now, and for how many more seconds."""
+    """Why a password must not be sent now, and for how many more seconds."""
 
     verdict: Verdict
     seconds: float
 
 
 def parse(text: str | None) -> Record | None:
-    """Read a record; whatever is not one counts as none, because others may write the ConfigMap too."""
+    """Return the record in ``text``, None if there is none: others may have written anything into the ConfigMap."""
     try:
         fields = json.loads(text or "")
         record = Record(**fields)
@@ -83,11 +84,10 @@ def parse(text: str | None) -> Record | None:
 
 
 def block(record: Record | None, login: Login, now: float, timing: Timing, *, hook: bool) -> Block | None:
-    """Return why ``login`` must not be sent at ``now``, or None when it may be.
+    """Return why ``login`` must not be sent at ``now``, or None if it may be sent.
 
-    A refused password waits for ``timing.lockout`` seconds; in the keeper, which nobody watches, for twice as long
-    after each further refusal. A login whose outcome is unclear may be sent once more by the hook, and by nobody
-    else.
+    A refused password must not be sent for ``timing.lockout`` seconds; the keeper, which nobody watches, doubles that
+    time after each further refusal. If the outcome of a login is unclear, only the hook may send it once more.
     """
     if record is None or not record.is_of(login):
         return None
@@ -101,7 +101,7 @@ def block(record: Record | None, login: Login, now: float, timing: Timing, *, ho
 
 
 def counts_for(record: Record | None, now: float, timing: Timing) -> float:
-    """Return for how many more seconds a record keeps the hook from sending that password again, 0 without one."""
+    """Return for how many more seconds the hook must not send the recorded password, 0 if there is no record."""
     return max(0.0, record.at + timing.lockout - now) if record is not None else 0.0
 
 
@@ -117,7 +117,7 @@ def refused(login: Login, why: Block) -> AuthError:
     return LoginRefusedError(
         f"Argo CD at {login.url} refused the password of account {login.account} a moment ago. {wait},"
         " because five refusals lock the account.",
-        "Put the right password into its Secret or the values and try again at once: another password is sent. If this"
+        "Put the right password into its Secret or the values and try again: another password is sent at once. If this"
         f" one is right and the account was locked, wait {why.seconds:.0f} s.",
         sends=0,
     )

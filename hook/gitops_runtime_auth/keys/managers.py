@@ -1,7 +1,6 @@
-"""Who manages an Argo CD's ConfigMap ``argocd-cm``, told from its metadata.
+"""Finds out from the metadata of ConfigMap ``argocd-cm`` who manages it.
 
-A ``kubectl patch`` of a ConfigMap that an operator or Git owns is taken back within seconds, so that ``remedies`` must
-know the owner.
+An operator or GitOps undoes a ``kubectl patch`` of its ConfigMap within seconds, so ``remedies`` must know the manager.
 """
 
 import re
@@ -18,7 +17,7 @@ _FLUX = {"HelmRelease": "helm.toolkit.fluxcd.io", "Kustomization": "kustomize.to
 
 
 class Kind(Enum):
-    """What puts ``argocd-cm`` back when somebody else changes it. The value is how the owner is called."""
+    """The kind of manager, which undoes changes of ``argocd-cm`` by others. The value is its name in messages."""
 
     NOBODY = "nobody (plain manifests)"
     HELM = "Helm release"
@@ -30,34 +29,34 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Manager:
-    """The owner of one ``argocd-cm``."""
+    """The manager of one ``argocd-cm``."""
 
     kind: Kind
     namespace: str
     """Argo CD's namespace, which is that of ``argocd-cm``."""
     name: str = ""
-    """Name of the release, resource or Application; for Flux its kind too (``HelmRelease flux-system/argo-cd``)."""
+    """Name of the release, resource or Application; for Flux with its kind (``HelmRelease flux-system/argo-cd``)."""
     release_namespace: str = ""
-    """Namespace of the Helm release, which may be another than Argo CD's."""
+    """Namespace of the Helm release, which may differ from Argo CD's."""
     chart: str = ""
-    """The chart that rendered the ConfigMap and its version, such as ``argo-cd-9.1.0``; empty when none did."""
+    """Name and version of the chart that rendered the ConfigMap, such as ``argo-cd-9.1.0``; empty if none did."""
     of_argo_helm: bool = False
-    """The chart is the Argo project's own, whose values are known."""
+    """Whether it is the chart of the Argo project, whose values are known."""
     settings: Mapping[str, str] | None = None
-    """The data of ``argocd-cm``, None when it could not be read."""
+    """The data of ``argocd-cm``, None if it could not be read."""
 
     @property
     def takes_changes_back(self) -> bool:
-        """Whether a change of the ConfigMap itself does not last, so that ``hook.enableApiKey`` can't work."""
+        """Whether the manager undoes changes of the ConfigMap, so that ``hook.enableApiKey`` can't work."""
         return self.kind not in (Kind.NOBODY, Kind.UNKNOWN)
 
     def __str__(self) -> str:
-        """Name the owner in a few words."""
+        """Return the manager's name for a message."""
         return f"{self.kind.value} {self.name}" if self.name else self.kind.value
 
 
 def manager_of(configmap: Mapping[str, Any] | None, namespace: str) -> Manager:
-    """Tell from the metadata of ``argocd-cm`` who manages it. None, a ConfigMap that can't be read, is UNKNOWN.
+    """Return the manager according to the metadata of ``argocd-cm``. Without the ConfigMap it is UNKNOWN.
 
     ``namespace`` is Argo CD's.
     """
@@ -73,17 +72,17 @@ def manager_of(configmap: Mapping[str, Any] | None, namespace: str) -> Manager:
         name,
         release_namespace=_plain(annotations.get("meta.helm.sh/release-namespace")) or namespace,
         chart=chart,
-        # Argo CD's own chart names the ConfigMap so in this label; other vendors' charts called argo-cd do not.
+        # The chart of the Argo project sets this label to that name; other charts called argo-cd do not.
         of_argo_helm=chart.startswith("argo-cd-") and labels.get("app.kubernetes.io/name") == CONFIG,
         settings={key: str(value) for key, value in data.items()},
     )
 
 
 def _owner(metadata: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[Kind, str]:
-    """Return the owner. Whoever acts by itself comes first: an operator, then GitOps, then Helm.
+    """Return kind and name of the manager. Those that undo changes come first: operator, then GitOps, then Helm.
 
-    Helm's annotations stay behind when an Application takes a release over. The label ``app.kubernetes.io/instance``
-    comes last, because Argo CD's Helm chart sets it too, to the release's name.
+    Helm's annotations stay on the ConfigMap when an Application takes a release over. The label
+    ``app.kubernetes.io/instance`` comes last, because Argo CD's Helm chart sets it, too, to the release's name.
     """
     labels, annotations = _map(metadata.get("labels")), _map(metadata.get("annotations"))
     for owner in metadata.get("ownerReferences") or []:
@@ -106,10 +105,10 @@ def _owner(metadata: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[Kind, 
 
 
 def _tracked_by(tracking_id: str, metadata: Mapping[str, Any]) -> str:
-    """Return the Application in a tracking id, empty when the id was copied from another object.
+    """Return the Application in a tracking id, empty if the id was copied from another object.
 
-    The form is ``<application>:<group>/<kind>:<namespace>/<name>``, and an Application outside of Argo CD's namespace
-    stands in it as ``<namespace>_<name>`` (``util/argo/resource_tracking.go``).
+    Its form is ``<application>:<group>/<kind>:<namespace>/<name>``. An Application outside of Argo CD's namespace is
+    written as ``<namespace>_<name>`` (``util/argo/resource_tracking.go``).
     """
     application, _, rest = tracking_id.partition(":")
     if rest != f"/ConfigMap:{metadata.get('namespace', '')}/{metadata.get('name', CONFIG)}":
@@ -118,7 +117,7 @@ def _tracked_by(tracking_id: str, metadata: Mapping[str, Any]) -> str:
 
 
 def _plain(name: Any) -> str:
-    """Return a name that can stand in a command, else nothing: annotations hold any text that somebody wrote."""
+    """Return a name that can be part of a command, else an empty string, because an annotation can be any text."""
     return name if isinstance(name, str) and _NAME.fullmatch(name) else ""
 
 

@@ -1,4 +1,4 @@
-"""What an account needs, what it lacks, and how to give it that at this Argo CD."""
+"""Checks the privileges of an account, and explains how to add those that it lacks at this Argo CD."""
 
 from gitops_runtime_auth import log
 from gitops_runtime_auth.argocd.client import Account
@@ -10,7 +10,7 @@ from gitops_runtime_auth.keys.managers import CONFIG, Manager, manager_of
 from gitops_runtime_auth.kube.api import configmap_path
 
 NEEDED: dict[AuthType, tuple[str, ...]] = {"password": ("apiKey", "login"), "token": ("apiKey",)}
-"""Capabilities by auth type: whoever brings a password must be able to log in; a robot with a key need not."""
+"""Capabilities by auth type. With a token nobody logs in, so the account does not need ``login``."""
 
 CAPABILITIES = ("apiKey", "login")
 
@@ -40,7 +40,7 @@ def lacks(run: Context, name: str, missing: tuple[str, ...], has: frozenset[str]
 
 
 def explained(run: Context, error: KeyRefusedError, name: str) -> AuthError:
-    """Return the error with its remedy when Argo CD's reason is a missing privilege, else ``error`` itself."""
+    """Return an error with the remedy if Argo CD's reason is a missing privilege, else ``error`` itself."""
     match error.refusal:
         case Refusal.ACCOUNT_DISABLED:
             return _disabled(run, name)
@@ -62,9 +62,9 @@ def no_role(run: Context, name: str) -> str:
 
 
 def manager(run: Context) -> Manager:
-    """Return who manages Argo CD's ConfigMap, as far as this run may read it.
+    """Return who manages Argo CD's ConfigMap, if this run may read it.
 
-    The chart lets the hook read it where the release's namespace is Argo CD's, and with ``hook.enableApiKey``.
+    The hook may read it if the release's namespace is Argo CD's, and with ``hook.enableApiKey``.
     """
     namespace = run.settings.server.namespace
     if namespace != run.release.namespace and not run.settings.enable_api_key:

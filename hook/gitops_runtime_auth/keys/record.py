@@ -1,6 +1,6 @@
-"""The record of a refused password as the release keeps it, in a ConfigMap that the hooks and the keeper share.
+"""Keeps the record of a refused password in a ConfigMap that the hooks and the keeper share.
 
-Not in a Secret, because whoever may create Secrets and read them may obtain the token of any ServiceAccount.
+It is not a Secret, because whoever may create and read Secrets can obtain the token of any ServiceAccount.
 """
 
 import json
@@ -16,18 +16,19 @@ from gitops_runtime_auth.kube import configmap
 from gitops_runtime_auth.timing import Timing
 
 KEY = "record"
-"""Key of the ConfigMap's data that holds the record."""
+"""Key of the record in the ConfigMap's data."""
 _TRIES = 5
+"""Tries to write the ConfigMap while others write it, too."""
 
 
 def read(run: Context) -> tuple[Record | None, str]:
-    """Return the record as the Kubernetes API holds it, and the ConfigMap's version, which is empty without one."""
+    """Return the record in the Kubernetes API, and the version of the ConfigMap, which is empty if there is none."""
     found = configmap.read(run.cluster, run.release.namespace, run.settings.refused_record)
     return (parse(found[0].get(KEY)), found[1]) if found else (None, "")
 
 
 def mounted(files: Path) -> Record | None:
-    """Read the record as it was mounted when this pod started."""
+    """Return the record that was mounted when this Pod started."""
     try:
         return parse((files / "refused" / KEY).read_text(encoding="utf-8", errors="replace"))
     except OSError:
@@ -42,7 +43,7 @@ def require_unrecorded(files: Path, login: Login, now: float, timing: Timing, *,
 
 
 class LockoutRecord:
-    """The record as the Kubernetes API holds it, of one run's login."""
+    """Writes the record of one run's login through the Kubernetes API."""
 
     def __init__(self, run: Context, login: Login) -> None:
         self._run = run
@@ -50,10 +51,10 @@ class LockoutRecord:
         self._claimed = False
 
     def claim(self, *, hook: bool) -> None:
-        """Record that the password is about to be sent, and that its outcome is unclear until somebody says more.
+        """Record that the password is about to be sent, with an unclear outcome until ``note`` or ``clear``.
 
-        Raises LoginRefusedError or LoginUnansweredError if it must not be sent, ConflictError if somebody else was
-        faster: of two keepers one sends.
+        Raises LoginRefusedError or LoginUnansweredError if it must not be sent, ConflictError if another run was
+        faster, so that only one of two keepers sends it.
         """
         record, version = read(self._run)
         now = self._run.argocd.now()
@@ -65,9 +66,9 @@ class LockoutRecord:
         self._claimed = True
 
     def note(self, verdict: Verdict, sends: int) -> None:
-        """Record what became of this run's ``sends``. That it can't be recorded is a warning.
+        """Record the outcome of this run's ``sends``. A failure is only a warning.
 
-        The sends of other runs stay counted, because Argo CD counts them too.
+        The sends of other runs are added, because Argo CD counts them, too.
         """
 
         def noted(before: Record | None) -> Record:
@@ -82,7 +83,7 @@ class LockoutRecord:
             log.warning(f"The refused login could not be recorded ({e}) Do not send the same password again soon.")
 
     def withdraw(self) -> None:
-        """Take the claim back: Argo CD has certainly not looked at the password. Claims of other runs stay."""
+        """Undo ``claim``, because Argo CD has certainly not looked at the password. Claims of other runs stay."""
 
         def withdrawn(before: Record | None) -> Record | None:
             if before is None or not before.is_of(self._login):

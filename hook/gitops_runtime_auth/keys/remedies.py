@@ -1,7 +1,6 @@
-"""How to change Argo CD's settings so that the change lasts, whoever manages them, in commands that can be pasted.
+"""Explains how to change Argo CD's settings so that the change lasts, in commands that can be pasted.
 
-Every remedy adds; none replaces what somebody else has set. Where a remedy holds a command, the command is the last
-thing in it.
+Every remedy adds something; none replaces what somebody else has set. A command is the last part of a remedy.
 """
 
 import json
@@ -14,13 +13,13 @@ from gitops_runtime_auth.keys.managers import CONFIG, Kind, Manager
 RBAC = "argocd-rbac-cm"
 _CAPABILITIES = ("apiKey", "login")
 _ARGO_HELM = "https://argoproj.github.io/argo-helm"
-"""Where the Argo project publishes its chart ``argo-cd``, as that chart's README says."""
+"""Repository of the Argo project's chart ``argo-cd``, according to that chart's README."""
 
 
 def remedy(manager: Manager, account: str, missing: Collection[str], has: Collection[str]) -> str:
-    """Return how to give ``account`` the ``missing`` capabilities beside those that it ``has``.
+    """Return how to add the ``missing`` capabilities to those that ``account`` ``has``.
 
-    They are written as Argo CD itself writes them when it saves an account: ``apiKey,login``, without a blank.
+    They are written as Argo CD itself does when it saves an account: ``apiKey,login``, without a blank.
     """
     wanted = ",".join(c for c in _CAPABILITIES if c in has or c in missing)
     itself = ""
@@ -32,8 +31,8 @@ def remedy(manager: Manager, account: str, missing: Collection[str], has: Collec
 def enabling(manager: Manager, account: str) -> str:
     """Return how to enable a disabled ``account``.
 
-    ``admin`` has two switches, ``admin.enabled`` and ``accounts.admin.enabled``, and the second overrides the first
-    (``util/settings/accounts.go``): the one that decides is set, and both where the ConfigMap could not be read.
+    ``admin`` has two switches, ``admin.enabled`` and ``accounts.admin.enabled``; the second overrides the first
+    (``util/settings/accounts.go``). The remedy sets the one that decides, or both if the ConfigMap could not be read.
     """
     own = f"accounts.{account}.enabled"
     if account != "admin":
@@ -59,14 +58,14 @@ def making(manager: Manager, account: str, capabilities: Collection[str]) -> str
 
 
 def granting(manager: Manager, account: str, role: str = "role:readonly") -> str:
-    """Return how to let ``account`` see all applications: with a policy file of its own, beside all others.
+    """Return how to let ``account`` see all applications, with a separate policy beside all others.
 
     Argo CD reads ``policy.csv`` and then every further ``policy.*.csv`` of ``argocd-rbac-cm`` (``util/rbac/rbac.go``,
-    2.14 included). The operator writes the keys of its own only, so that a further key lasts there.
+    2.14 included). The operator writes only its own keys, so that a further key lasts there.
     """
     data = {f"policy.gitops-runtime-auth-{account}.csv": f"g, {account}, {role}"}
     by_hand = Manager(Kind.NOBODY, manager.namespace) if manager.kind is Kind.OPERATOR else manager
-    return f"Give it a role ({role} may look, role:admin may do everything). {lasting_change(by_hand, data, RBAC)}"
+    return f"Give it a role ({role} may read, role:admin may do everything). {lasting_change(by_hand, data, RBAC)}"
 
 
 def lasting_change(manager: Manager, data: Mapping[str, str], configmap: str = CONFIG) -> str:
@@ -79,21 +78,21 @@ def lasting_change(manager: Manager, data: Mapping[str, str], configmap: str = C
         case Kind.OPERATOR:
             patch = {"spec": {"extraConfig": dict(data)}}
             return (
-                f"{manager} manages {configmap} and takes other changes back."
+                f"{manager} manages {configmap} and undoes other changes."
                 f" Run: {_patch(manager.namespace, 'argocd', manager.name, patch)}"
             )
         case Kind.HELM if manager.of_argo_helm:
             return (
                 f"{manager} manages {configmap}. Set {lines} under {values} in its values (below the key of its argo-cd"
-                " dependency where another chart holds Argo CD; the command leaves such a release alone)."
+                " dependency if another chart contains Argo CD; the command does not change such a release)."
                 f" Run: {_upgrade(manager, values, data)}"
             )
         case Kind.HELM:
             chart = f" (chart {manager.chart})" if manager.chart else ""
-            return f"{manager}{chart} manages {configmap}: add {lines} to it by that chart's values."
+            return f"{manager}{chart} manages {configmap}: add {lines} to it through that chart's values."
         case Kind.APPLICATION | Kind.FLUX:
             chart = f" (with Argo CD's Helm chart: under {values} in the values)" if manager.chart else ""
-            return f"{manager} manages {configmap} and takes other changes back: add {lines} to its data in Git{chart}."
+            return f"{manager} manages {configmap} and undoes other changes: add {lines} to its data in Git{chart}."
         case Kind.UNKNOWN:
             return (
                 f"Add {lines} to {configmap} where it is managed (the values of Argo CD's Helm chart: {values}; an"
@@ -107,10 +106,9 @@ def _patch(namespace: str, kind: str, name: str, patch: Mapping[str, Any]) -> st
 
 
 def _upgrade(manager: Manager, values: str, data: Mapping[str, str]) -> str:
-    """Return the command that adds to the release's values.
+    """Return the command that adds ``data`` to the release's values.
 
-    It begins with a look at the release's chart, because a chart that merely contains Argo CD's would otherwise be
-    replaced by it.
+    It first checks the release's chart, because it would replace a chart that only contains Argo CD's.
     """
     where, version = f"helm -n {manager.release_namespace}", manager.chart.removeprefix("argo-cd-")
     name = manager.name.replace(".", r"\.")

@@ -1,7 +1,7 @@
-"""Revoking API keys: what a crash left, what was replaced, what a release leaves behind.
+"""Revokes API keys: leftovers of an interrupted run, replaced keys, and all keys of a release.
 
-Only keys whose id names this installation are revoked, and never one that the Secret holds as the API shows it now, nor
-the credential that the settings name.
+Only keys of this installation are revoked, but never one that is in the Secret as the API shows it now, nor the user's
+own token.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,17 +17,16 @@ from gitops_runtime_auth.kube.secret import StoredKey, StoredKeys
 from gitops_runtime_auth.release import identity_in
 
 BY_HAND = "Keys of this release, if any, are named gra.*: argocd account get and argocd account delete-token."
-"""What to do by hand where this program could not."""
-_COMES_BACK = {Refusal.ACCOUNT_DISABLED, Refusal.ACCOUNT_MISSING, Refusal.NO_API_KEY_CAPABILITY, Refusal.UNKNOWN}
-"""Refusals that say nothing against the key: it works again once the account is put right."""
+"""What the user has to do if this program could not."""
+_KEY_STAYS_VALID = {Refusal.ACCOUNT_DISABLED, Refusal.ACCOUNT_MISSING, Refusal.NO_API_KEY_CAPABILITY, Refusal.UNKNOWN}
+"""Refusals that are not about the key, which works again when the account is corrected."""
 
 
 def revoke_leftovers(run: Context, key: StoredKey, account: Account) -> None:
-    """Revoke keys of this release that a crash left, by the authority of the good key.
+    """Revoke the leftovers of an interrupted run, with ``key``, which is in use.
 
-    Keys that are younger than the good one stay for as long as a run may take, because a keeper or another upgrade
-    may be about to store one. "Now" is Argo CD's, as are the times of the keys. Costs nothing more where there is
-    nothing to revoke.
+    A key that is newer than ``key`` is not revoked before a run must have ended, because a keeper or another upgrade
+    may be about to store it. All times are by Argo CD's clock. Without leftovers this sends no request.
     """
     born = account.issued_at(key.key_id)
     in_the_making = run.argocd.now() - run.settings.another_run
@@ -37,9 +36,9 @@ def revoke_leftovers(run: Context, key: StoredKey, account: Account) -> None:
 
 
 def revoke_listed(run: Context, before: Account, key: StoredKey) -> None:
-    """Revoke the keys of this release that ``before`` lists, by the authority of the good key.
+    """Revoke the keys of this release that ``before`` lists, with ``key``, which is in use.
 
-    They were listed before the good key was stored, so whoever wanted to store one of them has lost the race.
+    They were listed before ``key`` was stored, so a run that wanted to store one of them was too slow.
     """
     _revoke(run, [k.id for k in before.keys if k.id != key.key_id], key)
 
@@ -56,9 +55,9 @@ def _revoke(run: Context, key_ids: Iterable[str], by: StoredKey) -> None:
 
 
 def revoke_replaced(run: Context, stored: StoredKeys, keys: Sequence[StoredKey]) -> list[str]:
-    """Revoke ``keys`` of ``stored.previous`` and write the Secret without those that are gone.
+    """Revoke ``keys`` of ``stored.previous`` and write the Secret without those that were revoked.
 
-    Returns a sentence for each that is left alive; those stay in the Secret for the next attempt.
+    Returns a sentence for each key that is still valid, and that stays in the Secret for the next attempt.
     """
     keep = stored.current.key_id if stored.current else ""
     left = {key.token: sentence for key in keys if (sentence := revoke_all(run, key, keep=keep))}
@@ -68,18 +67,18 @@ def revoke_replaced(run: Context, stored: StoredKeys, keys: Sequence[StoredKey])
         try:
             run.key_secret.write(replace(stored, previous=rest), run.argocd.now())
         except ConflictError:
-            log.debug("The Secret changed meanwhile; the next check takes the revoked keys out of it.")
+            log.debug("The Secret changed in the meantime; the next check removes the revoked keys from it.")
     return list(left.values())
 
 
 def revoke_all(run: Context, key: StoredKey, keep: str = "") -> str | None:
-    """Revoke all keys of this release that ``key``'s account has, itself last, by its own authority.
+    """Revoke all keys of this release that ``key``'s account has, with ``key`` itself, which is revoked last.
 
-    It is done where ``key`` was made, within its share of the time, because that Argo CD may be gone for good.
-    ``keep`` is the id of a key that stays: two addresses may lead to one Argo CD. With it, of the others only those
-    go that are older than ``key``, because somebody may just be storing a younger one. What somebody else wrote into
-    the Secret is not this release's to revoke. Returns None when nothing is left alive, else a sentence that says
-    what is, and how to revoke it.
+    This is done at the Argo CD that made ``key``, within a part of the time, because it may no longer exist. ``keep``
+    is the id of a key that must not be revoked, because two addresses may belong to one Argo CD. With ``keep``, other
+    keys are revoked only if they are older than ``key``, because another run may be about to store a newer one. A key
+    that somebody else wrote into the Secret is not revoked. Returns None if all were revoked, else a sentence about the
+    key that is still valid, and how to revoke it.
     """
     own, stays = key.key_id, {keep, _of_settings(run)}
     if not run.installation.owns(own) or own in stays:
@@ -97,11 +96,11 @@ def revoke_all(run: Context, key: StoredKey, keep: str = "") -> str | None:
                 argocd.delete_key(key.account, other.id, key.token)
         argocd.delete_key(key.account, own, key.token)
     except AuthError as e:
-        if isinstance(e, KeyRefusedError) and e.refusal not in _COMES_BACK:
+        if isinstance(e, KeyRefusedError) and e.refusal not in _KEY_STAYS_VALID:
             return None
         explained = privileges.explained(run, e, key.account) if isinstance(e, KeyRefusedError) else e
         return (
-            f"The API key {own} of account {key.account} is still alive: {explained} Revoke it with:"
+            f"The API key {own} of account {key.account} is still valid: {explained} Revoke it with:"
             f" argocd account delete-token --account {key.account} {own}"
         )
     log.info(f"Revoked the API key {own} of account {key.account}.")
@@ -109,7 +108,7 @@ def revoke_all(run: Context, key: StoredKey, keep: str = "") -> str | None:
 
 
 def _of_settings(run: Context) -> str:
-    """Return the id of the user's own key (``type: token``), which is never revoked; empty when there is none."""
+    """Return the id of the user's own key (``type: token``), which is never revoked; empty if there is none."""
     if run.settings.auth.type != "token":
         return ""
     try:

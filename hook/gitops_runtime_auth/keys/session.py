@@ -1,4 +1,4 @@
-"""A login session for as long as it is needed, guarded by the record of refused passwords."""
+"""Opens and ends a login session, and keeps the record of refused passwords."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class Background(Generic[T]):
-    """A call in a daemon thread. Unlike a thread pool's, it holds nothing up when nobody asks for its result."""
+    """Runs a call in a daemon thread, which does not delay the end of the process, as that of a thread pool would."""
 
     def __init__(self, call: Callable[[], T]) -> None:
         self._result: T | None = None
@@ -39,16 +39,16 @@ class Background(Generic[T]):
             self._error = e
 
     def done(self, seconds: float) -> bool:
-        """Wait for ``seconds`` at most, and tell whether the call has ended."""
+        """Wait for at most ``seconds``, and tell whether the call has ended."""
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
     def wait(self) -> None:
-        """Wait for the call, whatever comes of it."""
+        """Wait until the call has ended, also if it raised an error."""
         self._thread.join()
 
     def result(self) -> T:
-        """Wait for the call, and return what it returned or raise what it raised."""
+        """Wait for the call, and return its result or raise its error."""
         self.wait()
         if self._error is not None:
             raise self._error
@@ -61,10 +61,11 @@ def session(
 ) -> Iterator[str]:
     """Log in, hand over the session token, and end the session.
 
-    Without ``preparing`` the password is sent only once the record says that it is about to be, and never a second time
-    when the outcome is in doubt. The hook passes the thread that records this meanwhile, because Argo CD takes half a
-    second for a login; the hook may send the password once more. Raises LoginRefusedError, LoginUnansweredError,
-    PrivilegeError (the account is disabled or may not log in), RetryableError when the deadline has passed.
+    Without ``preparing`` the login is recorded before the password is sent, and the password is not sent again if the
+    outcome is unclear. The hook passes ``preparing``, a thread that records the login at the same time, because Argo CD
+    takes half a second for a login; the hook may send the password once more. Raises LoginRefusedError,
+    LoginUnansweredError, PrivilegeError (the account is disabled or may not log in), RetryableError if the deadline has
+    passed.
     """
     if preparing is None:
         record.claim(hook=False)
@@ -74,18 +75,18 @@ def session(
         if _settled(run, preparing):
             record.note("refused" if isinstance(e, LoginRefusedError) else "unclear", e.sends)
         raise hinted(e, run.settings.auth, login.password) from None
-    except KeyRefusedError as e:  # only who sends the right password is told that the account may not log in
+    except KeyRefusedError as e:  # the password is right, but the account may not log in
         if _settled(run, preparing):
             record.clear()
         raise privileges.explained(run, e, login.account) from None
-    except AuthError:  # of all others ``login`` promises that Argo CD has looked at no password
+    except AuthError:  # after any other error Argo CD has not looked at the password, as ``login`` says
         if _settled(run, preparing):
             record.withdraw()
         raise
     try:
         if preparing is not None:
             preparing.wait()
-        record.clear()  # also where the thread has failed: the password is right
+        record.clear()  # even if the thread has failed, because the password is right
         if preparing is not None:
             preparing.result()
         yield token
@@ -94,7 +95,7 @@ def session(
 
 
 def _settled(run: Context, preparing: Background[StoredKeys] | None) -> bool:
-    """Tell whether the record may be written: a thread that hangs at the Kubernetes API must not hold a refusal up."""
+    """Tell whether the thread has ended, so that the record can be written. A refusal does not wait longer for it."""
     settled = preparing is None or preparing.done(run.timing.recording)
     if not settled:
         log.warning("The Kubernetes API does not answer, so this login is not recorded. Do not send it again soon.")
@@ -102,9 +103,9 @@ def _settled(run: Context, preparing: Background[StoredKeys] | None) -> bool:
 
 
 def hinted(error: AuthError, auth: Auth, password: str) -> AuthError:
-    """Add what is known of the refused password: it ends with a newline, or is the one that Argo CD began with.
+    """Add to the error if the refused password ends with a newline, or is Argo CD's first one.
 
-    ``echo pw | kubectl create secret --from-file`` leaves a newline.
+    ``echo pw | kubectl create secret --from-file`` stores a newline.
     """
     if not isinstance(error, LoginRefusedError):
         return error
@@ -113,20 +114,20 @@ def hinted(error: AuthError, auth: Auth, password: str) -> AuthError:
         known = f" The password from {auth.origin()} ends with a newline."
     elif not auth.inline and auth.credential.name == INITIAL_ADMIN_SECRET:
         known = (
-            f' Secret "{INITIAL_ADMIN_SECRET}" holds the password that Argo CD began with: it stays as it is when the'
-            " password is changed."
+            f' Secret "{INITIAL_ADMIN_SECRET}" contains the first password of Argo CD, and does not change with the'
+            " password."
         )
     return LoginRefusedError(f"{error.problem}{known}", error.remedy, sends=error.sends)
 
 
 def password_changed(error: KeyRefusedError, account: str) -> AuthError:
-    """Return the error for a fresh session that Argo CD rejects: the account's ``passwordMtime`` lies in the future."""
+    """Return the error for a new session that Argo CD rejects because ``passwordMtime`` lies in the future."""
     if error.refusal is not Refusal.PASSWORD_CHANGED:
         return error
     return KeyRefusedError(
         f"Argo CD rejects the session that it just gave account {account}, because the time of the account's last"
         " password change lies in the future.",
-        f"Set the password anew (argocd account update-password --account {account}), after correcting the clock of"
-        " whoever set it: Argo CD compares accounts' passwordMtime in Secret argocd-secret with its own clock.",
+        f"Correct the clock of the machine that set the password, then set it again (argocd account update-password"
+        f" --account {account}): Argo CD compares passwordMtime in Secret argocd-secret with its own clock.",
         refusal=error.refusal,
     )

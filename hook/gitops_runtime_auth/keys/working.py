@@ -1,4 +1,4 @@
-"""An API key of the Secret that still works: with one, nobody logs in and nothing is issued."""
+"""Finds an API key in the Secret that still works, so that no login is needed and no key is issued."""
 
 from dataclasses import dataclass, replace
 
@@ -12,7 +12,7 @@ from gitops_runtime_auth.kube.secret import StoredKey, StoredKeys
 
 @dataclass(frozen=True)
 class WorkingKey:
-    """A key that Argo CD accepts, its account as Argo CD shows it, and the Secret that it was found in."""
+    """A key that Argo CD accepts, its account, and the content of the Secret."""
 
     key: StoredKey
     account: Account
@@ -21,13 +21,13 @@ class WorkingKey:
 
     @property
     def is_current(self) -> bool:
-        """Tell whether the Secret holds it as the key in use, not as one that was replaced."""
+        """Whether this is the key in use, and not a replaced one."""
         return self.stored.current is not None and self.stored.current.token == self.key.token
 
 
 @dataclass(frozen=True)
 class Answered:
-    """What Argo CD says to a stored key: the account when it accepts the key, else why not.
+    """Argo CD's answer about a stored key: the account if it accepts the key, else the refusal.
 
     Both are None for a key that was not sent, because it belongs to another account, server or release.
     """
@@ -37,10 +37,10 @@ class Answered:
 
 
 def ask(run: Context, key: StoredKey | None) -> Answered:
-    """Ask Argo CD about a stored key, with one request and no login. The key goes only to the server that made it.
+    """Ask Argo CD about a stored key, with one request and no login. The key is sent only to the server that made it.
 
-    Raises PrivilegeError when the account is disabled, missing or lost ``apiKey``: the key works again once that is put
-    right, and a login is no help. Raises WrongServerError when something in front of Argo CD answers.
+    Raises PrivilegeError if the account is disabled, missing or lost ``apiKey``, because the key works again when that
+    is corrected, and a login would not help. Raises WrongServerError if something in front of Argo CD answers.
     """
     if key is None or not is_of_settings(run, key) or not run.release.named_by(key.key_id):
         return Answered()
@@ -56,15 +56,15 @@ def ask(run: Context, key: StoredKey | None) -> Answered:
 
 
 def is_of_settings(run: Context, key: StoredKey) -> bool:
-    """Tell whether a key is of the account and server that the settings name."""
+    """Tell whether a key belongs to the account and server of the settings."""
     return (key.account, key.url) == (run.settings.auth.username, run.settings.server.url)
 
 
 def find(run: Context, stored: StoredKeys, *, of_installation: bool = True) -> WorkingKey | None:
-    """Return the first key of the Secret that Argo CD accepts: the one in use, or one that an upgrade replaced.
+    """Return the first key of the Secret that Argo CD accepts: the one in use, or a replaced one.
 
-    Without ``of_installation`` the key may be one that another cluster made for a release of this name, whose Secret
-    was copied: telling needs the Kubernetes API, and the keeper tells at its first check. Raises what ``ask`` does.
+    Without ``of_installation`` it may be a key of another cluster, from a copied Secret, because recognizing it needs
+    the Kubernetes API; the keeper recognizes it at its first check. Raises what ``ask`` does.
     """
     for key in filter(None, (stored.current, *stored.previous)):
         if of_installation and not run.installation.owns(key.key_id):
@@ -76,7 +76,7 @@ def find(run: Context, stored: StoredKeys, *, of_installation: bool = True) -> W
 
 
 def adopt(run: Context, found: WorkingKey) -> WorkingKey | None:
-    """Make a working key that had been replaced the key in use again; None when somebody else wrote the Secret."""
+    """Use a replaced key that works again. Return None if another run wrote the Secret in the meantime."""
     wanted = found.stored.moved_to(found.key, run.argocd.now())
     try:
         written = run.key_secret.write(wanted, run.argocd.now())
@@ -86,15 +86,15 @@ def adopt(run: Context, found: WorkingKey) -> WorkingKey | None:
 
 
 def tidy(run: Context, found: WorkingKey) -> WorkingKey:
-    """Write the Secret again if it is not named or filled as the values ask for now, although its key is good."""
+    """Write the Secret again if its name or content differ from the values, although its key works."""
     if not found.stored.outdated:
         return found
-    stored = run.key_secret.read()  # a mounted Secret has no version to write over
+    stored = run.key_secret.read()  # because the mounted one has no version
     current = stored.current
     if current is None or current.token != found.key.token or not stored.outdated:
         return replace(found, stored=stored)
     try:
         return replace(found, stored=run.key_secret.write(stored, run.argocd.now()))
     except ConflictError:
-        log.debug("Somebody else wrote the Secret meanwhile; the next check looks at it again.")
+        log.debug("Somebody else wrote the Secret in the meantime; the next check reads it again.")
         return found

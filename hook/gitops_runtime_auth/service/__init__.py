@@ -1,1 +1,1 @@
-"""What long-running processes need: the keeper, health, metrics, connections."""
+"""Contains what long-running processes need: the keeper, health, metrics."""

@@ -1,4 +1,4 @@
-"""What follows from one look at the key: a pure function of what the keeper remembers and what it sees."""
+"""Decides what the keeper does next: a pure function of what it remembers and what it sees."""
 
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
@@ -10,70 +10,71 @@ from gitops_runtime_auth.timing import Timing
 
 _LOSSES_OF_A_STORM = 3
 _LOSSES_REMEMBERED = 20
-"""More than it takes to come to the longest pause."""
+"""Number of losses with which the longest pause is reached."""
 _RENEW_AT = 2 / 3
-"""Part of its life after which a key that Argo CD gave an end is replaced."""
+"""Part of the lifetime after which a key that expires is replaced."""
 
 
 class Step(Enum):
-    """What follows from a look at the key."""
+    """What the keeper does next."""
 
     KEEP = auto()
-    """The key works: nothing to do but bring the consumers to it."""
+    """The key works. The consumers are restarted if they do not have it yet."""
     ROTATE = auto()
-    """The key works and is too old, or ends soon: it issues its successor."""
+    """The key works, but is too old, or expires soon. Its successor is issued with it."""
     ISSUE = auto()
-    """No key works: issue one."""
+    """No key works. A new one is issued."""
     WAIT = auto()
-    """Somebody resets the account's keys again and again: the next one is issued later."""
+    """Somebody resets the account's keys again and again. The next one is issued later."""
     STAND_BY = auto()
-    """An upgrade moved on to another account or server: its keeper takes over."""
+    """An upgrade has changed account or server. Its own keeper takes over."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One look at the Secret and at Argo CD's answer to the key in it. Times are Argo CD's, in Unix seconds."""
+    """The content of the Secret, and Argo CD's answer about its key. Times are by Argo CD's clock, in Unix seconds."""
 
     now: float
     stored: StoredKeys = field(default=StoredKeys())
     is_of_settings: bool = False
-    """The key is of the account and server that this keeper's settings name."""
+    """Whether the key belongs to the account and server of this keeper's settings."""
     account: Account | None = None
     refusal: Refusal | None = None
 
     @property
     def issued_at(self) -> float:
-        """When the key was made; ``now`` when Argo CD does not say."""
+        """Time at which the key was made, ``now`` if Argo CD does not list it."""
         key = self.stored.current
         return float((self.account.issued_at(key.key_id) if self.account and key else 0) or self.now)
 
 
 @dataclass(frozen=True)
 class Memory:
-    """What a keeper remembers from one check to the next. Times are Argo CD's, in Unix seconds."""
+    """What a keeper remembers between two checks. Times are by Argo CD's clock, in Unix seconds."""
 
     started: float = 0.0
-    """The first check of this process; its settings are no newer."""
+    """Time of the first check of this process, whose settings are not newer than that."""
     known: StoredKeys = field(default=StoredKeys())
-    """The Secret as it was when Argo CD last accepted its key."""
+    """The content of the Secret when Argo CD last accepted its key."""
     lost: tuple[float, ...] = ()
-    """When somebody else took the key out of the account: of late, or since that began to happen again and again."""
+    """Times at which somebody else removed the key from the account: the recent ones, or all of a storm."""
     lost_key: str = ""
-    """The id of the key that was lost last, so that one loss counts once."""
+    """The id of the key that was lost last, so that a loss is counted once."""
     issue_not_before: float = 0.0
+    """Earliest time to issue the next key."""
     revoke_moved_not_before: float = 0.0
-    """Earliest time to revoke keys of another server again, after one could not be revoked."""
-    followed: str = ""
-    """The id of the key for which all consumers were seen to be restarted."""
+    """Earliest time to try again to revoke keys of another server, after one could not be revoked."""
+    restarted_for: str = ""
+    """The id of the key for which all consumers were restarted."""
 
     @property
     def storm(self) -> bool:
-        """Tell whether somebody resets the account's keys again and again."""
+        """Whether somebody resets the account's keys again and again."""
         return len(self.lost) >= _LOSSES_OF_A_STORM
 
 
 def decide(memory: Memory, seen: Seen, max_age: float, timing: Timing) -> tuple[Step, Memory]:
-    """Return what follows from ``seen``, and what to remember. ``max_age`` is in seconds, 0 for never."""
+    """Return what to do next, and what to remember. ``max_age`` is in seconds, 0 for never."""
     memory = _with_losses(replace(memory, started=memory.started or seen.now), seen, timing)
     current, since = seen.stored.current, seen.stored.since
     if current and not seen.is_of_settings and memory.started <= since and seen.now < since + timing.stand_by:
@@ -86,7 +87,7 @@ def decide(memory: Memory, seen: Seen, max_age: float, timing: Timing) -> tuple[
 
 
 def _is_due(seen: Seen, expires_at: int, max_age: float) -> bool:
-    """Tell whether the key in use is to be replaced. Not while pods have yet to leave the one before it."""
+    """Tell whether the key in use must be replaced, but not while Pods may still use the one before it."""
     current, age = seen.stored.current, seen.now - seen.issued_at
     if any(current and (k.account, k.url) == (current.account, current.url) for k in seen.stored.previous):
         return False
@@ -95,7 +96,7 @@ def _is_due(seen: Seen, expires_at: int, max_age: float) -> bool:
 
 
 def _with_losses(memory: Memory, seen: Seen, timing: Timing) -> Memory:
-    # While the pauses last, losses lie further apart than the window: they count until one has passed without a loss.
+    # In a storm the pauses are longer than the window, so losses count until a window has passed without one.
     lasts = memory.storm and seen.now < memory.issue_not_before + timing.storm_window
     lost = memory.lost if lasts else tuple(t for t in memory.lost if t > seen.now - timing.storm_window)
     current = seen.stored.current
@@ -105,7 +106,7 @@ def _with_losses(memory: Memory, seen: Seen, timing: Timing) -> Memory:
 
 
 def with_loss(memory: Memory, now: float, timing: Timing) -> Memory:
-    """Return the memory with one more key lost at ``now``; from the third on, the next key is issued later."""
+    """Return the memory with one more loss at ``now``. After the third one, the next key is issued later."""
     lost = (*memory.lost, now)[-_LOSSES_REMEMBERED:]
     further = len(lost) - _LOSSES_OF_A_STORM
     pause = min(timing.storm_longest_pause, timing.storm_first_pause * 2.0**further) if further >= 0 else 0.0

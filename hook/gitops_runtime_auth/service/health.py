@@ -1,7 +1,7 @@
-"""HTTP endpoints of the long-running commands: ``/healthz``, ``/readyz`` and ``/metrics``.
+"""Serves the HTTP endpoints of the long-running commands: ``/healthz``, ``/readyz`` and ``/metrics``.
 
-Any Pod that reaches the port may ask, so ``/readyz`` says only whether the process is ready and a short category;
-the full reason, which names the server and the account, goes to the log and into an Event.
+Every Pod that reaches the port may ask. So ``/readyz`` says only whether the process is ready, and a category if it is
+not; the full reason, which names server and account, is written to the log and an Event.
 """
 
 import socket
@@ -22,12 +22,12 @@ from gitops_runtime_auth.timing import Timing
 
 PORT = 8080
 MOST_CONNECTIONS = 16
-"""Connections that are served at once. Kubelet and Prometheus need two or three."""
+"""Connections that are served at the same time. Kubelet and Prometheus need two or three."""
 _PLAIN = "text/plain; charset=utf-8"
 
 
 class Status(Enum):
-    """Whether the process is ready, and if not, why in one word. The value is what ``/readyz`` answers."""
+    """Whether the process is ready, and a category if it is not. The value is the answer of ``/readyz``."""
 
     READY = "ready"
     NOT_CHECKED = "not ready: not checked yet"
@@ -40,18 +40,19 @@ class Status(Enum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a check came to. ``again_soon``: something is under way that should not wait for the interval."""
+    """The result of a check."""
 
     status: Status
     reason: str
     remedy: str = ""
     again_soon: bool = False
+    """Whether the next check should not wait for the interval."""
     warn: bool = False
-    """It works now and will not for long: worth an Event."""
+    """Whether the key works, but will soon expire, so that a Warning is sent."""
 
     @property
     def ready(self) -> bool:
-        """Tell whether the key works."""
+        """Whether the key works."""
         return self.status is Status.READY
 
 
@@ -69,9 +70,9 @@ def status_of(error: AuthError) -> Status:
 
 
 class Health:
-    """What the endpoints report of the process. It starts as not checked; every change is logged once.
+    """The state that the endpoints report, at first not checked. Every change is logged once.
 
-    Only the main loop writes; the threads that answer requests read single attributes.
+    Only the main loop writes it; the threads that answer requests read single attributes.
     """
 
     def __init__(self, stalls_after: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -83,15 +84,15 @@ class Health:
 
     @property
     def ready(self) -> bool:
-        """Whether the last check went well."""
+        """Whether the last check succeeded."""
         return self.status is Status.READY
 
     def beat(self) -> None:
-        """Note that the main loop turns; ``/healthz`` fails once this did not happen for ``stalls_after`` seconds."""
+        """Note that the main loop runs; ``/healthz`` fails if this is not called for ``stalls_after`` seconds."""
         self._turned = self._clock()
 
     def alive(self) -> bool:
-        """Tell whether the main loop has turned within the last ``stalls_after`` seconds."""
+        """Tell whether ``beat`` was called within the last ``stalls_after`` seconds."""
         return self._clock() - self._turned < self._stalls_after
 
     def report(self, status: Status, reason: str) -> bool:
@@ -104,11 +105,11 @@ class Health:
 
 
 class Server(ThreadingHTTPServer):
-    """A thread per connection, a bound on their number, and a bound on how long each may last.
+    """Serves each connection in a thread, and limits their number and how long each may last.
 
-    ``ThreadingHTTPServer`` has neither, and no timeout of single reads ends a client that sends a byte now and then.
-    A new connection beyond MOST_CONNECTIONS ends the oldest one: whoever opens idle connections only ends their own,
-    and the kubelet's probe is answered all the same.
+    ``ThreadingHTTPServer`` limits neither, and a timeout for single reads does not stop a client that sends a byte now
+    and then. A new connection beyond MOST_CONNECTIONS closes the oldest one, so that idle connections of a client do
+    not block the kubelet's probe.
     """
 
     daemon_threads = True
@@ -118,20 +119,20 @@ class Server(ThreadingHTTPServer):
     def __init__(self, port: int, handler: type[BaseHTTPRequestHandler], longest_request: float) -> None:
         self._longest_request = longest_request
         self._open: dict[Any, float] = {}
-        """Each connection that is served, and the (monotonic) time at which it is ended."""
+        """Open connections, with the (monotonic) time at which each is closed."""
         self._changed = threading.Condition()
         super().__init__(("", port), handler)
 
     def server_bind(self) -> None:
-        """Listen on IPv6 and IPv4 alike, because the kubelet uses whichever the Pod has."""
+        """Listen on IPv6 and IPv4, because the kubelet uses the one that the Pod has."""
         if self.address_family == socket.AF_INET6:
             self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         super().server_bind()
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002 (as the base class calls it)
-        """Take a new connection, or return False, which closes it, if there are too many and the oldest does not end.
+        """Accept a new connection, or return False, which closes it, if there are too many and the oldest does not end.
 
-        It ends at once unless its answer is still being put together; that is waited for a fifth of its time.
+        The oldest one ends at once unless its answer is just being made; for that this waits a fifth of its time.
         """
         with self._changed:
             if len(self._open) >= MOST_CONNECTIONS:
@@ -142,14 +143,14 @@ class Server(ThreadingHTTPServer):
             return True
 
     def service_actions(self) -> None:
-        """End the connections that last too long. The accepting loop calls this at each turn."""
+        """Close connections that last too long. The accepting loop calls this at each turn."""
         with self._changed:
             for connection, ends_at in self._open.items():
                 if ends_at <= time.monotonic():
                     self._end(connection)
 
     def shutdown_request(self, request: Any) -> None:
-        """Forget a connection, then close it. In this order: a closed one's file descriptor may be another's."""
+        """Forget a connection, then close it, because a new one may get its file descriptor."""
         with self._changed:
             self._open.pop(request, None)
             self._changed.notify_all()
@@ -160,7 +161,7 @@ class Server(ThreadingHTTPServer):
             connection.shutdown(socket.SHUT_RDWR)  # wakes the thread that reads or writes it, which then ends
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 (as the base class calls it)
-        """Note that a client went away in the middle; the base class prints a traceback."""
+        """Log that a client closed the connection, for which the base class prints a traceback."""
         log.debug("A connection to the HTTP endpoints ended early.")
 
 
@@ -190,7 +191,7 @@ def handler(health: Health, registry: CollectorRegistry) -> type[BaseHTTPRequest
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Log nothing: probes come every few seconds."""
+            """Log nothing, because there is a probe every few seconds."""
 
     return Handler
 

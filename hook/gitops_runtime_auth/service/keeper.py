@@ -1,6 +1,6 @@
-"""What the keeper does at one check (``type: password``): see that the key works, else issue another.
+"""Does one check of the keeper (``type: password``): makes sure that the key works, or issues another one.
 
-``check`` looks, ``decide`` says what follows from it, and the rest does that.
+``Keeper.check`` reads Secret and account, ``decide`` chooses the next step, and the other methods do it.
 """
 
 from dataclasses import replace
@@ -28,20 +28,20 @@ from gitops_runtime_auth.service.health import Status, Verdict
 
 
 class Keeper:
-    """Keeps one release's key working. Any number of keepers may run, because writes are optimistic (see ``keys``)."""
+    """Keeps the key of one release working. Several keepers may run, because each writes only what it has read."""
 
     def __init__(self, base: Context) -> None:
         self._base = base
         self._memory = Memory()
         self._last = StoredKeys()
-        """The Secret when it last held a key, whatever Argo CD said to it."""
+        """The content of the Secret when it last contained a key, whether or not Argo CD accepted it."""
 
     def check(self) -> Verdict:
-        """Check once, and put right what can be. Raises every error of ``errors``."""
+        """Check once, and issue a key if none works. Raises every error of ``errors``."""
         try:
             return self._check()
         except ConflictError as e:  # another keeper or an upgrade was faster
-            log.debug(f"{e} Looking again.")
+            log.debug(f"{e} Checking again.")
             return self._check()
 
     def _check(self) -> Verdict:
@@ -59,7 +59,7 @@ class Keeper:
         match step:
             case Step.STAND_BY:
                 return Verdict(
-                    Status.STANDING_BY, "An upgrade moved on to another account or server; its keeper takes over."
+                    Status.STANDING_BY, "An upgrade has changed account or server; its own keeper takes over."
                 )
             case Step.WAIT:
                 return tell.reset_by_others(run, memory)
@@ -77,7 +77,7 @@ class Keeper:
                 return self._hand_over(run, working.tidy(run, WorkingKey(stored.current, seen.account, stored)))
 
     def _remember(self, run: Context, memory: Memory) -> None:
-        """Take over what a look or an attempt came to, and tell of a key that was lost."""
+        """Replace the memory, and report a key that was lost."""
         if len(memory.lost) > len(self._memory.lost) or memory.lost_key != self._memory.lost_key:
             metrics.KEY_LOSSES.inc()
         metrics.KEYS_RESET.set(memory.storm)
@@ -86,9 +86,9 @@ class Keeper:
         self._memory = memory
 
     def leave(self, run: Context) -> Verdict:
-        """Revoke the release's keys: the namespace is being deleted, and no key outlives it.
+        """Revoke the release's keys, because its namespace is being deleted.
 
-        The Secret may be gone by now, or the right to read it: what it held when it was last read counts, too.
+        The Secret, or the right to read it, may no longer exist, so the keys that were read last are revoked, too.
         """
         known = [self._memory.known, self._last]
         try:
@@ -99,8 +99,8 @@ class Keeper:
         for key in keys.values():
             try:
                 left = revoke.revoke_all(run, key)
-            except AuthError as e:  # whose key it is can't be told any more
-                left = f"The API key {key.key_id} of account {key.account} is still alive: {e}"
+            except AuthError as e:  # the installation's identity can't be read any more
+                left = f"The API key {key.key_id} of account {key.account} is still valid: {e}"
             if left:
                 log.warning(left)
         if not keys:
@@ -108,7 +108,7 @@ class Keeper:
         return Verdict(Status.FAILED, "The namespace is being deleted, so the API keys of this release were revoked.")
 
     def _without_kubernetes(self, run: Context) -> Verdict:
-        # The key that worked last is this installation's: telling that anew would need the Kubernetes API.
+        # The key that worked last belongs to this installation; checking that again would need the Kubernetes API.
         account = _ask_about(run, self._memory.known.current).account
         if account is None:
             return Verdict(
@@ -119,7 +119,7 @@ class Keeper:
         )
 
     def _issue(self, run: Context, seen: Seen) -> WorkingKey:
-        """Issue a key: by one that the Secret has lost but that Argo CD still accepts, else by one login."""
+        """Issue a key with one that is no longer in the Secret, but that Argo CD still accepts, else with a login."""
         remembered, known = self._memory.known, self._memory.known.current
         found = working.find(run, seen.stored)
         if found:
@@ -150,7 +150,7 @@ class Keeper:
         return new or WorkingKey(current, seen.account, seen.stored)
 
     def _hand_over(self, run: Context, found: WorkingKey) -> Verdict:
-        """Bring the consumers to the key, revoke the replaced ones when their time is over, and say how it stands."""
+        """Restart the consumers for a new key, revoke replaced keys if it is time, and return the result."""
         if found.created:
             tell.of_new_key(run, found)
         stored = run.key_secret.read() if found.created else found.stored
@@ -165,19 +165,19 @@ class Keeper:
         return Verdict(Status.READY, f"Argo CD accepts the API key of account {found.account.name}.", "", again_soon)
 
     def _restart_consumers(self, run: Context, found: WorkingKey, stored: StoredKeys) -> None:
-        """Restart the consumers that are older than the key: whoever issued it may have ended before it could."""
+        """Restart the consumers that are older than the key, because the run that issued it may not have done so."""
         key_id = found.key.key_id
-        if not run.settings.restart_consumers or key_id == self._memory.followed:
+        if not run.settings.restart_consumers or key_id == self._memory.restarted_for:
             return
         since = None if found.created else stored.since
         rollout.restart(run.cluster, run.release.namespace, rollout.workloads(run.settings.consumers), key_id, since)
-        self._memory = replace(self._memory, followed=key_id)
+        self._memory = replace(self._memory, restarted_for=key_id)
 
     def _revoke_replaced(self, run: Context, stored: StoredKeys, now: float) -> bool:
-        """Revoke replaced keys once every consumer runs with the new one and the grace period is over.
+        """Revoke replaced keys if every consumer runs with the new one and the grace period is over.
 
-        What an upgrade to another server replaced is left to the hook after the upgrade for as long as that may take.
-        Returns whether there is more to do soon.
+        Keys of another server, which an upgrade replaced, are left to the hook after the upgrade until it must have
+        ended. Returns whether the next check should come soon.
         """
         moved = [k for k in stored.previous if not working.is_of_settings(run, k)]
         own = [k for k in stored.previous if k not in moved]
@@ -210,7 +210,7 @@ def _look(run: Context, stored: StoredKeys) -> Seen:
 
 
 def _ask(run: Context, stored: StoredKeys) -> working.Answered:
-    """Ask Argo CD about the key in use; one of another installation, whose Secret was copied, counts as none."""
+    """Ask Argo CD about the key in use. A key of another installation, from a copied Secret, counts as none."""
     current = stored.current
     if current is not None and not run.installation.owns(current.key_id):
         return working.Answered()

@@ -88,7 +88,7 @@ def test_a_refused_password_is_sent_once(laptop: FakeLaptop) -> None:
     assert (found.code, found.failed(), laptop.logins()) == (77, ["Login"], 1)
     assert found.row("Account")["state"] == "skipped"
     # People change the password; this Secret stays as it was made.
-    assert "holds the password that Argo CD began with" in found.row("Login")["found"]
+    assert "contains the first password of Argo CD" in found.row("Login")["found"]
 
 
 def test_a_login_without_a_verdict_is_not_sent_again(laptop: FakeLaptop) -> None:
@@ -303,7 +303,7 @@ def test_an_account_that_vanished_is_told_by_its_key(laptop: FakeLaptop) -> None
     ("annotations", "owners", "manager", "remedy"),
     [
         ({}, [], "nobody", "patch configmap argocd-cm"),
-        ({"meta.helm.sh/release-name": "argo"}, [], "Helm release argo", "by that chart's values"),
+        ({"meta.helm.sh/release-name": "argo"}, [], "Helm release argo", "through that chart's values"),
         ({"argocd.argoproj.io/tracking-id": "self:/ConfigMap:argocd/argocd-cm"}, [], "Application self", "in Git"),
         (
             {},

@@ -126,7 +126,7 @@ def test_a_newline_after_the_password_is_named(world: World) -> None:
     assert "newline" in done.problem
 
 
-@pytest.mark.parametrize(("password", "says"), [("wrong", "stays as it is"), ("", "delete it")])
+@pytest.mark.parametrize(("password", "says"), [("wrong", "does not change with the password"), ("", "delete it")])
 def test_what_argocds_own_secret_is_like_is_told_with_its_name(world: World, password: str, says: str) -> None:
     """Argo CD keeps its first password in it for ever, and asks people to delete it: so they did."""
     world.auth["passwordSecretKeyRef"] = {"name": "argocd-initial-admin-secret", "key": "password"}

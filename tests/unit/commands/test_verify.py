@@ -208,7 +208,7 @@ def test_each_consumers_credential_is_found_and_proven(world: World) -> None:
     assert table(done) == [
         ["deployment/a", "variable ARGO_TOKEN, key token", ACCOUNT, "accepted"],
         ["statefulset/b", "volume key, key token", ACCOUNT, "accepted"],
-        ["deployment/c", "-", "-", "not there (yet): nothing to prove"],
+        ["deployment/c", "-", "-", "does not exist (yet), so there is nothing to prove"],
     ]
 
 
