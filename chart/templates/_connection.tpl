@@ -130,6 +130,16 @@ credential and with the API key.
 {{- $message := printf "%s.auth.tokenSecretKeyRef names Secret %s, into which this chart writes the key that it makes (keySecret.name), but with type token it makes none: who makes that key? Set global.external-arg-cd.auth to the account whose key this chart is to make, beside what the Runtime's own chart reads." $block.name $secret.name -}}
 {{- include "gitops-runtime-auth.refuse" (dict "root" .root "message" $message) -}}
 {{- end -}}
+{{- if eq $auth.type "password" -}}
+{{- $named := dict "auth.passwordSecretKeyRef" $credential -}}
+{{- range list "caSecretKeyRef" "headersSecretRef" "clientCertSecretRef" }}{{ $_ := set $named (printf "server.%s" .) (get $server . | default dict) }}{{ end -}}
+{{- range $path, $of := $named -}}
+{{- if eq ($of.name | default "") $secret.name -}}
+{{- $message := printf "keySecret.name and %s both name Secret %s: the API key would be written over what is in it. Choose another keySecret.name." $path $secret.name -}}
+{{- include "gitops-runtime-auth.refuse" (dict "root" $.root "message" $message) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- dict
     "block" $block.name "losers" $block.losers "ignored" $block.ignored "server" $server "auth" $auth
     "url" (printf "%s://%s%s" $scheme $shown $rootpath) "address" (printf "%s%s" $address $rootpath) "rootpath" $rootpath "port" $port

@@ -83,7 +83,8 @@ class Context:
     @cached_property
     def key_secret(self) -> KeySecret:
         """The Secret with the API key."""
-        return KeySecret(self.cluster, self.release, self.chart, self.settings.key_secret)
+        kept = self.settings.auth.credential.name
+        return KeySecret(self.cluster, self.release, self.chart, self.settings.key_secret, never_deleted=kept)
 
     def emit(self, kind: events.Kind, reason: str, message: str) -> None:
         """Write an Event about this Pod. A failure is only logged."""

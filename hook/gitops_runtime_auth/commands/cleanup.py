@@ -41,8 +41,7 @@ def cleanup(run: Context) -> None:
     if stored is not None:
         short = replace(run, deadline=run.deadline.at_most(min(_ARGOCD_SECONDS, run.settings.timeout / 3)))
         _try(lambda: _revoke(short, stored), _revoking(stored))
-        if run.settings.auth.credential.name != run.settings.key_secret.name:
-            _try(lambda: _delete_secret(run), f'deleting Secret "{run.settings.key_secret.name}"')
+        _try(lambda: _delete_secret(run), f'deleting Secret "{run.settings.key_secret.name}"')
     namespace = run.release.namespace
     for job in run.settings.leftover_jobs:
         _delete(run, f"/apis/batch/v1/namespaces/{namespace}/jobs/{job}", f"Job {job}")

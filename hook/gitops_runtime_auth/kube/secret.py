@@ -29,15 +29,19 @@ class KeySecret:
     It uses optimistic locking: the Secret is replaced only if nobody else has written it since it was read.
     """
 
-    def __init__(self, cluster: Cluster, release: Release, chart: str, spec: KeySecretSpec) -> None:
+    def __init__(
+        self, cluster: Cluster, release: Release, chart: str, spec: KeySecretSpec, never_deleted: str = ""
+    ) -> None:
         self.spec = spec
+        self._never_deleted = never_deleted
         self._cluster = cluster
         self._release = release
         self._chart = chart
 
     def within(self, deadline: Deadline) -> "KeySecret":
         """Return this Secret with another deadline for its requests."""
-        return KeySecret(self._cluster.within(deadline), self._release, self._chart, self.spec)
+        cluster = self._cluster.within(deadline)
+        return KeySecret(cluster, self._release, self._chart, self.spec, self._never_deleted)
 
     def read(self) -> StoredKeys:
         """Return the keys in the Secret, else those in the first Secret of a former name that is this release's.
@@ -71,7 +75,7 @@ class KeySecret:
         return replace(written, resource_version=owned.version(answer))
 
     def delete(self) -> bool:
-        """Delete the Secret if it is this release's; tell whether it existed.
+        """Delete the Secret if it is this release's; tell whether it was there and is gone.
 
         Raises ForeignSecretError if it is not this release's, even if it could be adopted.
         """
@@ -92,6 +96,8 @@ class KeySecret:
         return gone
 
     def _delete(self, name: str) -> bool:
+        if name == self._never_deleted:
+            return False
         for _ in range(_ATTEMPTS):
             found = self._get(name)
             if found is None:

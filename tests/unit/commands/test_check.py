@@ -243,6 +243,19 @@ def test_tokens_that_can_not_serve_are_refused(laptop: FakeLaptop) -> None:
         assert token not in found.out
 
 
+def test_the_releases_own_key_is_refused_as_the_hook_would(laptop: FakeLaptop) -> None:
+    laptop.argocd.account("robot", "apiKey")
+    own = laptop.argocd.make_key("robot", "gra.0123456789ab.ns.rel.20260101t000000z-0123456789ab")
+    token = ("--set", f"{AUTH}.type=token", "--set-string", f"{AUTH}.token={own}")
+    laptop.secret("argocd-token", token=own)
+    key_secret = f"{AUTH}.type=token,{AUTH}.tokenSecretKeyRef.name=argocd-token,{AUTH}.tokenSecretKeyRef.key=token"
+    for arguments in ((*token, "--release", "rel"), ("--set", key_secret)):
+        found = laptop.check(*arguments)
+        assert (found.code, found.failed()) == (78, ["Token"])
+        assert "made for itself" in found.only_failure()["found"]
+    assert laptop.check(*token, "--release", "another").code == 0, "two releases may share a key"
+
+
 def test_an_expiring_token_is_taken_when_somebody_else_renews_it(laptop: FakeLaptop) -> None:
     laptop.argocd.account("robot", "apiKey")
     token = laptop.argocd.make_key("robot", "short", expires_in=3600)

@@ -256,6 +256,21 @@ def test_a_secret_that_the_settings_name_is_never_deleted(world: World, command:
     assert world.argocd.accepts(world.token)
 
 
+@pytest.mark.parametrize("command", ["retire", "cleanup"])
+def test_a_secret_of_a_former_name_that_the_settings_name_is_never_deleted(world: World, command: str) -> None:
+    """The key moved to another Secret, and the user has put a token of their own into the former one."""
+    world.install()
+    world.set("keySecret.name", "another")
+    world.set("keySecret.formerNames", ["argocd-token"])
+    world.upgrade()
+    users = world.argocd.make_key(ACCOUNT, "users-own")
+    world.edit_secret({"token": users}, "argocd-token")
+    world.use_token(users, "argocd-token")
+    world.remount()
+    assert world.run(command).code == 0
+    assert world.secret("argocd-token") == {"token": users}
+
+
 def test_pods_that_still_use_the_former_key_hold_the_secret(to_token: World) -> None:
     to_token.status_of(CONSUMER, updatedReplicas=0)
     to_token.set("hook.timeout", 10)
