@@ -89,6 +89,7 @@ def test_the_commands_of_a_page_work(page: str, tmp_path: Path, reader: dict[str
         # A page that broke off leaves no release behind for the next.
         for namespace in ("argocd", "runtime"):
             run(f"helm uninstall my-runtime -n {namespace} --ignore-not-found", tmp_path, reader)
+        run("kubectl delete namespace runtime --ignore-not-found", tmp_path, reader)
 
 
 LOOKS = re.compile(r"kubectl (-n \S+ )?(get|auth|logs deployment)\b|argocd account get ")

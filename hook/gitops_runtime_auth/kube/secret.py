@@ -157,11 +157,12 @@ class KeySecret:
         namespace, name = self._release.namespace, str(found["metadata"]["name"])
         owner = owned.owner(found)
         whose = f"it belongs to {owner}" if owner else "nothing in it names an owner"
-        adopt = "" if self.spec.adopt or not _ownerless(found) else " let this release take it over (keySecret.adopt),"
+        adopt = (
+            "" if self.spec.adopt or not _ownerless(found) else ", or let this release take it over (keySecret.adopt)"
+        )
         return ForeignSecretError(
             f'Secret "{name}" in namespace {namespace} is not this release\'s: {whose}.',
-            f"Choose another name (keySecret.name),{adopt} or delete it if nobody needs it:"
-            f" kubectl -n {namespace} delete secret {name}.",
+            f"Choose another name (keySecret.name){adopt}.",
         )
 
 
