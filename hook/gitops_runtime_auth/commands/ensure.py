@@ -10,8 +10,6 @@ from gitops_runtime_auth.errors import (
     AuthError,
     ConfigurationError,
     ConflictError,
-    LoginRefusedError,
-    LoginUnansweredError,
     PrivilegeError,
     TemporaryError,
     WrongServerError,
@@ -19,12 +17,10 @@ from gitops_runtime_auth.errors import (
 from gitops_runtime_auth.keys import issue, privileges, record, remedies, revoke, user_token, working
 from gitops_runtime_auth.keys.lockout import Login
 from gitops_runtime_auth.keys.managers import CONFIG
-from gitops_runtime_auth.keys.record import LockoutRecord
-from gitops_runtime_auth.keys.session import Background, session
+from gitops_runtime_auth.keys.session import session_of_hook
 from gitops_runtime_auth.keys.working import WorkingKey
 from gitops_runtime_auth.kube import secret
 from gitops_runtime_auth.kube.api import configmap_path
-from gitops_runtime_auth.kube.secret import StoredKeys
 from gitops_runtime_auth.timing import Timing
 
 
@@ -106,22 +102,9 @@ def _log_in_and_issue(run: Context) -> WorkingKey:
     run.await_credential()
     login = Login(run.settings.server.url, run.settings.auth.username, run.credential())
     record.require_unrecorded(run.files, login, run.argocd.now(), run.timing, hook=True)
-    kept = LockoutRecord(run, login)
-    # Argo CD takes half a second or more for a login: enough to load the Kubernetes client and read the Secret.
-    preparing = Background(lambda: _prepare(run, kept))
-    with session(run, login, kept, preparing) as token:
-        stored = preparing.result()
+    with session_of_hook(run, login) as (token, stored):
         account = issue.account_of_session(run, login.account, token)
         return issue.issue_by_session(run, token, stored, _privileged(run, account, token))
-
-
-def _prepare(run: Context, kept: LockoutRecord) -> StoredKeys:
-    """Record that a login is in flight, and read the Secret."""
-    try:
-        kept.claim(hook=True)
-    except (ConflictError, LoginRefusedError, LoginUnansweredError) as e:
-        log.debug(f"Another run is logging in at the same time: {e}")
-    return run.key_secret.read()
 
 
 def _privileged(run: Context, account: Account, bearer: str) -> Account:

@@ -11,7 +11,6 @@ from gitops_runtime_auth.argocd import token as tokens
 from gitops_runtime_auth.context import Context
 from gitops_runtime_auth.errors import AuthError, MissingSecretError, RefusedError
 from gitops_runtime_auth.keys.lockout import Login
-from gitops_runtime_auth.keys.record import LockoutRecord
 from gitops_runtime_auth.keys.session import session
 from gitops_runtime_auth.kube import api
 from gitops_runtime_auth.kube.rollout import Workload
@@ -104,7 +103,7 @@ class Proof:
         return self._run.argocd.account(claims.account, token.strip()).name
 
     def _log_in(self, login: Login) -> str:
-        with session(self._run, login, LockoutRecord(self._run, login)) as token:
+        with session(self._run, login) as token:
             return self._run.argocd.account(login.account, token).name
 
 

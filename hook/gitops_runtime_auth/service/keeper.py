@@ -17,7 +17,6 @@ from gitops_runtime_auth.errors import (
 )
 from gitops_runtime_auth.keys import issue, privileges, revoke, working
 from gitops_runtime_auth.keys.lockout import Login
-from gitops_runtime_auth.keys.record import LockoutRecord
 from gitops_runtime_auth.keys.session import session
 from gitops_runtime_auth.keys.working import WorkingKey
 from gitops_runtime_auth.kube import namespace, rollout
@@ -132,7 +131,7 @@ class Keeper:
     def _log_in(self, run: Context) -> WorkingKey:
         login = Login(run.settings.server.url, run.settings.auth.username, run.credential())
         try:
-            with session(run, login, LockoutRecord(run, login)) as token:
+            with session(run, login) as token:
                 stored = run.key_secret.read()
                 account = issue.account_of_session(run, login.account, token)
                 privileges.require(run, account)
