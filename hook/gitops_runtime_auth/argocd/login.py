@@ -67,7 +67,7 @@ class Logins:
         - RetryableError if the deadline has passed, and Argo CD has certainly not looked at the password;
         - WrongServerError if another server answers, AnswerError for other failures of Argo CD.
         """
-        _require_possible(username)
+        require_possible(username)
         most = 2 if again_in_doubt else 1
         deadline = self._calls.deadline
         last = deadline.at_most(max(0.0, deadline.left() - self._verdict_seconds))
@@ -194,13 +194,16 @@ class Logins:
         )
 
 
-def _require_possible(username: str) -> None:
-    """Raise ConfigurationError for a name that no account can have, because accounts.NAME is a key of a ConfigMap."""
+def require_possible(username: str) -> None:
+    """Raise ConfigurationError for a name that no local account can have: no login is needed to know that.
+
+    ``accounts.NAME`` is a key of a ConfigMap, which Argo CD splits at its dots (``util/settings/accounts.go``).
+    """
     if len(username.encode()) > _LONGEST_NAME:
         why = f"is longer than the {_LONGEST_NAME} bytes that Argo CD allows"
     elif "@" in username:
         why = "is an e-mail address, which only users of single sign-on have: they have no password in Argo CD"
-    elif not re.fullmatch(r"[-._a-zA-Z0-9]+", username):
+    elif not re.fullmatch(r"[-_a-zA-Z0-9]+", username):
         why = "has characters that no account name of Argo CD can have"
     else:
         return

@@ -4,6 +4,7 @@ import re
 from contextlib import ExitStack
 
 from gitops_runtime_auth.argocd.client import ArgoCD
+from gitops_runtime_auth.argocd.login import require_possible
 from gitops_runtime_auth.errors import AuthError, ForeignSecretError
 from gitops_runtime_auth.keys.managers import Kind, Manager
 from gitops_runtime_auth.kube.secret import StoredKeys
@@ -11,7 +12,7 @@ from gitops_runtime_auth.preflight import account, connection, plan, pods, repor
 from gitops_runtime_auth.preflight.account import ROW
 from gitops_runtime_auth.preflight.options import CheckOptions
 from gitops_runtime_auth.preflight.plan import Plan
-from gitops_runtime_auth.preflight.proof import Inputs, require_local_name
+from gitops_runtime_auth.preflight.proof import Inputs
 from gitops_runtime_auth.preflight.report import Report, StopError
 from gitops_runtime_auth.preflight.run import CheckRun
 from gitops_runtime_auth.retry import Deadline
@@ -113,7 +114,7 @@ def _credential(check: CheckRun, planned: Plan, found: Report) -> str:
     with found.step("Credential"):
         secret = plan.credential(check, planned)
         if auth.type == "password":
-            require_local_name(auth.username)
+            require_possible(auth.username)
     if auth.type == "password" and secret.endswith(("\n", "\r")):
         found.warn(
             "Credential",

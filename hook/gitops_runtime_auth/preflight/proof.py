@@ -1,6 +1,5 @@
 """Proves the credential to Argo CD, with at most one login, and none with a password that was just refused."""
 
-import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -9,7 +8,6 @@ from gitops_runtime_auth.argocd.client import Account, ArgoCD
 from gitops_runtime_auth.config.settings import Settings
 from gitops_runtime_auth.errors import (
     AuthError,
-    ConfigurationError,
     KeyRefusedError,
     LoginRefusedError,
     LoginUnansweredError,
@@ -24,9 +22,6 @@ from gitops_runtime_auth.preflight import refused_logins
 from gitops_runtime_auth.preflight.run import CheckRun
 from gitops_runtime_auth.release import Release
 
-_LOCAL_NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
-"""Possible names of an account: Argo CD splits the key ``accounts.NAME`` of its ConfigMap at the dots
-(``util/settings/accounts.go``), and refuses logins with longer names (``util/session/sessionmanager.go``)."""
 PRIVILEGE = {
     Refusal.NO_API_KEY_CAPABILITY: "apiKey",
     Refusal.NO_LOGIN_CAPABILITY: "login",
@@ -76,16 +71,6 @@ def account_name(inputs: Inputs) -> str:
     """Return the name of the account, which is part of a token."""
     claims = tokens.read(inputs.secret) if inputs.settings.auth.type == "token" else None
     return claims.account if claims else inputs.settings.auth.username
-
-
-def require_local_name(name: str) -> None:
-    """Raise ConfigurationError, without a login, for a name that no local account can have."""
-    if not _LOCAL_NAME.fullmatch(name):
-        raise ConfigurationError(
-            f"Argo CD can have no local account called {name}.",
-            "Name a local account: letters, digits, - and _ only, 32 at most. Users of single sign-on have none, so"
-            " make one for the Runtime (argocd-cm: accounts.NAME: apiKey,login).",
-        )
 
 
 def _of_token(inputs: Inputs) -> Proof:
