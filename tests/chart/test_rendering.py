@@ -8,6 +8,7 @@ import jsonschema
 import pytest
 import yaml
 
+from gitops_runtime_auth.timing import Timing
 from tests.chart import helm
 
 CASES = sorted(helm.CHART.glob("ci/*-values.yaml"))
@@ -242,6 +243,18 @@ def test_before_an_inline_credential_is_handed_over_the_job_has_been_rehearsed()
     assert yaml.safe_dump({key: value for key, value in rehearsal["spec"].items() if key != "completions"}) == told
     assert rehearsal["metadata"]["labels"] == job["metadata"]["labels"]
     assert not [m for m in _rendered("password-ref") if m["metadata"]["name"] == "r-auth-rehearsal"]
+
+
+def test_each_pod_has_time_to_end_in_order_before_it_is_killed() -> None:
+    """Kubernetes kills what is left after ``terminationGracePeriodSeconds``; a Job's own deadline counts as well."""
+    timing = Timing()
+    for values in ({}, {"runtime": {"enabled": False}}):
+        manifests = helm.render(values)
+        for manifest in manifests:
+            spec = helm.pod_spec(manifest) or {}
+            needed = timing.terminates + timing.finishes_check * (spec.get("serviceAccountName") == "r-key-keeper")
+            if spec.get("serviceAccountName"):
+                assert spec["terminationGracePeriodSeconds"] > needed, manifest["metadata"]["name"]
 
 
 @pytest.mark.parametrize(
