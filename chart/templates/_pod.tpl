@@ -211,12 +211,14 @@ without them and the program can say what is missing.
 
 {{- /*
 (dict "root" . "service" "event-reporter"): returns a Runtime Deployment's values as JSON: its own over runtimeDefaults; maps are merged key by key, one level deep.
-"key-keeper" means the keeper's own Deployment. `own` is true if it runs the project's image and command; any other image gets no arguments, probes or
+"key-keeper" means the keeper's own Deployment. With runtime.enabled: false, what is below a service is left to the Runtime's own chart. `own` is true if it runs the project's image and command; any other image gets no arguments, probes or
 rights from this chart.
 */ -}}
 {{- define "gitops-runtime-auth.service" -}}
 {{- $values := deepCopy .root.Values.runtimeDefaults -}}
-{{- range $key, $value := eq .service "key-keeper" | ternary .root.Values.keeper.deployment (index .root.Values .service) -}}
+{{- $given := dict -}}
+{{- if eq .service "key-keeper" }}{{ $given = .root.Values.keeper.deployment }}{{ else if .root.Values.runtime.enabled }}{{ $given = index .root.Values .service }}{{ end -}}
+{{- range $key, $value := $given -}}
 {{- $under := get $values $key -}}
 {{- if and (kindIs "map" $value) (kindIs "map" $under) -}}
 {{- range $name, $inner := $value -}}

@@ -104,8 +104,23 @@ def test_every_object_of_ours_is_closed() -> None:
             assert "additionalProperties" in schema, path
 
 
+VENDORS = {
+    *("anchors", "argo-cd", "argo-events", "argo-gateway", "argo-rollouts", "argo-workflows", "cf-argocd-extras"),
+    *("codefreshWorkflowLogStoreCM", "event-reporters", "garage-workflows-artifact-storage", "installer"),
+    *("internal-router", "redis", "redis-ha", "redis-secret-init", "sealed-secrets", "tunnel-client"),
+}
+"""Sections of the values of the Runtime's own chart, from 0.24 to 0.29."""
+
+
+def test_notes_name_each_section_that_the_schema_leaves_to_the_runtimes_own_chart() -> None:
+    notes = (helm.CHART / "templates" / "NOTES.txt").read_text(encoding="utf-8")
+    found = next(set(re.findall('"([^"]+)"', line)) for line in notes.splitlines() if '"argo-cd"' in line)
+    assert found == {name for name, schema in SCHEMA["properties"].items() if not set(schema) - {"description"}}
+    assert found == VENDORS
+
+
 def test_values_have_every_key_and_no_other() -> None:
-    tolerated = {"enabled", "argo-cd", "argo-workflows", "sealed-secrets", "config", "image-enrichment", "env"}
+    tolerated = {"enabled", "config", "image-enrichment", "env", *VENDORS}
 
     def compare(values: dict[str, Any], schema: dict[str, Any], path: str) -> None:
         known = _resolved(schema).get("properties", {})

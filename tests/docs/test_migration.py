@@ -64,20 +64,31 @@ READ: dict[str, tuple[dict[str, Any], str | tuple[str, ...]]] = {
         ),
     ),
 }
+COMPANION = {"runtime": {"enabled": False}}
+SECTIONS = (
+    *("anchors", "argo-cd", "argo-events", "argo-gateway", "argo-rollouts", "argo-workflows", "cf-argocd-extras"),
+    *("codefreshWorkflowLogStoreCM", "garage-workflows-artifact-storage", "installer", "internal-router"),
+    *("redis", "redis-ha", "redis-secret-init", "sealed-secrets", "tunnel-client"),
+)
 LEFT_ALONE: dict[str, dict[str, Any]] = {
     f"`global.{OLD}.redis`, `.repoServer`": old(redis={"svc": "theirs"}, repoServer={"svc": "theirs"}),
     f"`global.{NEW}.argo-cd.server.image`, `.protocol`": new(image={"tag": "theirs"}, protocol="theirs"),
-    "`argo-cd`, `argo-workflows`, `sealed-secrets`": {
-        name: {"theirs": "theirs"} for name in ("argo-cd", "argo-workflows", "sealed-secrets")
-    },
+    ", ".join(f"`{name}`" for name in SECTIONS): {key: {"theirs": "theirs"} for key in SECTIONS},
+    "`event-reporters`": {**COMPANION, "event-reporters": {"theirs": "theirs"}},
     "`app-proxy.config`, `app-proxy.image-enrichment`": {
         "app-proxy": {"config": {"theirs": "theirs"}, "image-enrichment": {"theirs": "theirs"}}
+    },
+    "everything below `app-proxy` and `gitops-operator`": {
+        **COMPANION,
+        "app-proxy": {"image": "theirs", "theirs": "theirs"},
+        "gitops-operator": {"config": {"theirs": "theirs"}, "crds": {"theirs": "theirs"}},
     },
     "`gitops-operator.env`": {"gitops-operator": {"env": {"THEIRS": "theirs"}}},
     "other keys below `global`": {"global": {"theirs": {"theirs": "theirs"}}},
 }
 REFUSED: dict[str, dict[str, Any]] = {
     f"`global.{OLD}.auth.type`": old(auth={"type": "ldap"}),
+    "`event-reporters`": {"event-reporters": {"theirs": "theirs"}},
     "other keys below `global`": {"global": {"external-argocd": {"auth": {"username": "theirs"}}}},
 }
 
