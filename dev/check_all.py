@@ -59,7 +59,7 @@ CHECKS = (
     Check("chart", "helm unittest", ("helm", "unittest", "--strict", "-f", "tests/**/*_test.yaml", "chart")),
     Check("chart", "ct lint", ("ct", "lint", "--config", "ct.yaml")),
     Check("chart", "values contract", _pytest("-nauto", "tests/chart")),
-    Check("unit", "unit tests", _pytest("-nauto", "tests/unit")),
+    Check("unit", "unit tests", _pytest("-n4", "--dist=worksteal", "tests/unit")),  # many wait rather than reckon
     Check("docs", "documentation", _pytest("tests/docs")),
     Check("cluster", "sandbox", _sandbox("up")),
     Check("cluster", "image", _sandbox("load-image")),
@@ -95,6 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "PATH": f"{BIN}:{tools.CURRENT}:{os.environ['PATH']}",
         "HELM_PLUGINS": str(tools.PLUGINS),
         "CT_CONFIG_DIR": str(tools.CT_CONFIG),
+        "PYTHONDONTWRITEBYTECODE": "",  # else every process compiles all that it imports
     }
     results: list[tuple[Check, float, bool]] = []
     left: list[tuple[Check, str]] = []

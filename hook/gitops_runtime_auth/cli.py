@@ -3,6 +3,7 @@
 import argparse
 import os
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,7 +16,8 @@ from gitops_runtime_auth.timing import Timing
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message[:1].upper()}{message[1:]}.", f"See {self.prog} --help.")
+        line = " ".join(message.split())  # an argument may hold line breaks
+        raise UsageError(f"{line[:1].upper()}{line[1:]}.", f"See {self.prog} --help.")
 
 
 class _Version(argparse.Action):
@@ -30,6 +32,7 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+@cache
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     top = _Parser(prog="gitops-runtime-auth", description="Connects a GitOps Runtime to an existing Argo CD.")

@@ -14,6 +14,8 @@ def printable(text: str) -> str:
 
     Messages contain texts of users and servers: addresses, names, redirects.
     """
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 

@@ -6,12 +6,13 @@ import re
 import threading
 import uuid
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from tests.fakes import kubestatus as status
+
+T = TypeVar("T")
 
 Object = dict[str, Any]
 
@@ -88,7 +89,7 @@ def target(path: str) -> Target:
 def merge(into: Any, patch: Any) -> Any:
     """Apply a JSON merge patch (RFC 7396)."""
     if not isinstance(patch, dict):
-        return deepcopy(patch)
+        return copied(patch)
     merged = dict(into) if isinstance(into, dict) else {}
     for key, value in patch.items():
         if value is None:
@@ -96,6 +97,13 @@ def merge(into: Any, patch: Any) -> Any:
         else:
             merged[key] = merge(merged.get(key), value)
     return merged
+
+
+def copied(value: T) -> T:
+    """Return a copy of a JSON value: ``copy.deepcopy`` takes four times as long, for each request."""
+    if isinstance(value, dict):
+        return {key: copied(inner) for key, inner in value.items()}  # type: ignore[return-value]
+    return [copied(inner) for inner in value] if isinstance(value, list) else value  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
@@ -125,17 +133,17 @@ class Store:
         """Put an object under ``path`` as its next version, unless nothing changed; return what stands there."""
         with self.changed:
             old = self.objects.get(path)
-            new = {**deepcopy(body), "metadata": {**body["metadata"]}}
+            new = {**copied(body), "metadata": {**body["metadata"]}}
             if old is not None:
                 new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
                 if new == old:
-                    return deepcopy(old)
+                    return copied(old)
             self.version += 1
             new["metadata"]["resourceVersion"] = str(self.version)
             self.objects[path] = new
-            self.history.append(Change(self.version, "MODIFIED" if old else "ADDED", path, deepcopy(new)))
+            self.history.append(Change(self.version, "MODIFIED" if old else "ADDED", path, copied(new)))
             self.changed.notify_all()
-            stored = deepcopy(new)
+            stored = copied(new)
             if told:
                 self.on_stored(path, stored, old)
             return stored
@@ -146,7 +154,7 @@ class Store:
             gone = self.objects.pop(path)
             self.version += 1
             gone["metadata"]["resourceVersion"] = str(self.version)
-            self.history.append(Change(self.version, "DELETED", path, deepcopy(gone)))
+            self.history.append(Change(self.version, "DELETED", path, copied(gone)))
             self.changed.notify_all()
             return gone
 
@@ -164,7 +172,7 @@ def new(body: Object, at: Target) -> Object:
         required = {"reason": "FieldValueRequired", "field": "metadata.name"}
         required["message"] = "Required value: name or generateName is required"
         raise status.invalid(at.kind, "", [required], at.group)
-    made = {**deepcopy(body), "apiVersion": at.api_version, "kind": at.kind}
+    made = {**copied(body), "apiVersion": at.api_version, "kind": at.kind}
     made["metadata"] = {**metadata, "name": name, "uid": str(uuid.uuid4()), "creationTimestamp": now()}
     if at.namespace:
         made["metadata"]["namespace"] = at.namespace
@@ -179,7 +187,7 @@ def new(body: Object, at: Target) -> Object:
 
 def changed(body: Object, old: Object, at: Target) -> Object:
     """Return ``body`` as it replaces ``old``. Raises RefusedError."""
-    made = {**deepcopy(body), "apiVersion": at.api_version, "kind": at.kind}
+    made = {**copied(body), "apiVersion": at.api_version, "kind": at.kind}
     kept = ("uid", "creationTimestamp", "namespace", "generation", "deletionTimestamp", "resourceVersion")
     made["metadata"] = {**made.get("metadata", {}), **{k: v for k, v in old["metadata"].items() if k in kept}}
     if at.resource in WORKLOADS:

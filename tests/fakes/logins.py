@@ -58,7 +58,7 @@ class Logins:
         """So many further logins are refused as if all places were taken."""
         self.takes = (0.0, 0.0)
         """Seconds, at least and at most, for a login that is looked at; the real one takes (0.5, 1.0)."""
-        self.refusal_takes = 0.3
+        self.refusal_takes = 0.1
         """Seconds at least for one that is looked at and refused."""
         self._accounts = accounts
         self._now = now

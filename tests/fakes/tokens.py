@@ -1,6 +1,7 @@
 """Tokens as Argo CD signs and reads them (``util/session/sessionmanager.go``)."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import jwt
@@ -31,6 +32,16 @@ def signed(
 
 def read(token: str, now: float, signature: str) -> Claims:
     """Return the claims of a token signed with ``signature`` that has not expired. Raises UntrustedError."""
+    claims = _verified(token, signature)
+    if 0 < claims.get("exp", 0) < now:
+        raise UntrustedError("token has invalid claims: token is expired")
+    name, _, capability = claims["sub"].partition(":")
+    return Claims(name, capability or "apiKey", claims["jti"], claims["iat"], claims.get("exp", 0))
+
+
+@cache
+def _verified(token: str, signature: str) -> dict[str, Any]:
+    """Return the claims of a token signed with ``signature``; kept, because a test asks many times with one token."""
     try:
         issuer = jwt.decode(token, options={"verify_signature": False, "verify_exp": False}).get("iss")
     except (jwt.PyJWTError, ValueError):
@@ -40,7 +51,7 @@ def read(token: str, now: float, signature: str) -> Claims:
     if issuer != "argocd":
         raise UntrustedError("SSO is not configured")
     try:
-        claims = jwt.decode(
+        return jwt.decode(
             token,
             signature,
             algorithms=["HS256"],
@@ -48,7 +59,3 @@ def read(token: str, now: float, signature: str) -> Claims:
         )
     except jwt.PyJWTError:
         raise UntrustedError("token signature is invalid: signature is invalid") from None
-    if 0 < claims.get("exp", 0) < now:
-        raise UntrustedError("token has invalid claims: token is expired")
-    name, _, capability = claims["sub"].partition(":")
-    return Claims(name, capability or "apiKey", claims["jti"], claims["iat"], claims.get("exp", 0))

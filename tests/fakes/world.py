@@ -43,7 +43,7 @@ FAST = Timing(
     first_retry=0.002,
     longest_retry=0.02,
     request=5.0,
-    fastest_verdict=0.08,
+    fastest_verdict=0.01,
     jitter=10.0,
     overload_passes=0.01,
     event=0.5,
@@ -171,7 +171,6 @@ class World:
         self.argocd_namespace = "argocd"
         self.insecure = False
         for argocd in (self.argocd, self.other):
-            argocd.logins.refusal_takes = 0.2
             argocd.account(ACCOUNT, password=PASSWORD if argocd is self.argocd else f"other-{PASSWORD}")
         self.give(PASSWORD)
         self.trust(self.argocd)

@@ -1,13 +1,23 @@
 """Fixtures of the unit tests."""
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from tests.fakes.authority import authority
 from tests.fakes.laptop import FakeLaptop
 from tests.fakes.world import World
+
+MEMORY = Path("/dev/shm")
+"""Mounted files are in memory where there is such a folder: on a disk, each test takes 9 ms more."""
+
+
+def pytest_collection_finish() -> None:
+    """Leave what collecting made out of each later garbage collection: a tenth of the processor's time went there."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -22,12 +32,13 @@ def one_ca(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def world() -> Iterator[World]:
     """A release that is not installed yet, beside two Argo CDs and a Kubernetes API."""
-    made = World(tmp_path)
-    yield made
-    made.close()
-    made.require_no_secret_told()
+    with TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
+        made = World(Path(folder))
+        yield made
+        made.close()
+        made.require_no_secret_told()
 
 
 @pytest.fixture

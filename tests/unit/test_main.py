@@ -11,7 +11,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gitops_runtime_auth import __main__ as program
@@ -210,6 +210,7 @@ def test_every_command_outside_a_pod(command: str) -> None:
 
 @settings(max_examples=40)
 @given(st.lists(st.sampled_from([*COMMANDS, *FLAGS]) | TEXT, max_size=5))
+@example(["ensure", "\n"])
 def test_any_command_line_outside_a_pod(argv: list[str]) -> None:
     try:
         code, log, last = said(argv)

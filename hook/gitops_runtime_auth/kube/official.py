@@ -89,6 +89,7 @@ def client(kubeconfig: str | None = None, context: str | None = None) -> "RESTCl
             if kubeconfig is None
             else "Check --kubeconfig, --context and KUBECONFIG: kubectl config get-contexts lists the contexts.",
         ) from None
+    configuration.proxy = configuration.proxy  # now that the host is known; else each request reads the environment
     made = RESTClientObject(configuration)
     made.pool_manager.connection_pool_kw["ssl_context"] = _tls(configuration)
     return made

@@ -10,6 +10,7 @@ import pytest
 from tests.fakes.authority import authority
 from tests.fakes.laptop import PASSWORD, FakeLaptop
 from tests.fakes.web import as_json
+from tests.fakes.world import cheap_scrypt
 
 OURS = {"app.kubernetes.io/managed-by": "gitops-runtime-auth", "app.kubernetes.io/instance": "rel"}
 AUTH = "global.external-arg-cd.auth"
@@ -25,7 +26,8 @@ def store_key(laptop: FakeLaptop, token: str, *, account: str = "admin", url: st
 def record(laptop: FakeLaptop, *, password: str = PASSWORD, age: float = 0.0, verdict: str = "refused") -> str:
     """Return a record of a refused login as the hook writes it."""
     text = json.dumps([laptop.url, "admin", password]).encode()
-    hashed = hashlib.scrypt(text, salt=b"0123456789abcdef", n=2**14, r=8, p=1)
+    with cheap_scrypt():
+        hashed = hashlib.scrypt(text, salt=b"0123456789abcdef", n=2**14, r=8, p=1)
     fields = {"salt": "MDEyMzQ1Njc4OWFiY2RlZg==", "hash": base64.b64encode(hashed).decode()}
     return json.dumps({**fields, "at": time.time() - age, "sends": 1, "verdict": verdict, "refusals": 1})
 
@@ -231,12 +233,14 @@ def test_tokens_that_can_not_serve_are_refused(laptop: FakeLaptop) -> None:
     laptop.argocd.account("robot", "apiKey")
     revoked = laptop.argocd.make_key("robot", "revoked")
     laptop.argocd.revoke("robot")
+    secret = f"{AUTH}.tokenSecretKeyRef.name=mine,{AUTH}.tokenSecretKeyRef.key=token"
     for token, code, part in (
         (laptop.argocd.make_key("robot", "short", expires_in=3600), 78, "expires"),
         ("no-token", 78, "no JWT"),
         (revoked, 77, "the key has been revoked"),
     ):
-        found = laptop.check("--set", f"{AUTH}.type=token", "--set-string", f"{AUTH}.token={token}")
+        laptop.secret("mine", token=token)
+        found = laptop.check("--set", f"{AUTH}.type=token,{secret}")
         assert (found.code, found.failed()) == (code, ["Token"]), found.out
         assert part in found.only_failure()["found"]
         assert "argocd account generate-token" in found.only_failure()["remedy"]
@@ -366,7 +370,7 @@ def test_a_certificate_that_is_not_trusted_stops_the_password(laptop: FakeLaptop
 
 def test_an_argocd_that_does_not_answer_is_69(laptop: FakeLaptop) -> None:
     laptop.argocd.close()
-    found = laptop.check("--timeout", "3")
+    found = laptop.check("--timeout", "1")
     assert (found.code, found.failed()) == (69, ["Argo CD"])
 
 

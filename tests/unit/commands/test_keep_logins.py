@@ -1,5 +1,6 @@
 """The keeper's logins, which nobody watches: a refused password is not sent again, and nothing storms."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from tests.fakes.keeper import metric
 from tests.fakes.logins import LOCKS_AFTER, Verdict
 from tests.fakes.web import as_text
-from tests.fakes.world import ACCOUNT, NO_RIGHT, ONCE, PASSWORD, World
+from tests.fakes.world import ACCOUNT, FAST, NO_RIGHT, ONCE, PASSWORD, World
 
 LOGIN = "POST .*/api/v1/session$"
 CONSUMER = "deployment/runtime-sources-server"
@@ -119,7 +120,7 @@ def test_too_many_logins_in_flight_pass(world: World) -> None:
     world.install()
     world.argocd.revoke(ACCOUNT)
     world.argocd.logins.busy = 2
-    keeper = world.keeper()
+    keeper = world.keeper(replace(FAST, fastest_verdict=1.0))
     assert keeper.check().ready
     assert world.live() == [world.key]
 
@@ -156,7 +157,7 @@ def test_keys_that_are_reset_before_they_were_ever_accepted_storm_nothing(world:
     world.install()
     world.argocd.revoke(ACCOUNT)
     world.argocd.lags = 10**6
-    keeper, logins = world.keeper(), len(world.argocd.logins.seen)
+    keeper, logins = world.keeper(replace(FAST, fresh_shows=0.2)), len(world.argocd.logins.seen)
     losses, told = metric("key_losses_total") or 0, []
     for seconds in range(0, 120, 10):
         world.argocd.ahead = seconds

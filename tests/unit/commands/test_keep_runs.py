@@ -147,7 +147,7 @@ def test_it_does_not_spin(installed: World, trouble: str) -> None:
 
     def story(running: Running) -> None:
         assert running.serves.wait(SOON)
-        time.sleep(0.6)
+        time.sleep(0.3)
 
     with mock.patch.object(keep.Loop, "turn", counted):
         keeping(installed, story, ONCE)

@@ -63,9 +63,11 @@ def connect(server: probes.Server) -> socket.socket:
     return socket.create_connection(("127.0.0.1", server.server_port), timeout=5)
 
 
-def served() -> int:
-    """Return how many threads serve a connection."""
-    return sum("process_request_thread" in thread.name for thread in threading.enumerate())
+@pytest.fixture
+def served() -> Callable[[], int]:
+    """Count the threads that serve a connection; those that other tests have left behind serve none of these."""
+    left = set(threading.enumerate())
+    return lambda: sum("process_request_thread" in thread.name for thread in {*threading.enumerate()} - left)
 
 
 def until(holds: Callable[[], bool]) -> None:
@@ -151,7 +153,9 @@ def test_no_other_path_and_no_other_method(url: str) -> None:
     assert httpx.post(f"{url}/healthz").status_code == 501
 
 
-def test_idle_connections_beyond_the_bound_end_the_oldest_and_probes_are_answered(patient: probes.Server) -> None:
+def test_idle_connections_beyond_the_bound_end_the_oldest_and_probes_are_answered(
+    patient: probes.Server, served: Callable[[], int]
+) -> None:
     with ExitStack() as stack:
         idle = [stack.enter_context(connect(patient)) for _ in range(3 * probes.MOST_CONNECTIONS)]
         assert httpx.get(f"http://127.0.0.1:{patient.server_port}/healthz", timeout=2).status_code == 200
@@ -174,7 +178,7 @@ class Stuck:
         return []
 
 
-def test_when_no_connection_can_be_ended_a_further_one_is_closed(health: Health) -> None:
+def test_when_no_connection_can_be_ended_a_further_one_is_closed(health: Health, served: Callable[[], int]) -> None:
     registry, stuck = CollectorRegistry(), Stuck()
     registry.register(stuck)
     with serving(health, registry, LONGEST) as server, ExitStack() as stack:
@@ -220,7 +224,7 @@ def test_a_request_that_trickles_in_ends_in_time(server: probes.Server) -> None:
     assert time.monotonic() - began < LONGEST + 1
 
 
-def test_a_client_that_does_not_read_ends_in_time(health: Health) -> None:
+def test_a_client_that_does_not_read_ends_in_time(health: Health, served: Callable[[], int]) -> None:
     registry = CollectorRegistry()
     big = Gauge("big", "More than all socket buffers hold.", ["name"], registry=registry)
     for number in range(800):
