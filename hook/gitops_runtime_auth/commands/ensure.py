@@ -30,15 +30,25 @@ def run(environ: Mapping[str, str], timing: Timing, *, before_rollback: bool = F
     Before a rollback a failure is only a warning, because helm would leave the release in ``pending-rollback``, which
     blocks every later upgrade.
     """
-    with context.from_environment(environ, timing) as this:
-        try:
-            log.info(ensure(this))
-        except AuthError as e:
-            this.emit("Warning", "AuthenticationFailed", f"{e.problem} {e.remedy}")
-            if not before_rollback:
-                raise
-            log.warning(f"{e.problem} The rollback continues all the same. {e.remedy}")
+    try:
+        with context.from_environment(environ, timing) as this:
+            _run(this)
+    except Exception as e:
+        if not before_rollback:
+            raise
+        # The text of an unforeseen error may hold a credential.
+        problem = str(e) if isinstance(e, AuthError) else f"Unexpected internal error ({type(e).__name__})."
+        remedy = e.remedy if isinstance(e, AuthError) else ""
+        log.warning(f"{problem} The rollback continues all the same. {remedy}")
     return 0
+
+
+def _run(this: Context) -> None:
+    try:
+        log.info(ensure(this))
+    except AuthError as e:
+        this.emit("Warning", "AuthenticationFailed", f"{e.problem} {e.remedy}")
+        raise
 
 
 def ensure(run: Context) -> str:

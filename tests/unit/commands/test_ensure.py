@@ -3,6 +3,7 @@
 import jwt
 import pytest
 
+from gitops_runtime_auth.commands import ensure
 from tests.fakes.logins import Verdict
 from tests.fakes.world import ACCOUNT, FAST, NO_RIGHT, ONCE, PASSWORD, World
 
@@ -215,8 +216,10 @@ def test_a_rollback_takes_the_key_of_then_without_a_login(world: World) -> None:
     assert len(world.argocd.logins.seen) == logins
 
 
-@pytest.mark.parametrize("broken", ["password", "account", "argocd", "foreign"])
-def test_before_a_rollback_what_cannot_be_mended_is_a_warning(world: World, broken: str) -> None:
+@pytest.mark.parametrize("broken", ["password", "account", "argocd", "foreign", "settings", "unforeseen"])
+def test_before_a_rollback_what_cannot_be_mended_is_a_warning(
+    world: World, broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A hook that fails leaves the release in ``pending-rollback``, which blocks every later upgrade."""
     if broken == "password":
         world.give("wrong")
@@ -224,11 +227,16 @@ def test_before_a_rollback_what_cannot_be_mended_is_a_warning(world: World, brok
         world.argocd.accounts.enable(ACCOUNT, False)
     elif broken == "argocd":
         world.argocd.close()
+    elif broken == "settings":
+        world.derived["url"] = None
+    elif broken == "unforeseen":
+        monkeypatch.setattr(ensure, "_reach", lambda _: int("a canary"))
     else:
         world.put(world.path(), {"metadata": {"name": "argocd-token"}, "data": {}})
     done = world.rollback(ONCE)
     assert done.code == 0, done.said
     assert done.warnings
+    assert "canary" not in done.said
     assert world.live() == []
 
 
