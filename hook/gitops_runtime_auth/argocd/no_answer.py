@@ -15,6 +15,8 @@ from gitops_runtime_auth.errors import AuthError, ConfigurationError, Unreachabl
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 _HANGS_UP = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 """The connection was closed during the handshake: by a load balancer without a backend, or by a Pod that restarts."""
+_DENIED = "A NetworkPolicy may also keep this pod from it: in the chart, networkPolicy.enabled allows what it needs."
+"""Shown for each symptom of that. Some networks drop what is denied, others (k3s) refuse it; mostly DNS fails first."""
 
 
 def explain(error: Exception, endpoint: Endpoint, proxy: Proxy | None) -> AuthError:
@@ -62,15 +64,18 @@ def _unreachable(error: Exception, endpoint: Endpoint, proxy: Proxy | None) -> U
         what = "does not answer: nothing listens at that address (connection refused)"
         remedy = (
             "Wait until argocd-server's pods are ready (kubectl get pods -A -l app.kubernetes.io/name=argocd-server)."
-            f" An Argo CD in core mode has no API server, and can't be used. {remedy}"
+            f" An Argo CD in core mode has no API server, and can't be used. {remedy} {_DENIED}"
         )
-    elif cause.find(error, socket.gaierror):
+    elif (looked_up := cause.find(error, socket.gaierror)) and looked_up.errno == socket.EAI_AGAIN:
+        what = "does not answer: DNS gives no answer for its host name"
+        remedy = f"{remedy} {_DENIED}"
+    elif looked_up:
         # The problem is logged at the first try: whoever has a core installation need not wait for the last one.
         what = "does not answer: its host name is not known here (an Argo CD in core mode has no API server)"
         remedy = f"{remedy} In another namespace it is NAME.NAMESPACE."
     elif isinstance(error, httpx.TimeoutException):
         what = "does not answer in time"
-        remedy = f"{remedy} A NetworkPolicy may also keep this pod from it."
+        remedy = f"{remedy} {_DENIED}"
     if proxy:
         remedy = f"{remedy} If it needs no proxy, name its host in NO_PROXY (in the chart: proxy.noProxy)."
     return UnreachableError(f"Argo CD at {endpoint.url}{way} {what}.", remedy, sent=not isinstance(error, _NOT_SENT))

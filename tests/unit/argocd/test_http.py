@@ -26,6 +26,7 @@ CHECK = (
     f"Check that {PATH} (svc and port, or url) is Argo CD's address as seen from this namespace: kubectl get svc -A"
     " -l app.kubernetes.io/part-of=argocd."
 )
+DENIED = "A NetworkPolicy may also keep this pod from it: in the chart, networkPolicy.enabled allows what it needs."
 
 
 def test_what_goes_out() -> None:
@@ -155,7 +156,7 @@ def test_an_answer_that_trickles_in_ends_with_the_timeout(head: bytes, rest: byt
         assert 0.2 <= time.monotonic() - began < 1.5
     assert lost.value.problem == f"Argo CD at {url} does not answer in time."
     assert lost.value.sent
-    assert lost.value.remedy == f"{CHECK} A NetworkPolicy may also keep this pod from it."
+    assert lost.value.remedy == f"{CHECK} {DENIED}"
 
 
 def test_a_silent_server_ends_with_the_timeout() -> None:
@@ -190,6 +191,19 @@ def test_a_name_that_is_looked_up_for_ever_ends_with_the_timeout(monkeypatch: py
     done.set()
 
 
+def test_a_dns_that_gives_no_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    with transport("http://argocd-server") as sender, pytest.raises(UnreachableError) as lost:
+        sender.send("GET", "/", timeout=5)
+    assert (
+        lost.value.problem == "Argo CD at http://argocd-server does not answer: DNS gives no answer for its host name."
+    )
+    assert lost.value.remedy == f"{CHECK} {DENIED}"
+
+
 def test_a_name_that_does_not_exist_is_told() -> None:
     with transport("http://argocd-server.nowhere.invalid") as sender, pytest.raises(UnreachableError) as lost:
         sender.send("GET", "/", timeout=5)
@@ -211,7 +225,7 @@ def test_nothing_that_listens_is_told_with_what_it_may_mean() -> None:
     assert lost.value.problem.endswith("does not answer: nothing listens at that address (connection refused).")
     assert lost.value.remedy == (
         "Wait until argocd-server's pods are ready (kubectl get pods -A -l app.kubernetes.io/name=argocd-server). An"
-        f" Argo CD in core mode has no API server, and can't be used. {CHECK}"
+        f" Argo CD in core mode has no API server, and can't be used. {CHECK} {DENIED}"
     )
     assert not lost.value.sent
     assert lost.value.exit_code == 69
