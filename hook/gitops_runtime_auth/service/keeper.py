@@ -19,9 +19,9 @@ from gitops_runtime_auth.keys import issue, privileges, revoke, working
 from gitops_runtime_auth.keys.lockout import Login
 from gitops_runtime_auth.keys.session import session
 from gitops_runtime_auth.keys.working import WorkingKey
-from gitops_runtime_auth.kube import namespace, rollout
+from gitops_runtime_auth.kube import namespace
 from gitops_runtime_auth.kube.secret import StoredKey, StoredKeys
-from gitops_runtime_auth.service import metrics, tell
+from gitops_runtime_auth.service import handover, metrics, tell
 from gitops_runtime_auth.service.decision import Memory, Seen, Step, decide, with_loss
 from gitops_runtime_auth.service.health import Status, Verdict
 
@@ -159,40 +159,9 @@ class Keeper:
         age = now - (found.account.issued_at(found.key.key_id) or now)
         if self._memory.storm and age < run.timing.storm_settles:
             return tell.reset_by_others(run, self._memory)
-        self._restart_consumers(run, found, stored)
-        again_soon = bool(stored.previous) and self._revoke_replaced(run, stored, now)
+        self._memory = handover.restart_consumers(run, found, stored, self._memory)
+        again_soon, self._memory = handover.revoke_replaced(run, stored, now, self._memory)
         return Verdict(Status.READY, f"Argo CD accepts the API key of account {found.account.name}.", "", again_soon)
-
-    def _restart_consumers(self, run: Context, found: WorkingKey, stored: StoredKeys) -> None:
-        """Restart the consumers that are older than the key, because the run that issued it may not have done so."""
-        key_id = found.key.key_id
-        if not run.settings.restart_consumers or key_id == self._memory.restarted_for:
-            return
-        since = None if found.created else stored.since
-        rollout.restart(run.cluster, run.release.namespace, rollout.workloads(run.settings.consumers), key_id, since)
-        self._memory = replace(self._memory, restarted_for=key_id)
-
-    def _revoke_replaced(self, run: Context, stored: StoredKeys, now: float) -> bool:
-        """Revoke replaced keys if every consumer runs with the new one and the grace period is over.
-
-        Keys of another server, which an upgrade replaced, are left to the hook after the upgrade until it must have
-        ended. Returns whether the next check should come soon.
-        """
-        moved = [k for k in stored.previous if not working.is_of_settings(run, k)]
-        own = [k for k in stored.previous if k not in moved]
-        due = now >= stored.since + max(run.settings.grace_period, run.settings.another_run)
-        if not due or now < self._memory.revoke_moved_not_before:
-            moved = []
-        if not own and not moved:
-            return False
-        if now < stored.since + run.settings.grace_period:
-            return True
-        if rollout.unfinished(run.cluster, run.release.namespace, rollout.workloads(run.settings.consumers)):
-            return True
-        for sentence in revoke.revoke_replaced(run, stored, [*own, *moved]):
-            log.warning(sentence)
-            self._memory = replace(self._memory, revoke_moved_not_before=now + run.timing.moved_again)
-        return False
 
 
 def _won(run: Context, found: WorkingKey | None) -> WorkingKey:

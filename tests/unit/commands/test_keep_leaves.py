@@ -1,0 +1,85 @@
+"""What the keeper leaves behind when it ends: no key if its namespace is being deleted, else the key in use."""
+
+import pytest
+
+from tests.fakes.web import Answer, as_json
+from tests.fakes.world import ACCOUNT, NO_RIGHT, ONCE, World
+
+NAMESPACE = "/api/v1/namespaces/runtime-ns"
+IDENTITY_GONE = as_json(401, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Unauthorized"})
+
+
+@pytest.fixture
+def installed(world: World) -> World:
+    world.install()
+    return world
+
+
+@pytest.fixture
+def going(installed: World) -> World:
+    """A namespace of which Kubernetes deletes one thing after the other."""
+    installed.edit(NAMESPACE, deletionTimestamp="2026-01-01T00:00:00Z")
+    return installed
+
+
+def test_a_namespace_that_is_being_deleted_leaves_no_key(installed: World) -> None:
+    """The Secret is deleted before the Pod: the watch tells, and the next check asks why."""
+    keeper = installed.keeper()
+    keeper.check()
+    installed.edit(NAMESPACE, deletionTimestamp="2026-01-01T00:00:00Z")
+    installed.remove(installed.path())
+    assert not keeper.check().ready
+    assert installed.live() == []
+    keeper.check()
+    assert len(installed.argocd.made) == 1, "nothing is made anew"
+
+
+def test_a_keeper_that_ends_with_its_namespace_before_its_first_check_reads_the_secret(going: World) -> None:
+    going.keeper().leave()
+    assert going.live() == []
+
+
+def test_a_key_that_argocd_never_answered_about_is_revoked_with_its_namespace(installed: World) -> None:
+    """Argo CD was down at every check; the Secret, which this keeper has read, is deleted before the Pod."""
+    keeper = installed.keeper(ONCE)
+    installed.argocd.server.fault(".*", cut="before")
+    assert not keeper.check().ready
+    installed.argocd.server.heal()
+    installed.edit(NAMESPACE, deletionTimestamp="2026-01-01T00:00:00Z")
+    installed.remove(installed.path())
+    keeper.leave()
+    assert installed.live() == []
+
+
+@pytest.mark.parametrize("answer", [NO_RIGHT, IDENTITY_GONE], ids=["the Role is another one", "the Pod is gone"])
+def test_a_keeper_that_ends_without_rights_leaves_the_key_to_its_successor(installed: World, answer: Answer) -> None:
+    """An upgrade with another ServiceAccount; a Pod that was deleted by force, or whose node was lost for a while."""
+    keeper = installed.keeper()
+    keeper.check()
+    installed.kubernetes.fault(".*", answer=answer)
+    keeper.leave()
+    assert installed.live() == [installed.key]
+    assert "no API key is revoked" in keeper.log.getvalue()
+
+
+def test_a_keeper_that_ends_while_kubernetes_is_down_leaves_the_key_to_its_successor(installed: World) -> None:
+    keeper = installed.keeper(ONCE)
+    keeper.check()
+    installed.kubernetes.fault(".*", cut="before")
+    keeper.leave()
+    assert installed.live() == [installed.key]
+
+
+def test_a_key_that_could_not_be_revoked_with_its_namespace_is_named(going: World) -> None:
+    keeper = going.keeper(ONCE)
+    keeper.check()
+    going.argocd.server.fault(".*", cut="before")
+    keeper.leave()
+    assert f"delete-token --account {ACCOUNT} {going.key}" in keeper.log.getvalue()
+
+
+def test_a_keeper_that_never_saw_a_key_says_how_keys_are_named(going: World) -> None:
+    going.remove(going.path())
+    keeper = going.keeper()
+    keeper.leave()
+    assert "gra.*" in keeper.log.getvalue()
