@@ -18,7 +18,7 @@ class Connections:
     that was not used for ``timing.idle_connection`` seconds, which is longer than any check, is closed.
     """
 
-    def __init__(self, timing: Timing, transport: type[Transport] = Transport) -> None:
+    def __init__(self, timing: Timing, transport: type[Transport]) -> None:
         self._timing = timing
         self._transport = transport
         self._transports: dict[Endpoint, Transport] = {}

@@ -47,7 +47,7 @@ def asked_to_wait(header: str) -> float:
     return min(max(0.0, seconds), _LONGEST_ASKED)
 
 
-def retry(deadline: Deadline, what: str, attempt: Callable[[], T], timing: Timing = Timing()) -> T:  # noqa: B008
+def retry(deadline: Deadline, what: str, attempt: Callable[[], T], timing: Timing) -> T:
     """Call ``attempt`` until it returns or fails for good, or the deadline passes.
 
     Only a RetryableError is retried, with jitter below an exponential ceiling, and not sooner than the server asks.

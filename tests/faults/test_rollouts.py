@@ -11,6 +11,7 @@ import pytest
 from gitops_runtime_auth.kube import api
 from gitops_runtime_auth.kube.rollout import Workload, restart, unfinished
 from gitops_runtime_auth.retry import Deadline
+from gitops_runtime_auth.timing import Timing
 from tests.faults.place import kubeconfig
 from tests.faults.test_conversation_kubernetes import APPS, Talk, named, real
 
@@ -53,7 +54,7 @@ def test_a_rollout_is_over_when_every_pod_is_new(
     tmp_path: Path, kind: str, fields: dict[str, Any], by_hand: list[str]
 ) -> None:
     (tmp_path / "kubeconfig").write_text(kubeconfig())
-    cluster = api.connect(Deadline(120), kubeconfig=str(tmp_path / "kubeconfig"))
+    cluster = api.connect(Deadline(120), Timing(), str(tmp_path / "kubeconfig"))
     with real() as talk:
         workload = make(talk, kind, **fields)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gitops_runtime_auth.argocd.endpoint import Endpoint
+from gitops_runtime_auth.argocd.http import Transport
 from gitops_runtime_auth.connections import Connections
 from gitops_runtime_auth.retry import Deadline
 from gitops_runtime_auth.timing import Timing
@@ -26,7 +27,7 @@ def argocd() -> Iterator[FakeArgoCD]:
 
 @pytest.fixture
 def connections() -> Iterator[Connections]:
-    made = Connections(FAST)
+    made = Connections(FAST, Transport)
     yield made
     made.close()
 
@@ -95,7 +96,7 @@ def test_many_servers_of_one_check_stay_open_beside_each_other(argocd: FakeArgoC
 
 
 def test_close_closes_all(argocd: FakeArgoCD) -> None:
-    made = Connections(FAST)
+    made = Connections(FAST, Transport)
     made.argocd(Endpoint(argocd.url), Deadline(5)).version()
     made.close()
     settles(argocd, 0)

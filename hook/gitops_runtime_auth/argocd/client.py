@@ -55,7 +55,7 @@ class ArgoCD:
     ConfigurationError if the request can't be sent at all.
     """
 
-    def __init__(self, transport: Transport, deadline: Deadline, timing: Timing = Timing()) -> None:  # noqa: B008
+    def __init__(self, transport: Transport, deadline: Deadline, timing: Timing) -> None:
         self._calls = Calls(transport, deadline, timing)
         self._logins = Logins(self._calls)
 

@@ -65,14 +65,10 @@ class _TooLongError(Exception):
 
 
 class Transport:
-    """Sends single requests to one Argo CD. It does not retry, which is the task of ``retry``.
+    """Sends single requests to one Argo CD. It does not retry, which is the task of ``retry``."""
 
-    ``inner`` replaces the network in tests.
-    """
-
-    def __init__(self, endpoint: Endpoint, inner: httpx.BaseTransport | None = None) -> None:
+    def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        self._inner = inner
         self._clients: dict[bool, httpx.Client] = {}
         self._pinned = False
         """Whether the server's certificate itself is compared, instead of its names."""
@@ -163,8 +159,7 @@ class Transport:
             self._stamp = stamp
         if self._pinned not in self._clients:
             headers = {**_HEADERS, **_further_headers(self.endpoint)}
-            transport = self._inner or self._connections()
-            self._clients[self._pinned] = httpx.Client(transport=transport, headers=headers, trust_env=False)
+            self._clients[self._pinned] = httpx.Client(transport=self._connections(), headers=headers, trust_env=False)
         return self._clients[self._pinned]
 
     def _connections(self) -> network.BoundedTransport:

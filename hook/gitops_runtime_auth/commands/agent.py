@@ -130,7 +130,7 @@ def run(environ: Mapping[str, str], mounted: Mounted, port: int, timing: Timing,
     if name := environ.get("ARGO_CD_TOKEN_SECRET_NAME"):
         metrics.KEY.info({"secret": name, "key": environ.get("ARGO_CD_TOKEN_SECRET_KEY", "")})
     health, stopped = Health(timing.stalls_after), threading.Event()
-    server = probes.serve(health, port, timing=timing)
+    server = probes.serve(health, port, timing)
     bound = timing.agent_patience + timing.terminates
     with closing(agent), server, termination.after_present_check(stopped.set, bound):
         agent.run(health, stopped)

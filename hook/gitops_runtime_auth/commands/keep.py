@@ -30,7 +30,7 @@ def run(environ: Mapping[str, str], timing: Timing, port: int = health.PORT) -> 
         log.setup(base.settings.log_level, as_json=True)
         metrics.KEY.info({"secret": base.settings.key.name, "key": base.settings.key.key})
         state = Health(timing.stalls_after)
-        health.serve(state, port, timing=timing)
+        health.serve(state, port, timing)
         keeper = Keeper(base)
         loop = Loop(base, keeper, state)
         with after_present_check(loop.stop, timing.finishes_check):

@@ -57,15 +57,16 @@ def making(manager: Manager, account: str, capabilities: Collection[str]) -> str
     )
 
 
-def granting(manager: Manager, account: str, role: str = "role:readonly") -> str:
+def granting(manager: Manager, account: str) -> str:
     """Return how to let ``account`` see all applications, with a separate policy beside all others.
 
     Argo CD reads ``policy.csv`` and then every further ``policy.*.csv`` of ``argocd-rbac-cm`` (``util/rbac/rbac.go``,
     2.14 included). The operator writes only its own keys, so that a further key lasts there.
     """
-    data = {f"policy.gitops-runtime-auth-{account}.csv": f"g, {account}, {role}"}
+    data = {f"policy.gitops-runtime-auth-{account}.csv": f"g, {account}, role:readonly"}
     by_hand = Manager(Kind.NOBODY, manager.namespace) if manager.kind is Kind.OPERATOR else manager
-    return f"Give it a role ({role} may read, role:admin may do everything). {lasting_change(by_hand, data, RBAC)}"
+    change = lasting_change(by_hand, data, RBAC)
+    return f"Give it a role (role:readonly may read, role:admin may do everything). {change}"
 
 
 def lasting_change(manager: Manager, data: Mapping[str, str], configmap: str = CONFIG) -> str:

@@ -52,7 +52,7 @@ class Cluster:
     TemporaryError if the deadline has passed, and the errors of ``kube.denied`` if the API server refuses.
     """
 
-    def __init__(self, client: "RESTClientObject", deadline: Deadline, timing: Timing = Timing()) -> None:  # noqa: B008
+    def __init__(self, client: "RESTClientObject", deadline: Deadline, timing: Timing) -> None:
         self.deadline = deadline
         self.timing = timing
         self._client = client
@@ -204,12 +204,7 @@ def _events(response: "RESTResponse") -> Iterator[Object]:
         response.response.close()
 
 
-def connect(
-    deadline: Deadline,
-    timing: Timing = Timing(),  # noqa: B008
-    kubeconfig: str | None = None,
-    context: str | None = None,
-) -> Cluster:
+def connect(deadline: Deadline, timing: Timing, kubeconfig: str | None = None, context: str | None = None) -> Cluster:
     """Return the Pod's own cluster, or that of a kubeconfig file (``""`` for the default one).
 
     Nothing is sent yet. Raises ConfigurationError if there is no such configuration.

@@ -196,12 +196,7 @@ def handler(health: Health, registry: CollectorRegistry) -> type[BaseHTTPRequest
     return Handler
 
 
-def serve(
-    health: Health,
-    port: int = PORT,
-    registry: CollectorRegistry = REGISTRY,
-    timing: Timing = Timing(),  # noqa: B008
-) -> Server:
+def serve(health: Health, port: int, timing: Timing, registry: CollectorRegistry = REGISTRY) -> Server:
     """Serve the endpoints in the background and return the server, whose ``server_port`` is the port."""
     server = Server(port, handler(health, registry), timing.probe_request)
     look = timing.probe_request / 10

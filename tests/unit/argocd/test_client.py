@@ -37,12 +37,7 @@ def shown(**more: object) -> Reply:
 
 
 def test_the_address_is_told() -> None:
-    assert ArgoCD(Transport(Endpoint("https://a/b")), Deadline(1)).url == "https://a/b"
-
-
-def test_the_shipped_timing_counts_when_none_is_given() -> None:
-    argocd = ArgoCD(Transport(Endpoint("https://a")), Deadline(1))
-    assert argocd._calls.timing == Timing()
+    assert ArgoCD(Transport(Endpoint("https://a/b")), Deadline(1), Timing()).url == "https://a/b"
 
 
 def test_close_ends_the_connections() -> None:

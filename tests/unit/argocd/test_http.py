@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from gitops_runtime_auth.argocd.endpoint import Endpoint
-from gitops_runtime_auth.argocd.http import MAX_ANSWER, Transport
+from gitops_runtime_auth.argocd.http import MAX_ANSWER
+from gitops_runtime_auth.argocd.no_answer import explain
 from gitops_runtime_auth.errors import (
     ConfigurationError,
     KeyRefusedError,
@@ -276,12 +277,9 @@ def test_a_request_whose_answer_is_lost_may_have_taken_effect() -> None:
     ],
 )
 def test_each_way_of_failing_says_whether_the_request_was_sent(error: Exception, sent: bool) -> None:
-    def fail(_: httpx.Request) -> httpx.Response:
-        raise error
-
-    with pytest.raises(UnreachableError) as lost:
-        Transport(Endpoint("https://a"), httpx.MockTransport(fail)).send("GET", "/", timeout=1)
-    assert lost.value.sent is sent
+    explained = explain(error, Endpoint("https://a"), None)
+    assert isinstance(explained, UnreachableError)
+    assert explained.sent is sent
 
 
 def test_an_endless_answer_is_cut_off() -> None:

@@ -29,7 +29,7 @@ def health() -> Health:
 
 @contextmanager
 def serving(health: Health, registry: CollectorRegistry, longest: float) -> Iterator[probes.Server]:
-    server = probes.serve(health, 0, registry, Timing(probe_request=longest))
+    server = probes.serve(health, 0, Timing(probe_request=longest), registry)
     yield server
     server.shutdown()
     server.server_close()
