@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from gitops_runtime_auth.kube.owned import mapping
+
 CONFIG = "argocd-cm"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 _TRACKING_ID = "argocd.argoproj.io/tracking-id"
@@ -62,8 +64,8 @@ def manager_of(configmap: Mapping[str, Any] | None, namespace: str) -> Manager:
     """
     if configmap is None:
         return Manager(Kind.UNKNOWN, namespace)
-    metadata, data = _map(configmap.get("metadata")), _map(configmap.get("data"))
-    labels, annotations = _map(metadata.get("labels")), _map(metadata.get("annotations"))
+    metadata, data = mapping(configmap.get("metadata")), mapping(configmap.get("data"))
+    labels, annotations = mapping(metadata.get("labels")), mapping(metadata.get("annotations"))
     kind, name = _owner(metadata, data)
     chart = _plain(labels.get("helm.sh/chart"))
     return Manager(
@@ -84,7 +86,7 @@ def _owner(metadata: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[Kind, 
     Helm's annotations stay on the ConfigMap when an Application takes a release over. The label
     ``app.kubernetes.io/instance`` comes last, because Argo CD's Helm chart sets it, too, to the release's name.
     """
-    labels, annotations = _map(metadata.get("labels")), _map(metadata.get("annotations"))
+    labels, annotations = mapping(metadata.get("labels")), mapping(metadata.get("annotations"))
     for owner in metadata.get("ownerReferences") or []:
         if owner.get("kind") == "ArgoCD" and str(owner.get("apiVersion")).startswith("argoproj.io/"):
             return Kind.OPERATOR, _plain(owner.get("name"))
@@ -119,7 +121,3 @@ def _tracked_by(tracking_id: str, metadata: Mapping[str, Any]) -> str:
 def _plain(name: Any) -> str:
     """Return a name that can be part of a command, else an empty string, because an annotation can be any text."""
     return name if isinstance(name, str) and _NAME.fullmatch(name) else ""
-
-
-def _map(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}

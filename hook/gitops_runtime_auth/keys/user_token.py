@@ -7,7 +7,7 @@ from gitops_runtime_auth.argocd.client import Account
 from gitops_runtime_auth.argocd.token import Claims, Kind
 from gitops_runtime_auth.config.settings import Settings
 from gitops_runtime_auth.context import Context
-from gitops_runtime_auth.errors import AuthError, ConfigurationError, KeyRefusedError
+from gitops_runtime_auth.errors import ConfigurationError, KeyRefusedError
 from gitops_runtime_auth.keys import privileges
 from gitops_runtime_auth.release import Release
 
@@ -40,7 +40,8 @@ def check(run: Context) -> UserToken:
     try:
         account = run.argocd.account(claims.account, token)
     except KeyRefusedError as e:
-        raise _refused(run, claims, e) from None
+        why = privileges.explained(run, e, claims.account)
+        raise (refused(run.settings, run.release.namespace, claims.account, e) if why is e else why) from None
     privileges.require(run, account)
     return UserToken(account, claims)
 
@@ -82,22 +83,18 @@ def read(settings: Settings, release: Release, token: str, now: float) -> Claims
     return claims
 
 
-def _refused(run: Context, claims: Claims, error: KeyRefusedError) -> AuthError:
+def refused(settings: Settings, namespace: str, account: str, error: KeyRefusedError) -> KeyRefusedError:
     """Return the error for a token that Argo CD does not accept, with the commands that replace it."""
-    explained = privileges.explained(run, error, claims.account)
-    if explained is not error:
-        return explained
-    auth, credential = run.settings.auth, run.settings.auth.credential
-    made = f"TOKEN=$(argocd account generate-token --account {claims.account})"
+    auth, credential = settings.auth, settings.auth.credential
     stored = (
         f"helm upgrade with --set {auth.path}.token=$TOKEN"
         if auth.inline
-        else f"kubectl -n {run.release.namespace} patch secret {credential.name} --type merge"
+        else f"kubectl -n {namespace} patch secret {credential.name} --type merge"
         f' -p "{{\\"stringData\\": {{\\"{credential.key}\\": \\"$TOKEN\\"}}}}"'
     )
     return KeyRefusedError(
-        f"Argo CD at {run.settings.server.url} refuses the API key of account {claims.account} from {auth.origin()}:"
+        f"Argo CD at {settings.server.url} refuses the API key of account {account} from {auth.origin()}:"
         f" {error.refusal.value}.",
-        f"Replace it: {made} and {stored}.",
+        f"Replace it: TOKEN=$(argocd account generate-token --account {account}) and {stored}.",
         refusal=error.refusal,
     )

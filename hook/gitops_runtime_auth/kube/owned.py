@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from gitops_runtime_auth.argocd.text import printable
 from gitops_runtime_auth.kube.api import Object
 from gitops_runtime_auth.release import Release
 
@@ -17,6 +18,8 @@ _GITOPS = {
 These annotations keep it from pruning it, and from deleting it before the clean-up hook has read it."""
 _OWNERS = ("argocd.argoproj.io", "helm.sh", "toolkit.fluxcd.io", "external-secrets.io")
 """Domains (and their subdomains) of labels and annotations by which other programs mark what they manage."""
+_LONGEST_WORD = 100
+"""Characters of a name that somebody else gave, in a message."""
 
 
 def metadata(
@@ -78,5 +81,4 @@ def mapping(value: Any) -> dict[str, Any]:
 
 
 def _word(value: object) -> str:
-    """Return the first 100 characters of a name that somebody else gave, without what could control a terminal."""
-    return "".join(c for c in str(value) if c.isprintable())[:100]
+    return printable(str(value), _LONGEST_WORD)

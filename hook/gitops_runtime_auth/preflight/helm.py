@@ -4,8 +4,6 @@ Helm merges the values, validates them against the chart's schema and prints wha
 is done here again.
 """
 
-import base64
-import binascii
 import json
 import shutil
 import subprocess
@@ -16,6 +14,7 @@ from typing import Any
 
 from gitops_runtime_auth.errors import ConfigurationError, UnreachableError, UsageError
 from gitops_runtime_auth.kube.api import Object
+from gitops_runtime_auth.kube.stored import from_base64
 from gitops_runtime_auth.log import printable
 from gitops_runtime_auth.retry import Deadline
 
@@ -120,7 +119,7 @@ class Rendering:
                 if key in (secret.get("stringData") or {}):
                     return str(secret["stringData"][key])
                 if key in (secret.get("data") or {}):
-                    return decoded(secret["data"][key])
+                    return from_base64(secret["data"][key])
         return None
 
     def of_kind(self, *kinds: str) -> Iterator[Object]:
@@ -131,14 +130,6 @@ class Rendering:
         """Return the Job that makes the API key, None if ``hook.enabled`` is false."""
         jobs = [d for d in self.of_kind("Job") if _labels(d).get(_COMPONENT) == "ensure" and _ours(d)]
         return jobs[0] if jobs else None
-
-
-def decoded(value: object) -> str:
-    """Return a value of a Secret's data in plain text, empty if it is not base64."""
-    try:
-        return base64.b64decode(str(value)).decode("utf-8", "replace")
-    except (binascii.Error, ValueError):
-        return ""
 
 
 def _ours(document: Object) -> bool:

@@ -7,7 +7,6 @@ from gitops_runtime_auth.argocd import token as tokens
 from gitops_runtime_auth.argocd.client import Account, ArgoCD
 from gitops_runtime_auth.config.settings import Settings
 from gitops_runtime_auth.errors import (
-    AuthError,
     KeyRefusedError,
     LoginRefusedError,
     LoginUnansweredError,
@@ -82,7 +81,7 @@ def _of_token(inputs: Inputs) -> Proof:
     except KeyRefusedError as e:
         if e.refusal in PRIVILEGE:
             raise
-        raise _replaced(inputs, name, e) from None
+        raise user_token.refused(inputs.settings, inputs.check.namespace, name, e) from None
     until = f" until {datetime.fromtimestamp(claims.expires_at, UTC):%Y-%m-%d %H:%M} UTC" if claims.expires_at else ""
     return Proof(account, inputs.secret, f"an API key, and Argo CD accepts it{until or '; it does not expire'}")
 
@@ -115,30 +114,5 @@ def _login(inputs: Inputs, name: str) -> str:
             verdict: Verdict = "refused" if isinstance(e, LoginRefusedError) else "unclear"
             refused_logins.note(lockout.record_of(login, inputs.argocd.now(), e.sends, verdict))
         raise hinted(e, inputs.settings.auth, inputs.secret) from None
-    inputs.check.stack.callback(_end, inputs.argocd, session)
+    inputs.check.stack.callback(inputs.argocd.end, session)
     return session
-
-
-def _end(argocd: ArgoCD, session: str) -> None:
-    """End the session. A failure is ignored, because the session expires within a day."""
-    try:
-        argocd.logout(session)
-    except AuthError:
-        return
-
-
-def _replaced(inputs: Inputs, name: str, error: KeyRefusedError) -> AuthError:
-    auth, namespace = inputs.settings.auth, inputs.check.namespace
-    new = f"Make a new one (argocd account generate-token --account {name}) and"
-    ref = auth.credential
-    where = (
-        "set it instead."
-        if auth.inline
-        else f'put it into Secret "{ref.name}", key "{ref.key}", in namespace {namespace}.'
-    )
-    return KeyRefusedError(
-        f"Argo CD at {inputs.settings.server.url} refuses the API key of account {name} from {auth.origin()}:"
-        f" {error.refusal.value}.",
-        f"{new} {where}",
-        refusal=error.refusal,
-    )

@@ -10,7 +10,7 @@ from typing import Any
 from gitops_runtime_auth.errors import AuthError, RbacError
 from gitops_runtime_auth.kube import api
 from gitops_runtime_auth.kube.api import Cluster, Object, configmap_path, secret_path
-from gitops_runtime_auth.preflight.helm import decoded
+from gitops_runtime_auth.kube.stored import from_base64
 from gitops_runtime_auth.preflight.options import CheckOptions, default_namespace
 from gitops_runtime_auth.retry import Deadline
 from gitops_runtime_auth.timing import Timing
@@ -98,4 +98,4 @@ class CheckRun:
                 f"Use a kubeconfig that may (kubectl -n {self.namespace} auth can-i get {kind.lower()}/{name}), or give"
                 " check the value in a file: --set-file KEY=FILE with the key of the plain-text value.",
             ) from e
-        return {key: decoded(value) if kind == "Secret" else str(value) for key, value in found.items()}
+        return {key: from_base64(value) if kind == "Secret" else str(value) for key, value in found.items()}
