@@ -1,4 +1,4 @@
-"""What people who work on the project run: the sandbox, the demo, the bench, the checks, the release.
+"""Contains programs for people who work on the project: sandbox, demo, bench, checks and release.
 
 Tests import from here; nothing here imports from the tests.
 """

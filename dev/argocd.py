@@ -1,7 +1,7 @@
-"""Argo CD as its admin sees it, over plain REST: what the tests compare the product with.
+"""Asks Argo CD as its admin, over plain REST, so that tests can compare the product with it.
 
-The product has a client of its own (``gitops_runtime_auth.argocd``). Tests that asked Argo CD through that one would
-share its mistakes, so nothing here imports it.
+The product has its own client (``gitops_runtime_auth.argocd``). Tests that used that one would share its mistakes, so
+nothing here imports it.
 """
 
 import subprocess
@@ -53,7 +53,7 @@ class Way(Protocol):
         """Return Argo CD's address as it is reached now. Raises ConnectionError."""
 
     def close(self) -> None:
-        """Give the way up; the next ``url`` makes a new one."""
+        """Close the connection; the next ``url`` opens a new one."""
 
 
 class Direct:

@@ -1,4 +1,4 @@
-"""Which faults in the chart do its tests notice? ``make chart-mutants``; ``CHANGED=1`` for changed files only.
+"""``make chart-mutants``: finds out which faults in the chart its tests notice; ``CHANGED=1`` for changed files only.
 
 Each mutant is the chart with one fault: a line of a template left out, a condition turned round, a word replaced; a
 default of values.yaml changed; a rule of the schema taken away. It is *killed* when ``helm unittest`` or a fast part of

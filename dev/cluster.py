@@ -1,7 +1,7 @@
-"""Kubernetes as its admin sees it, through the official client: what the tests compare the product with.
+"""Asks Kubernetes as its admin, through the official client, so that tests can compare the product with it.
 
-The product has a client of its own (``gitops_runtime_auth.kube``). Tests that asked the cluster through that one would
-share its mistakes, so nothing here imports it. Paths are those of Kubernetes' REST API.
+The product has its own client (``gitops_runtime_auth.kube``). Tests that used that one would share its mistakes, so
+nothing here imports it. Paths are those of Kubernetes' REST API.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""The whole story on a real cluster with a real Argo CD: ``make demo``. Ends with 0 only if every step held."""
+"""``make demo``: shows refusal, remedy, install and upgrade on a real cluster. Ends with 0 only if all steps worked."""
 
 import base64
 import json

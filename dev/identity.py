@@ -1,4 +1,4 @@
-"""ServiceAccounts with rights of their own: what a Pod of the chart may do, for a process that runs outside a Pod."""
+"""Makes ServiceAccounts with the rights of a Pod of the chart, for processes outside a Pod."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The API key in a release's Secret, as whoever reads that Secret understands it."""
+"""Reads the API key in a release's Secret, as any other program can."""
 
 import json
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ KEY_SECRET = "argocd-token"
 
 @dataclass(frozen=True)
 class StoredKey:
-    """An API key and what is told of it."""
+    """An API key, and what the Secret says about it."""
 
     token: str = field(repr=False)
     account: str

@@ -1,4 +1,4 @@
-"""Changes the code one small thing at a time and looks whether the unit tests notice: ``make mutants``.
+"""``make mutants``: changes the code in one small place at a time, and looks whether the unit tests notice.
 
 mutmut makes the changes and runs, for each, the tests that reach the changed function. Each choice of folders has a
 work folder below the cache: a run that was stopped, or that ran out of time, goes on where it was, and only functions

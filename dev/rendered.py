@@ -1,4 +1,4 @@
-"""What the chart renders for its install hook: the settings, the rights and the environment of the Pod."""
+"""Renders the chart, and returns settings, rights and environment of its install hook."""
 
 import subprocess
 from dataclasses import dataclass

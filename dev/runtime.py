@@ -1,4 +1,4 @@
-"""A release of the chart on a real cluster: its namespace, its Argo CD account, helm, and what became of its key."""
+"""Makes a release of the chart on a real cluster, with namespace and Argo CD account, and looks at its key."""
 
 import re
 import secrets

@@ -1,4 +1,4 @@
-"""The cluster that the tests use and its Argo CD, with an admin's rights in both."""
+"""Connects to the tests' cluster and its Argo CD, with an admin's rights in both."""
 
 import os
 import time

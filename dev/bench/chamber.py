@@ -1,4 +1,4 @@
-"""The image's own file system in the cluster's network: what is timed runs in it, as a pod's process would."""
+"""Runs what is timed in the image's own file system and in the cluster's network, as in a Pod."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What is timed: the hook's process, and the commands that people type today."""
+"""Runs what is timed: the hook's process, and the commands that people type today."""
 
 import base64
 import json

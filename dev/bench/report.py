@@ -1,4 +1,4 @@
-"""The table, the JSON, the plot, and the page docs/performance.md with all of it."""
+"""Writes the table, the JSON, the plot, and the page docs/performance.md with all of them."""
 
 import json
 import os

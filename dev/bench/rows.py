@@ -1,4 +1,4 @@
-"""The measurements: each returns rows of the table, ours and the yardstick in turn in the same minutes."""
+"""Measures: each function returns rows of the table, and runs the hook and the yardstick in turn."""
 
 import re
 import shutil

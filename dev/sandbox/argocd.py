@@ -1,4 +1,4 @@
-"""Argo CD as its users install it: the manifests of its own module, with images made here."""
+"""Installs Argo CD as its users do: with the manifests of its own module, and with images that are built here."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""The pods' cgroups: below a group of the sandbox's own, so that no other kubelet's pods are ever touched."""
+"""Makes and removes the Pods' cgroups, below the sandbox's own group, so that no other kubelet's Pods are touched."""
 
 import json
 import os

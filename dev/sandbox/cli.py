@@ -1,4 +1,4 @@
-"""The sandbox's commands."""
+"""Runs the sandbox's commands."""
 
 import argparse
 import fcntl

@@ -1,4 +1,4 @@
-"""etcd, API server, controller manager, scheduler, and the way to the API server from the host."""
+"""Starts etcd, API server, controller manager and scheduler, and forwards a port of the host to the API server."""
 
 import socket
 from pathlib import Path

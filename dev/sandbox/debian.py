@@ -1,4 +1,4 @@
-"""Debian packages: those the sandbox runs on, and the base that its images are made from."""
+"""Installs the Debian packages that the sandbox needs, and makes the base of its images."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Container images: built with buildah from the debootstrapped base, kept as archives, imported into containerd."""
+"""Builds container images with buildah from the debootstrapped base, and imports them into containerd."""
 
 import hashlib
 import os

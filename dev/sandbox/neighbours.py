@@ -1,4 +1,4 @@
-"""Programs that other people run beside Argo CD: Flux' helm-controller, the argocd-operator, External Secrets.
+"""Runs programs that people use beside Argo CD: Flux' helm-controller, the argocd-operator, External Secrets.
 
 Each runs as a process in the sandbox's network with an admin's kubeconfig. The definitions of its resources come from
 its module and go with it: what is installed in a cluster decides what the chart renders.

@@ -1,4 +1,4 @@
-"""The sandbox's network: one namespace that holds the node, its bridge and all pods. The machine's own is untouched."""
+"""Makes the sandbox's network: one namespace with the node, its bridge and all Pods, apart from the machine's own."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ _MARK = Path("/run") / f"{NAME}.netns-made-by-sandbox"
 
 
 def inside(command: Sequence[str | Path]) -> list[str | Path]:
-    """Return ``command`` as run in the namespace: by nsenter, for ``ip netns exec`` hides the cgroups."""
+    """Return ``command`` as run in the namespace, by nsenter, because ``ip netns exec`` hides the cgroups."""
     return ["nsenter", f"--net={NAMESPACE}", "--", *command]
 
 

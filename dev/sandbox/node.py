@@ -1,4 +1,4 @@
-"""The node: containerd, kubelet, kube-proxy and CoreDNS."""
+"""Starts and stops the node: containerd, kubelet, kube-proxy and CoreDNS."""
 
 import json
 import shutil

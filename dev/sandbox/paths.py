@@ -1,4 +1,4 @@
-"""Where the sandbox keeps what."""
+"""Names the folders of the sandbox."""
 
 import os
 from pathlib import Path

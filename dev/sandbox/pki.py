@@ -1,4 +1,4 @@
-"""Certificates of the control plane, made with openssl, and the kubeconfigs that carry them."""
+"""Makes the certificates of the control plane with openssl, and the kubeconfigs that contain them."""
 
 import base64
 import json

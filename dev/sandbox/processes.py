@@ -1,4 +1,4 @@
-"""The sandbox's long-running processes: started detached, known by pid and start time, ended only by those."""
+"""Starts and ends the sandbox's long-running processes, which are identified by pid and start time."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from dev.sandbox.paths import LOGS, STATE
 
 _RECORDS = STATE / "run"
 _CHILDREN: list[subprocess.Popen[bytes]] = []
-"""Kept, for a forgotten Popen warns that its child lives on: here it shall."""
+"""Processes that go on running after this one. Without a reference, Popen would warn about its child."""
 
 
 def start(

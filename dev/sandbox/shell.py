@@ -1,4 +1,4 @@
-"""Running programs: quietly, with the tail of their output when they fail, and steps that show their time."""
+"""Runs programs quietly, shows the end of their output if they fail, and prints steps with their duration."""
 
 import subprocess
 import sys

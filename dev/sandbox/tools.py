@@ -1,4 +1,4 @@
-"""The Go programs of the sandbox, built once from pinned modules and cached by version and recipe."""
+"""Builds the Go programs of the sandbox from pinned modules, and caches them by version and recipe."""
 
 import hashlib
 import os
@@ -195,7 +195,7 @@ def _environment() -> dict[str, str]:
 
 
 def _drop_build_cache() -> None:
-    """The compiler's cache takes 9 GB and has done its part; the modules stay, for their manifests and settings."""
+    """Delete the compiler's cache, which takes 9 GB and is not needed any more. The modules stay."""
     with step("dropping the build cache"):
         shutil.rmtree(CACHE / "go-build", ignore_errors=True)
 

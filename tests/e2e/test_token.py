@@ -1,4 +1,4 @@
-"""``type: token``: the key is the user's. Nothing is made anew; everybody who looks is told, and a new one is taken."""
+"""``type: token``: the user makes the key. If it stops working, that is reported, and a new one of theirs is taken."""
 
 from collections.abc import Iterator
 

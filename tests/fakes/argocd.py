@@ -64,7 +64,7 @@ class FakeArgoCD:
         return self.accounts.add(name, capabilities, password).password
 
     def live_keys(self, name: str = "") -> list[str]:
-        """Return the ids of the account's keys (all accounts') that are alive, oldest first."""
+        """Return the ids of the account's keys (all accounts') that are valid, oldest first."""
         return [key.id for owner, kept in self.accounts.secret.items() if name in ("", owner) for key in kept.keys]
 
     def live_sessions(self) -> list[str]:

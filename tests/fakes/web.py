@@ -207,7 +207,7 @@ def _is_plain(connection: socket.socket) -> bool:
 
 
 class _Handler(StreamRequestHandler):
-    """Reads requests one after the other. ``http.server`` parses headers as e-mail, for a third of a request's time."""
+    """Reads requests one after the other. ``http.server`` parses headers as e-mail, which takes a third of the time."""
 
     disable_nagle_algorithm = True
     server: Server  # type: ignore[assignment]

@@ -463,7 +463,7 @@ class World:
         return key_id(self.token)
 
     def live(self, argocd: FakeArgoCD | None = None) -> list[str]:
-        """Return the ids of this installation's keys that are alive in an Argo CD (the one of the settings)."""
+        """Return the ids of this installation's keys that are valid in an Argo CD (the one of the settings)."""
         listed = (argocd or self.server).live_keys()
         return [key for key in listed if key.startswith(self.prefix)]
 

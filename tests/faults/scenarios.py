@@ -35,7 +35,7 @@ class Scenario:
     code: int = 0
     """How the runs end that met no fault."""
     live: int | None = None
-    """How many keys live after the run that met a fault; None where that depends on the fault."""
+    """How many keys are valid after the run that met a fault; None if that depends on the fault."""
     logins: int = 2
     """How many times a password may be sent by the run that met a fault: once more than without, when in doubt."""
 
@@ -89,7 +89,7 @@ def _replaced(release: Release) -> None:
 
 
 def _deleted(release: Release) -> None:
-    """Somebody deletes the Secret; its key lives."""
+    """Somebody deletes the Secret; its key is still valid."""
     done(release)
     release.site.cluster.delete(release.path)
 

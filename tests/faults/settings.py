@@ -15,7 +15,7 @@ CHART = Path(__file__).parents[2] / "chart"
 MINE = "mine"
 """The user's own Secret."""
 GRACE_PERIOD = 1
-"""Seconds for which a replaced key lives at least, where a test does not say otherwise."""
+"""Seconds for which a replaced key stays valid at least, unless a test says otherwise."""
 CONSUMERS = (f"deployment/{CONSUMER}",)
 
 Values = dict[str, Any]

@@ -1,4 +1,4 @@
-"""``cleanup``, the uninstall hook: no key of the release stays alive, no object in the namespace, and nothing fails."""
+"""``cleanup``, the uninstall hook: every key of the release is revoked, no object is left, and nothing fails."""
 
 import json
 import threading

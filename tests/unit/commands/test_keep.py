@@ -1,4 +1,4 @@
-"""One check of the keeper: the key works, or another is issued without a gap, or everybody is told why not."""
+"""One check of the keeper: the key works, or another is issued without a refused request, or the reason is reported."""
 
 import time
 from dataclasses import replace
@@ -61,7 +61,7 @@ def test_a_revoked_key_is_replaced_by_one_login_and_consumers_restart(installed:
 
 
 def test_a_deleted_secret_is_made_anew_without_a_login(installed: World) -> None:
-    """The key that it held still works and issues its successor; it dies when the pods have followed."""
+    """The key that was in it still works and issues its successor; it is revoked when the Pods run with that."""
     keeper = installed.keeper()
     keeper.check()
     old = installed.key
@@ -190,7 +190,7 @@ def test_a_rotation_whose_answer_was_lost_keeps_the_key_that_it_stored(installed
 
 @pytest.mark.parametrize("grace", [180, 600])
 def test_a_replaced_key_lives_for_the_grace_period_at_least(installed: World, grace: int) -> None:
-    """Mounted files follow within two minutes, and pods that nobody named have no other way to follow."""
+    """Mounted files have the new key within two minutes; Pods that nobody named get it in no other way."""
     installed.set("keeper.gracePeriod", grace)
     installed.set("keeper.maxAge", "60s")
     keeper, old = installed.keeper(), installed.key

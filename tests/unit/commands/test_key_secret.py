@@ -232,7 +232,7 @@ def test_a_lost_key_is_revoked_before_the_next_is_made(world: World) -> None:
 
 
 def test_an_id_is_never_used_twice(world: World) -> None:
-    """Argo CD brings a revoked key back to life when its id is used again."""
+    """Argo CD accepts a revoked key again if its id is used again."""
     world.argocd.server.fault("POST .*/token$", times=2, cut="after")
     world.install()
     for _ in range(3):

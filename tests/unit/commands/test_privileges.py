@@ -68,7 +68,7 @@ def test_both_switches_of_admin_are_named(world: World, switch: str) -> None:
 
 
 def test_an_account_that_vanished_keeps_its_key_for_its_return(world: World) -> None:
-    """Argo CD keeps the keys of an account whose entry in argocd-cm is gone: they live again with the entry."""
+    """Argo CD keeps the keys of an account whose entry in argocd-cm is removed: the entry makes them valid again."""
     world.install()
     key, logins = world.key, len(world.argocd.logins.seen)
     world.argocd.accounts.vanish(ACCOUNT)
