@@ -95,16 +95,13 @@ class Keeper:
         except AuthError as e:
             log.debug(f"The Secret can't be read any more: {e}")
         keys = {key.token: key for stored in known for key in stored.all}
-        for key in keys.values():
-            try:
-                left = revoke.revoke_all(run, key)
-            except AuthError as e:  # the installation's identity can't be read any more
-                left = f"The API key {key.key_id} of account {key.account} is still valid: {e}"
-            if left:
-                log.warning(left)
+        left = [sentence for key in keys.values() if (sentence := _revoke(run, key))]
         if not keys:
-            log.warning(f"This keeper has seen no API key. {revoke.BY_HAND}")
-        return Verdict(Status.FAILED, "The namespace is being deleted, so the API keys of this release were revoked.")
+            left = [f"This keeper has seen no API key. {revoke.BY_HAND}"]
+        for sentence in left:
+            log.warning(sentence)
+        done = "but not all API keys of this release could be" if left else "so the API keys of this release were"
+        return Verdict(Status.FAILED, f"The namespace is being deleted, {done} revoked.")
 
     def _without_kubernetes(self, run: Context) -> Verdict:
         # The key that worked last belongs to this installation; checking that again would need the Kubernetes API.
@@ -162,6 +159,13 @@ class Keeper:
         self._memory = handover.restart_consumers(run, found, stored, self._memory)
         again_soon, self._memory = handover.revoke_replaced(run, stored, now, self._memory)
         return Verdict(Status.READY, f"Argo CD accepts the API key of account {found.account.name}.", "", again_soon)
+
+
+def _revoke(run: Context, key: StoredKey) -> str | None:
+    try:
+        return revoke.revoke_all(run, key)
+    except AuthError as e:  # the installation's identity can't be read any more
+        return f"The API key {key.key_id} of account {key.account} is still valid: {e}"
 
 
 def _won(run: Context, found: WorkingKey | None) -> WorkingKey:

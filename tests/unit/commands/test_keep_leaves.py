@@ -83,3 +83,12 @@ def test_a_keeper_that_never_saw_a_key_says_how_keys_are_named(going: World) -> 
     keeper = going.keeper()
     keeper.leave()
     assert "gra.*" in keeper.log.getvalue()
+
+
+def test_a_key_whose_installation_can_no_longer_be_told_is_named(going: World) -> None:
+    """The rights go between two requests: whose key it is depends on the namespace's UID."""
+    going.kubernetes.fault(f"GET {NAMESPACE}$", skip=1, answer=NO_RIGHT)
+    keeper = going.keeper()
+    keeper.leave()
+    assert going.live() == [going.key]
+    assert f"The API key {going.key} of account {ACCOUNT} is still" in keeper.log.getvalue()
