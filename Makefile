@@ -58,7 +58,7 @@ bench: up ## Measure what an install costs, beside what people do today; writes 
 format: venv ## Format the Python code
 	@$(VENV)/bin/ruff format -q . && $(VENV)/bin/ruff check -q --fix .
 
-generate: venv tools ## Write what is generated: the README of the chart, and the key lists of its schema
+generate: venv tools ## Write what is generated: the README of the chart, and the lists of keys in schema and NOTES
 	@$(PY) -m dev.generate
 
 release-check: venv ## Prove that chart, image, package and changelog agree on the version (TAG, PUSHED=image)

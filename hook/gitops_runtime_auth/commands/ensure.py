@@ -36,7 +36,7 @@ def run(environ: Mapping[str, str], timing: Timing, *, before_rollback: bool = F
     except Exception as e:
         if not before_rollback:
             raise
-        # The text of an unforeseen error may hold a credential.
+        # The text of an unexpected error may contain a credential.
         problem = str(e) if isinstance(e, AuthError) else f"Unexpected internal error ({type(e).__name__})."
         remedy = e.remedy if isinstance(e, AuthError) else ""
         log.warning(f"{problem} The rollback continues all the same. {remedy}")

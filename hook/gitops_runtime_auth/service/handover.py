@@ -1,6 +1,6 @@
-"""Brings the consumers to a new key, and revokes the replaced ones once nothing uses them.
+"""Restarts the consumers for a new key, and revokes the replaced keys when nothing uses them any more.
 
-What is to be remembered until the next check is returned.
+The functions return what the keeper must remember until its next check.
 """
 
 from dataclasses import replace
