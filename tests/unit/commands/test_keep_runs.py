@@ -46,8 +46,8 @@ def keeping(world: World, story: Callable[[Running], None], timing: Timing = FAS
     """Run ``keep`` with ``story`` beside it, then end it as Kubernetes does; return its exit code."""
     running, failed, serve = Running(), list[BaseException](), health.serve
 
-    def serving(state: health.Health, _: int, **how: Any) -> health.Server:
-        server = serve(state, 0, **how)
+    def serving(state: health.Health, _: int, timing: Timing) -> health.Server:
+        server = serve(state, 0, timing)
         running.port = server.server_port
         running.serves.set()
         return server
