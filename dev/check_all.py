@@ -58,7 +58,7 @@ CHECKS = (
     Check("chart", "helm lint", ("helm", "lint", "chart")),
     Check("chart", "helm unittest", ("helm", "unittest", "--strict", "-f", "tests/**/*_test.yaml", "chart")),
     Check("chart", "ct lint", ("ct", "lint", "--config", "ct.yaml")),
-    Check("chart", "values contract", _pytest("-nauto", "tests/chart")),
+    Check("chart", "values contract", _pytest("-nauto", "--dist=worksteal", "tests/chart")),
     Check("unit", "unit tests", _pytest("-n4", "--dist=worksteal", "tests/unit")),  # many tests wait and need no CPU
     Check("docs", "documentation", _pytest("tests/docs")),
     Check("cluster", "sandbox", _sandbox("up")),

@@ -180,6 +180,7 @@ def test_on_openshift_the_fixed_ids_are_left_out_unless_the_user_sets_them() -> 
 @each_case
 def test_rendering_is_deterministic_and_the_same_under_both_helms(case: str) -> None:
     first = _rendered(case)
+    helm.forget()
     assert first == _rendered.__wrapped__(case)
     assert sorted(first, key=str) == sorted(_rendered(case, name="helm4"), key=str)
 

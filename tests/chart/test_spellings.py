@@ -28,7 +28,7 @@ BOB: dict[str, Any] = {"auth": {"username": "bob"}, "server": {"svc": "argocd.b"
 TOKEN: dict[str, Any] = {"auth": {"type": "token", "token": "t"}}
 ONLY_TOKEN: dict[str, Any] = {"auth": {"type": "token"}}
 ONLY_PASSWORD: dict[str, Any] = {"auth": {"type": "password"}}
-BOTH: dict[str, Any] = {"auth": {"username": "alice", "token": "t"}}
+BOTH: dict[str, Any] = {"auth": {"username": "alice", "tokenSecretKeyRef": {"name": "mine", "key": "k"}}}
 
 
 @pytest.mark.parametrize(
