@@ -224,7 +224,9 @@ def test_any_command_line_outside_a_pod(argv: list[str]) -> None:
 
 def test_sigterm_ends_the_program_while_it_waits_for_argocd(world: World) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        process = world.start("verify", ARGO_CD_URL=f"http://127.0.0.1:{silent.getsockname()[1]}")
+        silent.settimeout(20)
+        world.derived = {"url": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+        process = world.start("verify")
         connection, _ = silent.accept()
         with connection:
             process.send_signal(signal.SIGTERM)
