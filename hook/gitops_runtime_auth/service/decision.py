@@ -57,7 +57,7 @@ class Memory:
     known: StoredKeys = field(default=StoredKeys())
     """The content of the Secret when Argo CD last accepted its key."""
     lost: tuple[float, ...] = ()
-    """Times at which somebody else removed the key from the account: the recent ones, or all of a storm."""
+    """Times at which somebody else revoked the key: the recent ones, or all of a storm."""
     lost_key: str = ""
     """The id of the key that was lost last, so that a loss is counted once."""
     issue_not_before: float = 0.0
