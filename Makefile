@@ -47,7 +47,7 @@ soak: up ## An hour of revocations, deletions and restarts (SOAK_SECONDS)
 	@SOAK_SECONDS=$${SOAK_SECONDS:-3600} $(PY) -m pytest -s tests/soak
 
 mutants: venv tools ## Change the code one small thing at a time: do the unit tests notice? CHANGED=1, FOLDERS="keys kube", MINUTES=60
-	@$(PY) -m dev.mutants $(if $(CHANGED),--changed) $(if $(MINUTES),--minutes $(MINUTES)) $(FOLDERS)
+	@$(PY) -m dev.mutants $(if $(CHANGED),--changed) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(OFFSET),--offset $(OFFSET)) $(FOLDERS)
 
 chart-mutants: venv tools ## The same for the chart and its tests; CHANGED=1, SAMPLE=20 for every twentieth
 	@$(PY) -m dev.chart_mutants $(if $(SAMPLE),--sample $(SAMPLE))
