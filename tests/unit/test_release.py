@@ -1,5 +1,7 @@
 """Key ids: whose they are, and that none comes twice."""
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,6 +32,14 @@ def test_ids_that_others_made_are_nobodys(key_id: str) -> None:
 
 def test_no_id_comes_twice() -> None:
     assert len({ONE.new_key_id() for _ in range(10_000)}) == 10_000
+
+
+def test_an_id_tells_when_it_was_made() -> None:
+    """Which of the keys that ``argocd account get`` lists is the older one?"""
+    before = datetime.now(UTC).replace(microsecond=0)
+    told = ONE.new_key_id().rpartition(".")[2].partition("-")[0]
+    made = datetime.strptime(told, "%Y%m%dt%H%M%Sz").replace(tzinfo=UTC)
+    assert before <= made <= datetime.now(UTC)
 
 
 @pytest.mark.parametrize("name", ["a", "a.b", "a.20260101t000000z-000000000000"])

@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
@@ -40,7 +40,7 @@ class Answer:
     """A successful answer."""
 
     status: int
-    json: object
+    json: object = field(repr=False)
     seconds: float
     """Time from the start of the request to the head of the answer, without connecting and TLS handshake."""
     date: float | None
