@@ -8,8 +8,25 @@ from collections.abc import Iterator
 import gitops_runtime_auth
 
 CONFIDENTIAL = frozenset(
-    "auth bearer body document documents given headers helm_flags helm_values json others password rendering secret"
-    " stdin token values".split()
+    [
+        "auth",
+        "bearer",
+        "body",
+        "document",
+        "documents",
+        "given",
+        "headers",
+        "helm_flags",
+        "helm_values",
+        "json",
+        "others",
+        "password",
+        "rendering",
+        "secret",
+        "stdin",
+        "token",
+        "values",
+    ]
 )
 """Names of fields that contain a credential, or something that may contain one, such as the user's values."""
 HARMLESS = {("Settings", "auth")}
