@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import tempfile
 import threading
 from dataclasses import replace
 
@@ -117,8 +118,12 @@ def test_a_refusal_that_cannot_be_recorded_is_told_all_the_same(wrong: World) ->
 
 
 def test_a_read_only_tmp_is_nothing_to_an_install(wrong: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TMPDIR", "/proc/none")
+    monkeypatch.setattr(tempfile, "tempdir", "/proc/none")
+    with pytest.raises(FileNotFoundError):
+        tempfile.mkstemp()
     assert wrong.install().code == 77
+    wrong.give(PASSWORD)
+    assert wrong.install().code == 0
 
 
 def test_a_newline_after_the_password_is_named(world: World) -> None:
