@@ -30,15 +30,16 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "checkout"
 
 
-def verdicts(work: Path, **codes: int | None) -> None:
-    """Write what mutmut knows of a file in the folder ``keys``."""
-    meta = work / "mutants/src" / mutants.PACKAGE / "keys/a.py.meta"
+def verdicts(work: Path, /, of: str = "keys", **codes: int | None) -> None:
+    """Write what mutmut knows of a file in a folder of the package."""
+    meta = work / "mutants/src" / mutants.PACKAGE / of / "a.py.meta"
     meta.parent.mkdir(parents=True, exist_ok=True)
-    meta.write_text(json.dumps({"exit_code_by_key": codes}))
+    named = {f"{mutants.PACKAGE}.{of}.a.{name}": code for name, code in codes.items()}
+    meta.write_text(json.dumps({"exit_code_by_key": named}))
 
 
 def test_each_verdict_is_counted_and_what_was_not_tried_does_not_count(tmp_path: Path) -> None:
-    verdicts(tmp_path, **CODES, interrupted=2, hung=-24)
+    verdicts(tmp_path, "keys", **CODES, interrupted=2, hung=-24)
     found = mutants.score("keys", tmp_path)
     assert found == mutants.Score("keys", killed=1, timeout=2, survived=1, unreached=1, unchecked=2)
     assert found.percent == 60
@@ -53,7 +54,7 @@ def test_a_run_below_the_goal_or_without_tests_fails(
     works: list[Path] = []
     runs = [True]
 
-    def run(work: Path, _: float) -> bool:
+    def run(work: Path, *_: object) -> bool:
         works.append(work)
         verdicts(work, a=1, b=0)
         return runs[0]
@@ -66,9 +67,34 @@ def test_a_run_below_the_goal_or_without_tests_fails(
     assert works[2] != works[1], "another choice is another run"
     table = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in table[-len(mutants.FOLDERS) - 1 :]] == [*mutants.FOLDERS, "all"]
+    monkeypatch.setattr(mutants, "_run", lambda *_: True)
+    assert mutants.main(["kube", "--goal", "0"], root) == 1, "nothing was tried"
+    monkeypatch.setattr(mutants, "_run", run)
     runs[0] = False
     assert mutants.main(["keys", "--goal", "0"], root) == 1
     assert "could not be run" in capsys.readouterr().out
+
+
+def test_a_sample_is_drawn_from_each_folder_and_nothing_else_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("keys", "kube"):
+        verdicts(tmp_path, folder, a=1, b=0, c=None, d=33, e=None, f=1)
+    every_third = slice(1, None, 3)
+    assert mutants.score("keys", tmp_path, every_third) == mutants.Score("keys", survived=1, unchecked=1)
+    assert mutants.score("kube", tmp_path, slice(0, None, 3)) == mutants.Score("kube", killed=1, unreached=1)
+    asked: list[tuple[str, ...]] = []
+
+    def mutmut(_work: Path, _seconds: float, *names: str) -> bool:
+        asked.append(names)
+        return True
+
+    monkeypatch.setattr(mutants, "_mutmut", mutmut)
+    assert mutants._run(tmp_path, 1, every_third)
+    package = mutants.PACKAGE
+    assert asked == [("none",), (f"{package}.keys.a.e", f"{package}.kube.a.e")], "what is known is not tried again"
+    mutants._forget(tmp_path)
+    assert mutants.score("keys", tmp_path) == mutants.Score("keys", killed=2, unchecked=4)
 
 
 def test_the_work_folder_follows_the_checkout(root: Path) -> None:
