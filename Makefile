@@ -35,7 +35,7 @@ test-chart: venv tools ## The values contract under helm 3, helm 4 and Python; h
 test-e2e: up ## The end-to-end tests alone
 	@$(PY) -m pytest -m "not zoo" tests/e2e
 
-test-zoo: up ## Beside Flux, the argocd-operator and External Secrets, which are built for it (10 minutes, once)
+test-zoo: up ## Beside Flux, the argocd-operator, External Secrets and kube-router, which are built for it (12 minutes, once)
 	@$(PY) -m pytest -m zoo tests/e2e
 
 test-faults: up ## Faults between hook and servers; FULL=1 for all of them

@@ -3,12 +3,14 @@
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from dev.sandbox.paths import CACHE
 from dev.sandbox.shell import SandboxError, run, step
 
 SUITE = "bookworm"
+CNI_PLUGINS = Path("/usr/lib/cni")
 PROGRAMS = {
     "etcd": "etcd-server",
     "containerd": "containerd",
@@ -23,9 +25,8 @@ PROGRAMS = {
     "nsenter": "util-linux",
     "sysctl": "procps",
     "git": "git",
+    str(CNI_PLUGINS / "bridge"): "containernetworking-plugins",
 }
-CNI_PLUGINS = Path("/usr/lib/cni")
-
 
 _RELEASE = Path("/etc/os-release")
 
@@ -35,11 +36,9 @@ def is_here() -> bool:
     return _RELEASE.exists() and f"VERSION_CODENAME={SUITE}" in _RELEASE.read_text().splitlines()
 
 
-def install() -> None:
-    """Install what is missing. None of these packages starts a service here."""
-    missing = [package for program, package in PROGRAMS.items() if not shutil.which(program)]
-    if not (CNI_PLUGINS / "bridge").exists():
-        missing.append("containernetworking-plugins")
+def install(programs: Mapping[str, str] = PROGRAMS) -> None:
+    """Install what is missing of ``programs``. None of these packages starts a service here."""
+    missing = [package for program, package in programs.items() if not shutil.which(program)]
     if missing:
         with step(f"installing {' '.join(missing)}"):
             environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}

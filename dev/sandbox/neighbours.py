@@ -1,19 +1,20 @@
 """Runs programs that people use beside Argo CD: Flux' helm-controller, the argocd-operator, External Secrets.
 
-Each runs as a process in the sandbox's network with an admin's kubeconfig. The definitions of its resources come from
-its module and go with it: what is installed in a cluster decides what the chart renders.
+One more is kube-router, which enforces NetworkPolicies. Each runs as a process in the sandbox's network with an admin's
+kubeconfig. The definitions of its resources come from its module and go with it: what is installed in a cluster decides
+what the chart renders.
 """
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from dev.sandbox import pki, processes, tools
+from dev.sandbox import debian, network, pki, processes, tools
 from dev.sandbox.controlplane import kubectl
-from dev.sandbox.network import NODE_IP, inside
+from dev.sandbox.network import NODE_IP, SERVICE_CIDR, inside
 from dev.sandbox.paths import STATE
 from dev.sandbox.shell import SandboxError, step, wait_for
 
@@ -42,13 +43,16 @@ class Definitions:
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A program, how it is started and by which page it shows that it runs."""
+    """A program and how it is started."""
 
     tool: str
     definitions: tuple[Definitions, ...]
     arguments: tuple[str, ...]
-    probe: str
+    runs: Callable[[], bool]
+    """Tells whether it does its work."""
     environment: Mapping[str, str] = field(default_factory=dict)
+    programs: Mapping[str, str] = field(default_factory=dict)
+    """Programs that it calls, each with its Debian package."""
 
 
 def _operators_environment() -> dict[str, str]:
@@ -67,7 +71,7 @@ def _neighbour(name: str) -> Neighbour:
                     Definitions("flux-source", "github.com/fluxcd/source-controller", "config/crd/bases"),
                 ),
                 ("--metrics-addr=0", "--health-addr=:9440", "--watch-all-namespaces", "--enable-leader-election=false"),
-                "http://127.0.0.1:9440/healthz",
+                partial(answers, "http://127.0.0.1:9440/healthz"),
                 {"RUNTIME_NAMESPACE": "default"},
             )
         case "argocd-operator":
@@ -76,7 +80,7 @@ def _neighbour(name: str) -> Neighbour:
                 "argocd-operator",
                 (Definitions("argocd-operator", "github.com/argoproj-labs/argocd-operator", "config/crd/bases", own),),
                 ("--metrics-bind-address=0", "--metrics-secure=false", "--health-probe-bind-address=:9441"),
-                "http://127.0.0.1:9441/healthz",
+                partial(answers, "http://127.0.0.1:9441/healthz"),
                 _operators_environment(),
             )
         case "external-secrets":
@@ -91,12 +95,28 @@ def _neighbour(name: str) -> Neighbour:
                     "--enable-push-secret-reconciler=false",
                     "--enable-cluster-push-secret-reconciler=false",
                 ),
-                "http://127.0.0.1:9442/metrics",
+                partial(answers, "http://127.0.0.1:9442/metrics"),
+            )
+        case "network-policies":
+            return Neighbour(
+                "kube-router",
+                (),
+                (
+                    f"--kubeconfig={pki.kubeconfig('admin')}",
+                    f"--hostname-override={pki.NODE}",
+                    f"--service-cluster-ip-range={SERVICE_CIDR}",
+                    "--run-firewall=true",
+                    "--run-router=false",
+                    "--run-service-proxy=false",
+                    "--health-port=0",
+                ),
+                network.has_policies,
+                programs={"iptables": "iptables", "ipset": "ipset"},
             )
     raise SandboxError(f"{name} is none of {', '.join(NAMES)}")
 
 
-NAMES = ("flux", "argocd-operator", "external-secrets")
+NAMES = ("flux", "argocd-operator", "external-secrets", "network-policies")
 
 
 def up(name: str) -> None:
@@ -104,6 +124,7 @@ def up(name: str) -> None:
     if not processes.running("kube-apiserver"):
         raise SandboxError("the sandbox is not up: run python -m dev.sandbox up")
     found = _neighbour(name)
+    debian.install(found.programs)
     tools.ensure(tuple(tool for tool in tools.NEIGHBOURS if tool.name == found.tool))
     with step(name):
         for definitions in found.definitions:
@@ -117,21 +138,26 @@ def up(name: str) -> None:
             processes.start("artifacts", [sys.executable, *serve])
         environment = {**found.environment, "KUBECONFIG": str(pki.kubeconfig("admin"))}
         processes.start(name, [tools.which(found.tool), *found.arguments], env=environment)
-        wait_for(name, _READY_SECONDS, lambda: answers(found.probe))
+        wait_for(name, _READY_SECONDS, found.runs)
 
 
 def down(name: str) -> None:
     """Delete a neighbour's definitions, and with them every object of their kinds, then stop it.
 
-    In this order because it may have to clear its objects away first. Raises SandboxError when it does not.
+    In this order because it may have to clear its objects away first. Raises SandboxError when it does not. Rules by
+    which NetworkPolicies were enforced are removed last, because kube-router would make them again.
     """
+    found = _neighbour(name)
     if processes.running("kube-apiserver"):
-        for definitions in _neighbour(name).definitions:
+        for definitions in found.definitions:
             for file in definitions.files():
                 kubectl("delete", "--ignore-not-found", f"--timeout={_READY_SECONDS}s", "-f", file)
     processes.stop(name)
     if name == "flux":
         processes.stop("artifacts")
+    if name == "network-policies" and network.NAMESPACE.exists():
+        debian.install(found.programs)
+        network.drop_policies()
 
 
 def _established(file: Path) -> bool:

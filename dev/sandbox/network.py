@@ -1,9 +1,10 @@
 """Makes the sandbox's network: one namespace with the node, its bridge and all Pods, apart from the machine's own."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from dev.sandbox.shell import SandboxError, run
+from dev.sandbox.shell import SandboxError, run, wait_for
 
 NAME = "gitops-auth"
 NAMESPACE = Path("/run/netns") / NAME
@@ -13,6 +14,8 @@ POD_CIDR = "10.88.0.0/16"
 SERVICE_CIDR = "10.96.0.0/16"
 KUBERNETES_IP = "10.96.0.1"
 
+_POLICY_CHAIN = re.compile(r"\bKUBE-(ROUTER|NWPLCY|POD-FW)-")
+"""Names of kube-router's chains."""
 _MARK = Path("/run") / f"{NAME}.netns-made-by-sandbox"
 
 
@@ -54,6 +57,27 @@ def down() -> None:
         if NAMESPACE.exists():
             run(["ip", "netns", "delete", NAME])
         _MARK.unlink()
+
+
+def has_policies() -> bool:
+    """Tell whether kube-router has made its rules for each Pod. Its health page is there before them."""
+    return "-j KUBE-POD-FW-" in run(inside(["iptables-save", "-t", "filter"]))
+
+
+def drop_policies() -> None:
+    """Remove the rules and address sets by which kube-router enforced NetworkPolicies; the kubelet's rules stay.
+
+    kube-router leaves them when it ends, and its ``--cleanup-config`` removes none of them. Raises SandboxError.
+    """
+    rules = run(inside(["iptables-save", "-t", "filter"])).splitlines(keepends=True)
+    run(inside(["iptables-restore"]), stdin="".join(rule for rule in rules if not _POLICY_CHAIN.search(rule)))
+    wait_for("the end of kube-router's address sets", 10, _no_sets)
+
+
+def _no_sets() -> bool:
+    """Remove all address sets and tell whether none is left: the kernel lets go of one some time after its rules."""
+    run(inside(["ipset", "destroy"]), check=False)
+    return not run(inside(["ipset", "list", "-name"]))
 
 
 def _is_mounted() -> bool:

@@ -86,6 +86,7 @@ NEIGHBOURS = (
     Tool("helm-controller", "flux", "github.com/fluxcd/helm-controller"),
     Tool("argocd-operator", "argocd-operator", "github.com/argoproj-labs/argocd-operator/cmd"),
     Tool("external-secrets", "external-secrets", "github.com/external-secrets/external-secrets"),
+    Tool("kube-router", "kube-router", "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"),
 )
 """Programs that people run beside Argo CD: built only for the tests that need them (``dev.sandbox.neighbours``)."""
 

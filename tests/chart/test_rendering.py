@@ -199,7 +199,7 @@ EVENTS = {
     "retire": "post-upgrade,post-rollback",
     "cleanup": "post-delete",
     "verify": "test",
-    "hooks": "pre-install,pre-upgrade,pre-rollback,post-upgrade,post-rollback,post-delete,test",
+    "hooks": "pre-install,pre-upgrade,pre-rollback,post-upgrade,post-rollback,post-delete",
 }
 
 
@@ -222,6 +222,8 @@ def test_hooks_have_events_weights_and_policies_so_that_what_a_job_needs_comes_b
         annotations = manifest["metadata"]["annotations"]
         component = manifest["metadata"]["labels"]["app.kubernetes.io/component"]
         name = manifest["metadata"]["name"]
+        # In Helm 3, helm test --logs reads the log of a Pod with this name, whatever kind of hook it is.
+        assert "test" not in annotations["helm.sh/hook"] or name == "r-auth-verify"
         jobs = {"r-auth-ensure": "pre-install,pre-upgrade", "r-auth-ensure-rollback": "pre-rollback"}
         events = jobs.get(name, EVENTS[component]) if manifest["kind"] == "Job" else EVENTS[component]
         assert annotations["helm.sh/hook"] == events, name

@@ -4,7 +4,6 @@ The API server enforces them here as ValidatingAdmissionPolicy and MutatingAdmis
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import pytest
 from kubernetes.client import ApiException
@@ -12,9 +11,9 @@ from kubernetes.client import ApiException
 from dev.cluster import Object, path_of
 from dev.keys import KEY_SECRET
 from dev.runtime import CHART, IMAGE, Runtime, runtime, within
+from tests.e2e.admission import bind, dry_run, inject, rule
 
 pytestmark = pytest.mark.zoo
-POLICIES = "/apis/admissionregistration.k8s.io/v1"
 EVERYTHING = {
     "": ["configmaps", "pods", "secrets", "serviceaccounts", "services"],
     "apps": ["deployments"],
@@ -30,24 +29,6 @@ UID = 1000690000
 def place() -> Iterator[Runtime]:
     with runtime("e2e-policies") as made:
         yield made
-
-
-def rule(groups: Mapping[str, list[str]]) -> list[dict[str, Any]]:
-    return [
-        {"apiGroups": [group], "apiVersions": ["*"], "operations": ["CREATE"], "resources": resources}
-        for group, resources in groups.items()
-    ]
-
-
-def bind(place: Runtime, kind: str, spec: dict[str, Any]) -> None:
-    """Make a policy of this kind for the release's namespace alone, until the end."""
-    plural, name = f"{kind.lower()[:-1]}ies", place.name
-    place.create(f"{POLICIES}/{plural}", {"metadata": {"name": name}, "spec": spec})
-    selector = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": place.name}}}
-    bound: dict[str, Any] = {"policyName": name, "matchResources": selector}
-    if kind.startswith("Validating"):
-        bound["validationActions"] = ["Deny"]
-    place.create(f"{POLICIES}/{kind.lower()}bindings", {"metadata": {"name": name}, "spec": bound})
 
 
 def require(place: Runtime, groups: Mapping[str, list[str]], expression: str, message: str) -> None:
@@ -68,28 +49,6 @@ def refusal(place: Runtime) -> str:
     except ApiException as e:
         return str(e.reason)
     return ""
-
-
-def dry_run(place: Runtime, security: Mapping[str, object]) -> Object:
-    """Return a Pod as it would be made."""
-    spec = {"containers": [{"name": "probe", "image": IMAGE}], "securityContext": security}
-    path = f"{path_of(place.name, 'pods')}?dryRun=All"
-    made: Object = place.cluster.create(path, {"metadata": {"name": "probe"}, "spec": spec})["spec"]
-    return made
-
-
-def inject(place: Runtime, mutation: Mapping[str, object], condition: str) -> None:
-    """Change every Pod for which the condition holds, and wait until that is so."""
-    spec = {
-        "failurePolicy": "Fail",
-        "reinvocationPolicy": "Never",
-        "matchConstraints": {"resourceRules": rule({"": ["pods"]})},
-        "matchConditions": [{"name": "which", "expression": condition}],
-        "mutations": [mutation],
-    }
-    before = dry_run(place, {})
-    bind(place, "MutatingAdmissionPolicy", spec)
-    within(30, lambda: dry_run(place, {}) != before)
 
 
 def pods(place: Runtime, component: str) -> list[Object]:

@@ -308,3 +308,28 @@ def test_a_neighbour_without_a_cluster_says_what_to_do_first(records: Path) -> N
     with pytest.raises(SandboxError, match=r"run python -m dev\.sandbox up"):
         neighbours.up("flux")
     assert list(records.iterdir()) == []
+
+
+def test_kube_routers_rules_and_sets_are_removed_and_the_kubelets_rules_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    kubelets = ["*filter", ":INPUT ACCEPT [0:0]", ":KUBE-FIREWALL - [0:0]", "-A INPUT -j KUBE-FIREWALL"]
+    chains = [":KUBE-ROUTER-INPUT - [0:0]", ":KUBE-NWPLCY-DEFAULT - [0:0]", ":KUBE-POD-FW-ABC - [0:0]"]
+    jumps = ["-A INPUT -j KUBE-ROUTER-INPUT", "-A KUBE-ROUTER-INPUT -s 1.2.3.4/32 -j KUBE-POD-FW-ABC"]
+    lists_of_sets = ["", "KUBE-SRC-A"]
+    restored: list[object] = []
+
+    def run(command: list[str | Path], *, stdin: object = None, check: bool = True) -> str:
+        match command[3:]:
+            case ["iptables-save", "-t", "filter"]:
+                return "\n".join([*kubelets, *chains, *jumps, "COMMIT", ""])
+            case ["iptables-restore"]:
+                restored.append(stdin)
+            case ["ipset", "destroy"] if check:
+                raise SandboxError("Set cannot be destroyed: it is in use by a kernel component")
+            case ["ipset", "list", "-name"]:
+                return lists_of_sets.pop()
+        return ""
+
+    monkeypatch.setattr(network, "run", run)
+    network.drop_policies()
+    assert restored == ["\n".join([*kubelets, "COMMIT", ""])]
+    assert lists_of_sets == [], "asked again until the kernel has let go of the last one"
