@@ -67,7 +67,7 @@ def install_before_its_secret(release: Runtime, name: str, data: dict[str, str],
 
     later = threading.Thread(target=come)
     later.start()
-    release.install(*sets)
+    release.install(*sets, "--set", "hook.waitForSecrets=120")
     done = time.monotonic()
     later.join()
     assert came, "the install was done before the Secret came"
