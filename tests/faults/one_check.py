@@ -1,6 +1,7 @@
 """The keeper's process for one check: ``keep`` without its port, its watch and its waiting.
 
-Ends with 0 when the key works and nothing is under way any more, else with 75.
+Ends with 0 when the key works and nothing is under way any more, else with 75. With the argument ``leave`` it then does
+what the keeper does at its end, and ends with 0.
 """
 
 import os
@@ -21,13 +22,17 @@ def main() -> int:
     timing = Timing()
     with context.from_environment(os.environ, timing) as base:
         log.setup(base.settings.log_level, as_json=True)
-        loop = keep.Loop(base, Keeper(base), Health(timing.stalls_after))
+        keeper = Keeper(base)
+        loop = keep.Loop(base, keeper, Health(timing.stalls_after))
         verdict = loop.turn()
         for _ in range(CHECKS):
             if not verdict.again_soon:
                 break
             time.sleep(1)
             verdict = loop.turn()
+        if sys.argv[1:] == ["leave"]:
+            keep.leave(base, keeper, secret_deleted=loop.secret_deleted)
+            return 0
     return 0 if verdict.ready and not verdict.again_soon else os.EX_TEMPFAIL
 
 

@@ -10,8 +10,8 @@ READ, WRITE = (f"kubernetes {verb} /configmaps/{REFUSED}" for verb in ("GET", "P
 """The record of a refused password: a login is recorded in it beforehand, and what succeeds empties it."""
 HEALS = ("408", "429", "500-unavailable", "502", "503", "504", *BREAKS, *HANDSHAKES)
 """Kinds that waiting mends: the run itself comes to its good end."""
-NEVER_FAIL = ("retire", "cleanup", "rollback")
-"""Commands after which Helm must go on: what they could not do is a warning."""
+NEVER_FAIL = ("retire", "cleanup", "rollback", "leave")
+"""Commands after which Helm must go on, and the keeper's end: what they could not do is a warning."""
 ONLY_A_WARNING = {
     LOGOUT: "a session ends by itself within a day",
     "argocd GET /api/v1/account/can-i/applications/get/*/*": "asked for a warning, once the key is stored",

@@ -21,11 +21,12 @@ from tests.faults.traffic import NO_FAULT, Fault, Traffic
 
 PROGRAMS = {
     "keep": ["tests.faults.one_check"],  # stands for the keeper, which would go on
+    "leave": ["tests.faults.one_check", "leave"],
     "keep-on": ["tests.faults.keeper"],
     "rollback": ["gitops_runtime_auth", "ensure", "--before-rollback"],
 }
 """How the commands are run that are not run by their own name."""
-RIGHTS = {"keep-on": "keep", "rollback": "ensure"}
+RIGHTS = {"keep-on": "keep", "leave": "keep", "rollback": "ensure"}
 """Whose ServiceAccount a command has, where it is not one of its own name."""
 _PARTS = ("settings", "credential", "ca", "key", "refused", "headers", "serviceaccount", "tmp")
 

@@ -70,7 +70,7 @@ def check(release: Release, cell: Cell, tally: Tally) -> None:
         result = release.run(cell.fault, scenario.command)
     finally:
         release.timeout = usual
-    if not result.traffic.hit and scenario.command == "keep":
+    if not result.traffic.hit and scenario.command in ("keep", "leave"):
         tally.unmet(cell)  # how often the keeper looks until the grace period is over differs from run to run
         return
     left = release.live_sessions()
