@@ -50,7 +50,7 @@ class KeeperPod:
         """End it, as SIGTERM does once the present check is done."""
         with self._inside():
             log.setup("debug", as_json=True)
-            keep.leave(self._base, self._keeper, secret_deleted=lambda: False)
+            keep.leave(self._base, self._keeper, seen_going=lambda: False)
 
     def give(self, credential: str) -> None:
         """Bring the mounted password up to date, as the kubelet does within a minute."""

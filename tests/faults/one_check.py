@@ -31,7 +31,7 @@ def main() -> int:
             time.sleep(1)
             verdict = loop.turn()
         if sys.argv[1:] == ["leave"]:
-            keep.leave(base, keeper, secret_deleted=loop.secret_deleted)
+            keep.leave(base, keeper, seen_going=loop.namespace_was_going)
             return 0
     return 0 if verdict.ready and not verdict.again_soon else os.EX_TEMPFAIL
 

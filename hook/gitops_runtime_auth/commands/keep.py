@@ -36,7 +36,7 @@ def run(environ: Mapping[str, str], timing: Timing, port: int = health.PORT) -> 
         with after_present_check(loop.stop, timing.finishes_check):
             loop.run()
             if base.settings.auth.type == "password":
-                leave(base, keeper, secret_deleted=loop.secret_deleted)
+                leave(base, keeper, seen_going=loop.namespace_was_going)
     return 0
 
 
@@ -64,20 +64,20 @@ def check_token(run: Context) -> Verdict:
     return Verdict(Status.READY, f"Argo CD accepts the API key of account {name}.")
 
 
-def leave(base: Context, keeper: Keeper, *, secret_deleted: Callable[[], bool]) -> None:
+def leave(base: Context, keeper: Keeper, *, seen_going: Callable[[], bool]) -> None:
     """Revoke the keys before this process ends if the namespace is being deleted, because nothing else does."""
     run = base.again(base.timing.check)
-    if _namespace_goes(run, secret_deleted):
+    if _namespace_goes(run, seen_going):
         log.info(keeper.leave(run).reason)
 
 
-def _namespace_goes(run: Context, secret_deleted: Callable[[], bool]) -> bool:
+def _namespace_goes(run: Context, seen_going: Callable[[], bool]) -> bool:
     """Tell whether the namespace is being deleted. If that is unknown, return False, to revoke no key that is in use.
 
     Since Kubernetes 1.33 Pods are deleted first, so that this one still has its rights. Before that, everything is
     deleted within a second; the watch, which is already open, then shows that the Secret was deleted, too. If only the
     rights are gone, an upgrade has changed the Role or the ServiceAccount, the Pod was deleted by force, or its node
-    was lost for a while: then the next keeper needs the key.
+    was lost for a while: then the next keeper needs the key. ``seen_going`` tells what was seen before the rights went.
     """
     patience = run.deadline.at_most(run.timing.leaving)
     while True:
@@ -85,7 +85,7 @@ def _namespace_goes(run: Context, secret_deleted: Callable[[], bool]) -> bool:
             return namespace.is_going(run.cluster, run.release.namespace)
         except AuthError as e:
             lost_rights = isinstance(e, RbacError)
-            if lost_rights and secret_deleted():
+            if lost_rights and seen_going():
                 return True
             if not lost_rights or not patience.left():
                 log.warning(f"It is unknown whether the namespace is being deleted, so no API key is revoked: {e}")
@@ -103,11 +103,25 @@ class Loop:
         self.wake = threading.Event()
         self.stopped = threading.Event()
         self._watch: Watch | None = None
+        self._namespace_goes = False
 
     def stop(self) -> None:
-        """End the loop after the present check."""
+        """End the loop after the present check; find out at once whether the namespace is being deleted.
+
+        A ``helm uninstall`` at the same time takes the right to find out away while the present check goes on.
+        """
         self.stopped.set()
         self.wake.set()
+        if self._base.settings.auth.type == "password":
+            threading.Thread(target=self._read_namespace, name="namespace", daemon=True).start()
+
+    def _read_namespace(self) -> None:
+        timing = self._base.timing
+        try:
+            cluster = api.connect(Deadline(timing.leaving), timing)  # another one, because it is not thread-safe
+            self._namespace_goes = namespace.is_going(cluster, self._base.release.namespace)
+        except AuthError as e:
+            log.debug(f"It is unknown whether the namespace is being deleted: {e}")
 
     def run(self) -> None:
         """Check at each interval, and at once after ``wake`` or when the mounted credential changes."""
@@ -132,9 +146,9 @@ class Loop:
         watch.start()
         return watch
 
-    def secret_deleted(self) -> bool:
-        """Tell whether the watch saw the key Secret being deleted."""
-        return self._watch is not None and self._watch.deleted
+    def namespace_was_going(self) -> bool:
+        """Tell whether the namespace was being deleted at SIGTERM, or the watch saw the key Secret being deleted."""
+        return self._namespace_goes or (self._watch is not None and self._watch.deleted)
 
     def turn(self) -> Verdict:
         """Check once and report the result in health and log, and by an Event if the state changed."""

@@ -35,6 +35,9 @@ class Running:
         return self.get("/readyz").status_code == 200
 
 
+NAMESPACE = "/api/v1/namespaces/runtime-ns"
+
+
 def wait(done: Callable[[], bool]) -> None:
     until = time.monotonic() + SOON
     while not done():
@@ -173,6 +176,31 @@ def test_rights_that_go_with_the_secret_are_a_namespace_that_is_being_deleted(in
         wait(lambda: installed.kubernetes.watches.open > 0)
         installed.kubernetes.fault(".*", answer=NO_RIGHT)
         installed.later(0.1, lambda: installed.remove(installed.path()))
+
+    assert keeping(installed, story) == 0
+    assert installed.live() == []
+
+
+def test_rights_that_go_during_the_last_check_of_a_namespace_that_is_being_deleted(installed: World) -> None:
+    """Kubernetes from 1.33 on deletes Pods first, and a ``helm uninstall`` at the same time takes the rights away."""
+    question = f"GET {NAMESPACE}$"
+
+    def story(running: Running) -> None:
+        wait(running.is_ready)
+        installed.edit(NAMESPACE, deletionTimestamp="2026-01-01T00:00:00Z")
+        before, checking = len(installed.kubernetes.server.asked(question)), threading.Event()
+
+        def last_check() -> None:
+            checking.set()
+            until = time.monotonic() + 1
+            while len(installed.kubernetes.server.asked(question)) == before and time.monotonic() < until:
+                time.sleep(0.01)
+            time.sleep(0.1)  # the answer is on its way
+            installed.kubernetes.fault(".*", answer=NO_RIGHT)
+
+        installed.argocd.server.fault(f"GET .*/api/v1/account/{ACCOUNT}$", times=1, does=last_check)
+        installed.edit_secret(installed.secret())  # wakes the keeper
+        assert checking.wait(SOON)
 
     assert keeping(installed, story) == 0
     assert installed.live() == []
