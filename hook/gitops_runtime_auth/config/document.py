@@ -86,11 +86,11 @@ def _settings(values: Mapping[str, Any], derived: Mapping[str, Any]) -> Settings
         timeout=float(hook["timeout"]),
         wait_for_secrets=float(hook.get("waitForSecrets", Settings.wait_for_secrets)),
         enable_api_key=bool(hook.get("enableApiKey")),
-        log_level=hook.get("logLevel") or Settings.log_level,
+        log_level=hook["logLevel"],
         interval=float(keeper["interval"]),
         max_age=_seconds(keeper.get("maxAge") or ""),
         grace_period=float(keeper.get("gracePeriod", Settings.grace_period)),
-        restart_consumers=bool(keeper.get("restartConsumers", True)),
+        restart_consumers=keeper["restartConsumers"],
     )
 
 

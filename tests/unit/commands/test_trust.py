@@ -15,7 +15,9 @@ COMMANDS = ["ensure", "cleanup"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize("answer", [PAGE, REDIRECT, as_json(200, {"hello": 1}), as_json(200, [])], ids=str)
+@pytest.mark.parametrize(
+    "answer", [PAGE, REDIRECT, as_json(200, {"hello": 1}), as_json(200, [])], ids=["page", "redirect", "object", "list"]
+)
 def test_no_password_before_the_server_has_shown_to_be_argocd(world: World, command: str, answer: Answer) -> None:
     world.argocd.server.fault("/api/version$", answer=answer)
     done = world.run(command)
