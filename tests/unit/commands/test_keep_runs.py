@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from unittest import mock
 
@@ -43,6 +44,14 @@ def wait(done: Callable[[], bool]) -> None:
     while not done():
         assert time.monotonic() < until, "it did not come about"
         time.sleep(0.01)
+
+
+def settle(world: World) -> None:
+    """Wait until the keeper rests: opening its watch wakes it a few times."""
+    wait(lambda: world.kubernetes.watches.open > 0)
+    checks = -1
+    while checks != (checks := len(world.kubernetes.server.asked("/secrets/argocd-token$"))):
+        time.sleep(0.2)
 
 
 def keeping(world: World, story: Callable[[Running], None], timing: Timing = FAST) -> int:
@@ -91,6 +100,16 @@ def test_it_is_ready_alive_and_measured_until_it_is_told_to_stop(installed: Worl
     assert len(installed.live()) == 1, "an ordinary end revokes nothing"
 
 
+def test_it_is_alive_while_it_waits(installed: World) -> None:
+    def story(running: Running) -> None:
+        wait(running.is_ready)
+        settle(installed)
+        time.sleep(1.1)
+        assert running.get("/healthz").status_code == 200
+
+    keeping(installed, story, replace(FAST, stalls_after=1.0))
+
+
 def test_a_deleted_secret_is_made_anew_at_once(installed: World) -> None:
     """The watch tells; the next check by the clock would come in an hour."""
 
@@ -110,10 +129,11 @@ def test_a_new_password_is_noticed_at_once(installed: World) -> None:
 
     def story(running: Running) -> None:
         wait(lambda: "refused" in running.get("/readyz").text)
+        settle(installed)
         installed.give(PASSWORD)
         wait(running.is_ready)
 
-    keeping(installed, story)
+    keeping(installed, story, replace(FAST, watch=60.0))
     assert installed.live() == [installed.key]
 
 

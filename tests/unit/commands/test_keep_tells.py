@@ -1,6 +1,7 @@
 """What the keeper tells: metrics for both alerts, an Event for each change of state, readiness."""
 
 import os
+import time
 
 import pytest
 
@@ -70,9 +71,10 @@ def test_the_key_is_invalid_only_when_argocd_says_so(installed: World, how: str,
 
 
 def test_the_time_of_the_last_check_that_argocd_answered_is_told(installed: World) -> None:
-    keeper = installed.keeper(ONCE)
+    keeper, began = installed.keeper(ONCE), time.time()
     keeper.check()
-    answered = metric("last_check_timestamp_seconds")
+    answered = metric("last_check_timestamp_seconds") or 0
+    assert began <= answered <= time.time()
     installed.argocd.server.fault(".*", cut="before")
     keeper.check()
     assert metric("last_check_timestamp_seconds") == answered
@@ -103,6 +105,10 @@ def test_a_new_key_is_counted(installed: World) -> None:
     installed.argocd.revoke(ACCOUNT)
     keeper.check()
     assert metric("regenerations_total") == made + 1
+    kind, reason, message = installed.events()[-1]
+    assert (kind, reason) == ("Normal", "ApiKeyRegenerated")
+    assert installed.key in message
+    assert ACCOUNT in message
 
 
 def test_refusals_are_counted_by_what_was_refused(installed: World) -> None:
@@ -171,7 +177,7 @@ def test_a_users_token_that_ends_soon_is_warned_of_once(given: World) -> None:
     given.argocd.ahead = 86400 - 600
     for _ in range(3):
         assert keeper.check().ready
-    assert [kind for kind, _, _ in given.events()[told:]] == ["Warning"]
+    assert [(kind, reason) for kind, reason, _ in given.events()[told:]] == [("Warning", "ApiKeyExpires")]
     given.argocd.ahead = 86400 + 5
     assert not keeper.check().ready
 
@@ -179,8 +185,11 @@ def test_a_users_token_that_ends_soon_is_warned_of_once(given: World) -> None:
 @pytest.mark.parametrize("token", ["", "no token", "a.b.c"])
 def test_what_is_no_token_is_told(given: World, token: str) -> None:
     keeper = given.keeper()
+    assert keeper.check().ready
     keeper.give(token)
     assert not keeper.check().ready
+    assert metric("key_valid") == 0
+    assert given.reasons() == ["AuthenticationFailed"]
 
 
 def test_nothing_that_is_told_holds_a_credential(installed: World) -> None:

@@ -35,6 +35,12 @@ def test_an_account_that_may_not_log_in_is_fine(given: World) -> None:
     assert given.install().code == 0
 
 
+def test_an_account_whose_role_sees_no_applications_is_warned_of(given: World) -> None:
+    assert any(ACCOUNT in w and "applications" in w for w in given.install().warnings)
+    given.argocd.may_see.add(ACCOUNT)
+    assert not any("applications" in w for w in given.upgrade().warnings)
+
+
 def test_a_revoked_key_is_named_with_the_commands_that_replace_it(given: World) -> None:
     given.argocd.revoke(ACCOUNT)
     done = given.install()
