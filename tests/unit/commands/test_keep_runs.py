@@ -56,12 +56,13 @@ def settle(world: World) -> None:
 
 def keeping(world: World, story: Callable[[Running], None], timing: Timing = FAST) -> int:
     """Run ``keep`` with ``story`` beside it, then end it as Kubernetes does; return its exit code."""
-    running, failed, serve = Running(), list[BaseException](), health.serve
+    running, failed, serve, ends = Running(), list[BaseException](), health.serve, list[health.Server]()
 
     def serving(state: health.Health, _: int, timing: Timing) -> health.Server:
         server = serve(state, 0, timing)
         running.port = server.server_port
         running.serves.set()
+        ends.append(server)
         return server
 
     def tell() -> None:
@@ -79,6 +80,8 @@ def keeping(world: World, story: Callable[[Running], None], timing: Timing = FAS
         beside.start()
         code = keep.run(environ, timing)
         beside.join()
+    for server in ends:  # its process would end; here it takes half a second, which nobody waits for
+        threading.Thread(target=server.shutdown, daemon=True).start()
     if failed:
         raise failed[0]
     return code
