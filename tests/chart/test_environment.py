@@ -131,7 +131,7 @@ def test_a_user_name_that_kubernetes_would_expand_arrives_as_it_is() -> None:
 
 def test_the_users_own_variables_win_each_by_its_name_and_none_is_set_twice() -> None:
     own = [{"name": "HTTPS_PROXY", "value": "http://mine:3"}, {"name": "ARGO_CD_URL", "value": "x"}]
-    proxy = {"httpProxy": "http://p:1", "httpsProxy": "http://p:2", "noProxy": ".svc,$(A)"}
+    proxy = {"httpProxy": "http://p:1", "httpsProxy": "http://p:2", "noProxy": ".svc,$$,$(A)"}
     manifests = helm.render({"proxy": proxy, "runtimeDefaults": {"extraEnv": own}, "hook": {"extraEnv": own}})
     pods = [m for m in manifests if helm.pod_spec(m)]
     assert len(pods) == 9
@@ -139,7 +139,7 @@ def test_the_users_own_variables_win_each_by_its_name_and_none_is_set_twice() ->
         seen = helm.environment(pod)
         assert (seen["HTTP_PROXY"], seen["HTTPS_PROXY"], seen["ARGO_CD_URL"]) == ("http://p:1", "http://mine:3", "x")
         # The Kubernetes API is never reached through a proxy.
-        assert seen["NO_PROXY"] == ".svc,$(A),localhost,127.0.0.1,$(KUBERNETES_SERVICE_HOST)"
+        assert seen["NO_PROXY"] == ".svc,$$,$(A),localhost,127.0.0.1,$(KUBERNETES_SERVICE_HOST)"
 
 
 @pytest.mark.parametrize("service", SERVICES)
