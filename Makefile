@@ -50,7 +50,7 @@ mutants: venv tools ## Change the code one small thing at a time: do the unit te
 	@$(PY) -m dev.mutants $(if $(CHANGED),--changed) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(OFFSET),--offset $(OFFSET)) $(FOLDERS)
 
 chart-mutants: venv tools ## The same for the chart and its tests; CHANGED=1, SAMPLE=20 for every twentieth
-	@$(PY) -m dev.chart_mutants $(if $(SAMPLE),--sample $(SAMPLE))
+	@$(PY) -m dev.chart_mutants $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(OFFSET),--offset $(OFFSET))
 
 bench: up ## Measure what an install costs, beside what people do today; writes docs/performance.*
 	@$(PY) -m dev.bench

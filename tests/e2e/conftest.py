@@ -38,6 +38,6 @@ def cluster() -> None:
     if os.environ.get("E2E_KUBECONFIG"):
         return
     if platform.system() != "Linux" or os.geteuid() != 0:
-        pytest.skip("needs root on Debian for the sandbox, or E2E_KUBECONFIG with E2E_IMAGE for another cluster")
+        pytest.exit("Needs root on Debian for the sandbox, or E2E_KUBECONFIG with E2E_IMAGE for another cluster.", 2)
     assert cli.main(["up"]) == 0
     assert cli.main(["load-image"]) == 0
