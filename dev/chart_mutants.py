@@ -221,7 +221,9 @@ def _cases() -> tuple[dict[str, Any], ...]:
     # Only the sections that a case says something about: the others are the same for all, and take ten times as long.
     # ``runtime`` is one that the rules of other sections depend on.
     merged = ((user, _merged(defaults, user)) for user in (*users, *nulls(defaults)))
-    return tuple({key: value for key, value in whole.items() if not user or key in (*user, "runtime")} for user, whole in merged)
+    return tuple(
+        {key: value for key, value in whole.items() if not user or key in (*user, "runtime")} for user, whole in merged
+    )
 
 
 def _verdicts(schema: dict[str, Any]) -> list[list[str]]:

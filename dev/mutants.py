@@ -37,8 +37,8 @@ _MUTMUT = {
     "also_copy": [*_COPIED],
     "pytest_add_cli_args_test_selection": ["tests/unit", "--ignore=tests/unit/dev"],
     "use_git_change_detection": False,
-    "timeout_multiplier": 4.0,
-    "timeout_constant": 3.0,
+    "timeout_multiplier": 2.0,
+    "timeout_constant": 10.0,
 }
 _GARBAGE = ("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 """Warnings that come at other times, or at all, because mutmut forks and runs the tests in another order."""
