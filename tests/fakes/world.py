@@ -23,6 +23,7 @@ import jwt
 
 from gitops_runtime_auth import __main__ as program
 from gitops_runtime_auth.timing import Timing
+from tests.fakes import prose
 from tests.fakes.argocd import FakeArgoCD
 from tests.fakes.authority import authority
 from tests.fakes.kubernetes import FakeKubernetes
@@ -498,6 +499,13 @@ class World:
         told += [json.dumps(o) for path, o in self.kubernetes.objects.items() if not any(k in path for k in kept)]
         for secret in self._secrets():
             assert not any(secret in text for text in told), "a credential was told"
+
+    def require_prose(self) -> None:
+        """Assert that all that was told to people consists of sentences."""
+        for said in (*(run.log + run.termination for run in self.runs), *(k.log.getvalue() for k in self.keepers)):
+            prose.require_prose(said)
+        for _, _, message in self.events():
+            prose.require_sentences(message)
 
     def _secrets(self) -> Iterator[str]:
         for argocd in (self.argocd, self.other):

@@ -39,6 +39,7 @@ def world() -> Iterator[World]:
         yield made
         made.close()
         made.require_no_secret_told()
+        made.require_prose()
 
 
 @pytest.fixture

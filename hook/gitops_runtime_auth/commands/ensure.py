@@ -39,7 +39,7 @@ def run(environ: Mapping[str, str], timing: Timing, *, before_rollback: bool = F
         # The text of an unexpected error may contain a credential.
         problem = str(e) if isinstance(e, AuthError) else f"Unexpected internal error ({type(e).__name__})."
         remedy = e.remedy if isinstance(e, AuthError) else ""
-        log.warning(f"{problem} The rollback continues all the same. {remedy}")
+        log.warning(f"{problem} The rollback continues all the same. {remedy}".strip())
     return 0
 
 

@@ -113,6 +113,14 @@ def test_the_file_comes_first_and_is_read_anew(tmp_path: Path) -> None:
     assert given.keys() == ("old",)
 
 
+def test_a_file_that_is_no_text_is_no_token_and_the_environments_counts(argocd: FakeArgoCD, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_bytes(b"\xff\xfe")
+    given = agent.injected({"ARGO_CD_URL": "https://x", "ARGO_CD_TOKEN": "mine", "ARGO_CD_TOKEN_FILE": str(file)})
+    assert given.keys()[1:] == ("mine",)
+    assert checked(argocd, given.keys()[0])[0] is Status.REFUSED
+
+
 def test_the_injected_key_shows_in_no_repr() -> None:
     given = agent.injected({"ARGO_CD_URL": "https://x", "ARGO_CD_TOKEN": "canary"})
     assert repr(given) == "Injected(url='https://x', file=None)"

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from gitops_runtime_auth.service.health import Status
 from tests.fakes.logins import Verdict
 from tests.fakes.web import as_json
 from tests.fakes.world import ACCOUNT, FAST, ONCE, World
@@ -185,6 +186,18 @@ def test_a_rotation_whose_answer_was_lost_keeps_the_key_that_it_stored(installed
     assert installed.live() == [installed.key]
 
 
+def test_a_rotation_that_somebody_is_faster_with_leaves_the_key_as_it_is(installed: World) -> None:
+    installed.set("keeper.maxAge", "60s")
+    keeper, old = installed.keeper(), installed.key
+    installed.argocd.accounts.secret[ACCOUNT].keys[0].issued_at -= 100
+    touch = {"annotations": {"touched": "by somebody"}}
+    installed.kubernetes.fault("PUT .*/argocd-token$", times=1, does=lambda: installed.edit(installed.path(), **touch))
+    assert keeper.check().ready
+    assert installed.live() == [installed.key] == [old]
+    assert keeper.check().ready
+    assert installed.key != old, "at the next check"
+
+
 # What was replaced
 
 
@@ -354,7 +367,9 @@ def test_with_kubernetes_down_a_refused_key_is_not_ready(installed: World) -> No
     keeper.check()
     installed.kubernetes.fault(".*", cut="before")
     installed.argocd.revoke(ACCOUNT)
-    assert not keeper.check().ready
+    verdict = keeper.check()
+    assert verdict.status is Status.REFUSED
+    assert verdict.again_soon, "once Kubernetes is back, a key is issued at once"
     assert len(installed.argocd.logins.seen) == 1
 
 

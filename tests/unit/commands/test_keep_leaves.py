@@ -2,6 +2,7 @@
 
 import pytest
 
+from gitops_runtime_auth.service.health import Status
 from tests.fakes.web import Answer, as_json
 from tests.fakes.world import ACCOUNT, NO_RIGHT, ONCE, World
 
@@ -28,7 +29,9 @@ def test_a_namespace_that_is_being_deleted_leaves_no_key(installed: World) -> No
     keeper.check()
     installed.edit(NAMESPACE, deletionTimestamp="2026-01-01T00:00:00Z")
     installed.remove(installed.path())
-    assert not keeper.check().ready
+    verdict = keeper.check()
+    assert verdict.status is Status.FAILED
+    assert "the API keys of this release were revoked" in verdict.reason
     assert installed.live() == []
     keeper.check()
     assert len(installed.argocd.made) == 1, "nothing is made anew"

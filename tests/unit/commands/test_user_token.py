@@ -55,7 +55,8 @@ def test_a_disabled_account_is_named(given: World) -> None:
     given.argocd.accounts.enable(ACCOUNT, False)
     done = given.install()
     assert done.code == 77
-    assert "disabled" in done.problem
+    assert done.problem == f"Argo CD account {ACCOUNT} is disabled."
+    assert f"accounts.{ACCOUNT}.enabled" in done.remedy
 
 
 @pytest.mark.parametrize(
@@ -65,10 +66,11 @@ def test_a_disabled_account_is_named(given: World) -> None:
         ("a.b.c", "not an Argo CD token"),
         (signed("runtime:login", "s", 1), "session"),
         (signed("proj:team:role", "r", 1), "role"),
+        (signed("runtime:login:x", "o", 1), "not an API key of an Argo CD account"),
         (signed("runtime:apiKey", "k", 1, 9999999999), "expire"),
         ("", "missing"),
     ],
-    ids=["text", "dots", "session", "project role", "expiring", "empty"],
+    ids=["text", "dots", "session", "project role", "something else", "expiring", "empty"],
 )
 def test_what_can_not_serve_is_refused_without_asking_argocd_with_it(given: World, token: str, says: str) -> None:
     given.give(token)

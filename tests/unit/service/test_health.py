@@ -238,6 +238,13 @@ def test_a_client_that_does_not_read_ends_in_time(health: Health, served: Callab
         assert time.monotonic() - began >= LONGEST * 0.9
 
 
+def test_a_connection_that_its_client_has_closed_can_be_ended_too(server: probes.Server) -> None:
+    gone = socket.socket()
+    gone.close()
+    server._end(gone)
+    assert httpx.get(f"http://127.0.0.1:{server.server_port}/healthz").status_code == 200
+
+
 def test_clients_that_go_away_leave_no_word_in_the_log(
     server: probes.Server, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
