@@ -20,6 +20,7 @@ from gitops_runtime_auth.errors import (
     UnreachableError,
     WrongServerError,
 )
+from tests.fakes import LONG, SOON
 from tests.unit.argocd.server import ARGOCD, CA, PEM, Reply, closed_port, refusal, serving, transport
 
 PATH = "global.external-arg-cd.server"
@@ -57,7 +58,7 @@ def test_what_comes_back() -> None:
         answer = sender.send("GET", "/", timeout=5)
     assert (answer.status, answer.json, answer.url) == (200, {"a": 1}, served.url)
     assert answer.date == 1795629600.0
-    assert 0.1 <= answer.seconds < 3
+    assert 0.1 <= answer.seconds < SOON
 
 
 def test_the_time_of_connecting_is_not_in_the_answers_seconds() -> None:
@@ -75,7 +76,7 @@ def test_a_refusal_says_how_long_it_took() -> None:
         pytest.raises(KeyRefusedError) as refused,
     ):
         sender.send("GET", "/", timeout=5)
-    assert 0.1 <= refused.value.seconds < 3
+    assert 0.1 <= refused.value.seconds < SOON
 
 
 def test_the_clock_starts_before_the_first_byte_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,18 +155,18 @@ def test_an_answer_that_trickles_in_ends_with_the_timeout(head: bytes, rest: byt
         began = time.monotonic()
         with pytest.raises(UnreachableError) as lost:
             sender.send("GET", "/", timeout=0.2)
-        assert 0.2 <= time.monotonic() - began < 1.5
+        assert 0.2 <= time.monotonic() - began < SOON
     assert lost.value.problem == f"Argo CD at {url} does not answer in time."
     assert lost.value.sent
     assert lost.value.remedy == f"{CHECK} {DENIED}"
 
 
 def test_a_silent_server_ends_with_the_timeout() -> None:
-    with serving(Reply(delay=1.0)) as served, transport(served.url) as sender:
+    with serving(Reply(delay=LONG)) as served, transport(served.url) as sender:
         began = time.monotonic()
         with pytest.raises(UnreachableError, match="does not answer in time"):
             sender.send("GET", "/", timeout=0.1)
-        assert time.monotonic() - began < 0.9
+        assert time.monotonic() - began < SOON
 
 
 def test_a_handshake_that_stops_ends_with_the_timeout() -> None:
@@ -176,18 +177,18 @@ def test_a_handshake_that_stops_ends_with_the_timeout() -> None:
         began = time.monotonic()
         with pytest.raises(UnreachableError, match="does not answer in time") as lost:
             sender.send("GET", "/", timeout=0.1)
-        assert time.monotonic() - began < 0.9
+        assert time.monotonic() - began < SOON
         assert not lost.value.sent
 
 
 def test_a_name_that_is_looked_up_for_ever_ends_with_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     done = threading.Event()
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: done.wait(5) and [])
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: done.wait(LONG) and [])
     with transport("http://argocd-server") as sender:
         began = time.monotonic()
         with pytest.raises(UnreachableError, match="does not answer in time") as lost:
             sender.send("GET", "/", timeout=0.1)
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < SOON
         assert not lost.value.sent
     done.set()
 

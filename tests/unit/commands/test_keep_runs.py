@@ -15,10 +15,8 @@ import pytest
 from gitops_runtime_auth.commands import keep
 from gitops_runtime_auth.service import health
 from gitops_runtime_auth.timing import Timing
+from tests.fakes import SOON
 from tests.fakes.world import ACCOUNT, FAST, NO_RIGHT, ONCE, PASSWORD, World, cheap_scrypt
-
-SOON = 5.0
-"""Seconds in which something must have come about; a quiet machine takes a fiftieth."""
 
 
 class Running:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.fakes import SOON
 from tests.fakes.web import as_json
 from tests.fakes.world import ACCOUNT, NO_RIGHT, ONCE, World
 
@@ -121,7 +122,7 @@ def test_an_upgrade_that_replaced_nothing_waits_for_nobody(world: World) -> None
     world.roll_out(later=5)
     world.status_of(CONSUMER, availableReplicas=0)
     world.set("hook.timeout", 60)
-    assert world.retire().seconds < 3
+    assert world.retire().seconds < SOON
     assert world.live() == [world.key]
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from gitops_runtime_auth.kube import stored
 from gitops_runtime_auth.kube.stored import StoredKey, StoredKeys, decode, encode, from_base64, server, token_key
+from tests.fakes import SOON
 
 URL = "https://argocd.example/argocd"
 SHAPE = {"token": "token"}
@@ -270,4 +271,4 @@ def test_base64() -> None:
 def test_reading_is_quick_whatever_is_there() -> None:
     began = time.monotonic()
     decode({"token": "t" * 1_000_000, "state": "[" * 1_000_000}, SHAPE)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < SOON
