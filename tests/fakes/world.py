@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tests.fakes.keeper import KeeperPod
 
 NAMESPACE, RELEASE = "runtime-ns", "runtime"
+NAMESPACE_PATH = f"/api/v1/namespaces/{NAMESPACE}"
 CM = "/api/v1/namespaces/argocd/configmaps/argocd-cm"
 ACCOUNT, PASSWORD = "runtime", "canary-password-of-runtime"
 REFUSED = f"{RELEASE}-auth-refused"
@@ -437,6 +438,10 @@ class World:
         """Replace fields of an object's metadata."""
         found = self.find(path) or {}
         self.put(path, {**found, "metadata": {**found.get("metadata", {}), **metadata}})
+
+    def namespace_goes(self) -> None:
+        """Begin the deletion of the release's namespace, of which everything is still there."""
+        self.edit(NAMESPACE_PATH, deletionTimestamp="2026-01-01T00:00:00Z")
 
     def writes(self) -> list[str]:
         """Return every request that was to change something in Kubernetes, Events apart."""

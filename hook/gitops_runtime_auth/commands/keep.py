@@ -103,7 +103,7 @@ class Loop:
         self.wake = threading.Event()
         self.stopped = threading.Event()
         self._watch: Watch | None = None
-        self._namespace_goes = False
+        self._seen_going = False
 
     def stop(self) -> None:
         """End the loop after the present check; find out at once whether the namespace is being deleted.
@@ -119,7 +119,7 @@ class Loop:
         timing = self._base.timing
         try:
             cluster = api.connect(Deadline(timing.leaving), timing)  # another one, because it is not thread-safe
-            self._namespace_goes = namespace.is_going(cluster, self._base.release.namespace)
+            self._seen_going = namespace.is_going(cluster, self._base.release.namespace)
         except AuthError as e:
             log.debug(f"It is unknown whether the namespace is being deleted: {e}")
 
@@ -148,7 +148,7 @@ class Loop:
 
     def namespace_was_going(self) -> bool:
         """Tell whether the namespace was being deleted at SIGTERM, or the watch saw the key Secret being deleted."""
-        return self._namespace_goes or (self._watch is not None and self._watch.deleted)
+        return self._seen_going or (self._watch is not None and self._watch.deleted)
 
     def turn(self) -> Verdict:
         """Check once and report the result in health and log, and by an Event if the state changed."""

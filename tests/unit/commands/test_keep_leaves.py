@@ -4,9 +4,8 @@ import pytest
 
 from gitops_runtime_auth.service.health import Status
 from tests.fakes.web import Answer, as_json
-from tests.fakes.world import ACCOUNT, NO_RIGHT, ONCE, World
+from tests.fakes.world import ACCOUNT, NAMESPACE_PATH, NO_RIGHT, ONCE, World
 
-NAMESPACE = "/api/v1/namespaces/runtime-ns"
 IDENTITY_GONE = as_json(401, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Unauthorized"})
 
 
@@ -19,7 +18,7 @@ def installed(world: World) -> World:
 @pytest.fixture
 def going(installed: World) -> World:
     """A namespace of which Kubernetes deletes one thing after the other."""
-    installed.edit(NAMESPACE, deletionTimestamp="2026-01-01T00:00:00Z")
+    installed.namespace_goes()
     return installed
 
 
@@ -27,7 +26,7 @@ def test_a_namespace_that_is_being_deleted_leaves_no_key(installed: World) -> No
     """The Secret is deleted before the Pod: the watch tells, and the next check asks why."""
     keeper = installed.keeper()
     keeper.check()
-    installed.edit(NAMESPACE, deletionTimestamp="2026-01-01T00:00:00Z")
+    installed.namespace_goes()
     installed.remove(installed.path())
     verdict = keeper.check()
     assert verdict.status is Status.FAILED
@@ -48,7 +47,7 @@ def test_a_key_that_argocd_never_answered_about_is_revoked_with_its_namespace(in
     installed.argocd.server.fault(".*", cut="before")
     assert not keeper.check().ready
     installed.argocd.server.heal()
-    installed.edit(NAMESPACE, deletionTimestamp="2026-01-01T00:00:00Z")
+    installed.namespace_goes()
     installed.remove(installed.path())
     keeper.leave()
     assert installed.live() == []
@@ -90,7 +89,7 @@ def test_a_keeper_that_never_saw_a_key_says_how_keys_are_named(going: World) -> 
 
 def test_a_key_whose_installation_can_no_longer_be_told_is_named(going: World) -> None:
     """The rights go between two requests: whose key it is depends on the namespace's UID."""
-    going.kubernetes.fault(f"GET {NAMESPACE}$", skip=1, answer=NO_RIGHT)
+    going.kubernetes.fault(f"GET {NAMESPACE_PATH}$", skip=1, answer=NO_RIGHT)
     keeper = going.keeper()
     keeper.leave()
     assert going.live() == [going.key]

@@ -16,7 +16,7 @@ from gitops_runtime_auth.commands import keep
 from gitops_runtime_auth.service import health
 from gitops_runtime_auth.timing import Timing
 from tests.fakes import SOON
-from tests.fakes.world import ACCOUNT, FAST, NO_RIGHT, ONCE, PASSWORD, World, cheap_scrypt
+from tests.fakes.world import ACCOUNT, FAST, NAMESPACE_PATH, NO_RIGHT, ONCE, PASSWORD, World, cheap_scrypt
 
 
 class Running:
@@ -32,9 +32,6 @@ class Running:
 
     def is_ready(self) -> bool:
         return self.get("/readyz").status_code == 200
-
-
-NAMESPACE = "/api/v1/namespaces/runtime-ns"
 
 
 def wait(done: Callable[[], bool]) -> None:
@@ -183,7 +180,7 @@ def test_a_namespace_that_is_being_deleted_leaves_no_key(installed: World) -> No
 
     def story(running: Running) -> None:
         wait(running.is_ready)
-        installed.edit("/api/v1/namespaces/runtime-ns", deletionTimestamp="2026-01-01T00:00:00Z")
+        installed.namespace_goes()
 
     assert keeping(installed, story) == 0
     assert installed.live() == []
@@ -204,11 +201,11 @@ def test_rights_that_go_with_the_secret_are_a_namespace_that_is_being_deleted(in
 
 def test_rights_that_go_during_the_last_check_of_a_namespace_that_is_being_deleted(installed: World) -> None:
     """Kubernetes from 1.33 on deletes Pods first, and a ``helm uninstall`` at the same time takes the rights away."""
-    question = f"GET {NAMESPACE}$"
+    question = f"GET {NAMESPACE_PATH}$"
 
     def story(running: Running) -> None:
         wait(running.is_ready)
-        installed.edit(NAMESPACE, deletionTimestamp="2026-01-01T00:00:00Z")
+        installed.namespace_goes()
         before, checking = len(installed.kubernetes.server.asked(question)), threading.Event()
 
         def last_check() -> None:

@@ -1,7 +1,5 @@
 """The key Secret as ``ensure`` writes it: of the user's own shape, never over somebody else's, moved without a gap."""
 
-import base64
-
 import pytest
 
 from tests.fakes.kubestatus import (
@@ -81,12 +79,18 @@ def test_somebody_elses_secret_stays_as_it_is_and_no_key_is_left(world: World, m
     assert world.record() == "", "the password was right"
 
 
+def adoptable(world: World, key_id: str) -> str:
+    """Put a key of that id into a Secret that nobody owns, and let the release take it over; return the key."""
+    token = world.argocd.make_key(ACCOUNT, key_id)
+    world.put(world.path(), {"metadata": {"name": "argocd-token"}})
+    world.edit_secret({"token": token})
+    world.set("keySecret.adopt", True)
+    return token
+
+
 def test_adoption_takes_a_secret_that_nobody_owns_and_names_the_key_in_it(world: World) -> None:
     """The vendor's app-proxy made it: that key may be in use elsewhere, so it is named and not revoked."""
-    token = world.argocd.make_key(ACCOUNT, "vendors-own")
-    data = {"token": base64.b64encode(token.encode()).decode()}
-    world.put(world.path(), {"metadata": {"name": "argocd-token"}, "data": data})
-    world.set("keySecret.adopt", True)
+    token = adoptable(world, "vendors-own")
     done = world.install()
     assert done.code == 0, done.said
     assert world.live() == [world.key]
@@ -98,10 +102,7 @@ def test_adoption_takes_a_secret_that_nobody_owns_and_names_the_key_in_it(world:
 
 
 def test_what_is_printed_of_a_secret_that_is_taken_over_does_no_harm_when_pasted(world: World) -> None:
-    token = world.argocd.make_key(ACCOUNT, "x; rm -rf /")
-    data = {"token": base64.b64encode(token.encode()).decode()}
-    world.put(world.path(), {"metadata": {"name": "argocd-token"}, "data": data})
-    world.set("keySecret.adopt", True)
+    adoptable(world, "x; rm -rf /")
     done = world.install()
     assert done.code == 0, done.said
     assert "--account NAME 'x; rm -rf /'" in done.log
