@@ -16,7 +16,7 @@ from dev.bench.chamber import Timing, forget_files
 from dev.bench.flows import Release, spans
 from dev.cluster import path_of
 from dev.keys import KEY_SECRET
-from dev.runtime import CHART, Runtime
+from dev.runtime import CHART, Runtime, within
 
 median = statistics.median
 
@@ -96,17 +96,22 @@ def install_row(runtime: Runtime, pairs: int) -> Row:
             key = runtime.key()
             assert key
             saved = runtime.cluster.get(path_of(runtime.name, "secrets", KEY_SECRET)) or {}
-            runtime.helm("uninstall", "r", "--no-hooks", "--wait")
-            runtime.cluster.delete(path_of(runtime.name, "secrets", KEY_SECRET))
+            _uninstall(runtime)
             saved["metadata"] = {k: saved["metadata"][k] for k in ("name", "labels", "annotations")}
             runtime.cluster.create(path_of(runtime.name, "secrets"), saved)
             times.append((with_hook, _install(runtime, str(without))))
-            runtime.helm("uninstall", "r", "--no-hooks", "--wait")
-            runtime.cluster.delete(path_of(runtime.name, "secrets", KEY_SECRET))
+            _uninstall(runtime)
             runtime.revoke(key)
     ours, yardstick = median(o for o, _ in times), median(y for _, y in times)
     added = median(o - y for o, y in times)
     return Row("helm install --wait", f"{ours:.2f} s", f"{yardstick:.2f} s (hook does nothing)", f"{added:+.2f} s")
+
+
+def _uninstall(runtime: Runtime) -> None:
+    """Take the release away and its Secret, but not its key, which a keeper that still runs would revoke."""
+    runtime.helm("uninstall", "r", "--no-hooks", "--wait")
+    within(120, lambda: not (runtime.cluster.get(path_of(runtime.name, "pods")) or {})["items"], "the Pods are gone")
+    runtime.cluster.delete(path_of(runtime.name, "secrets", KEY_SECRET))
 
 
 def scale(releases: Sequence[Release], alone: float | None) -> tuple[list[Row], float]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.faults.place import within
 from tests.faults.release import Release, Result
+from tests.faults.settings import GRACE_PERIOD
 
 ROLLOUT, GRACE_ENDS = "rollout", "grace"
 """Among the commands: the Deployments follow, as they do between an upgrade's two hooks; the grace period ends."""
@@ -48,7 +49,7 @@ class Scenario:
                     release.age_record(LOCKOUT_SECONDS)
             match command:
                 case "rollout":
-                    release.site.roll_out(release.namespace)
+                    _followed(release)
                 case "grace":
                     release.values = {}
                 case _:
@@ -62,8 +63,13 @@ def done(release: Release, command: str = "ensure") -> None:
 
 def _upgraded(release: Release) -> None:
     done(release)
+    _followed(release)
+
+
+def _followed(release: Release) -> None:
+    """The Deployments follow an upgrade's first hook, and the grace period ends before the second one starts."""
     release.site.roll_out(release.namespace)
-    time.sleep(1)  # the grace period
+    time.sleep(GRACE_PERIOD)
 
 
 def _installed(release: Release) -> None:
@@ -124,7 +130,8 @@ def _moved_to_another_address(release: Release) -> None:
 def _a_token(release: Release) -> None:
     """The user brings a key of their own, from the beginning."""
     account, argocd = release.account, release.site.argocd
-    if "token" not in release.spare:
+    # The scenario that wipes an account's keys takes the user's away, too.
+    if "token" not in release.spare or not release.site.accepts(release.spare["token"][1]):
         key = argocd.create_key(account, f"users-own-{secrets.token_hex(4)}", release.site.session)
         release.spare["token"] = (account, key)
     auth: dict[str, Any] = {"type": "token"}
