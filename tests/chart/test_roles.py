@@ -25,8 +25,10 @@ def rules(manifests: list[helm.Manifest], name: str) -> set[Rule]:
     return seen
 
 
-def _common(*verbs: str, names: tuple[str, ...] = ("argocd-token",)) -> set[Rule]:
-    return {("secrets", verbs, names), ("namespaces", ("get",), ("ns",)), ("events", ("create",), ())}
+def _common(
+    *verbs: str, names: tuple[str, ...] = ("argocd-token",), namespace: tuple[str, ...] = ("get",)
+) -> set[Rule]:
+    return {("secrets", verbs, names), ("namespaces", namespace, ("ns",)), ("events", ("create",), ())}
 
 
 MAKES: set[Rule] = {
@@ -54,7 +56,7 @@ def test_rules_of_the_defaults() -> None:
         ("namespaces", ("get",), ("ns",)),
         ("events", ("create",), ()),
     }
-    keeper = _common("get", "list", "watch", "update") | MAKES
+    keeper = _common("get", "list", "watch", "update", namespace=("get", "watch")) | MAKES
     assert rules(manifests, "r-key-keeper") == keeper | {("deployments", ("get", "patch"), tuple(CONSUMERS))}
     assert rules(manifests, "r-auth-verify") == MAKES - {("secrets", ("create",), ())}
     assert len([m for m in manifests if m["kind"] == "Role"]) == 5

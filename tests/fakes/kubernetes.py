@@ -166,10 +166,11 @@ class FakeKubernetes:
             user = self._user(request)
             if not is_served(request.path):
                 return as_text(404, "404 page not found\n")
-            at = target(request.path)
+            at = target(request.path.replace("/watch/", "/", 1))
             query = {key: values[0] for key, values in parse_qs(request.query).items()}
-            self._authorize(user, request.method, at, query)
-            if request.method == "GET" and query.get("watch") in ("true", "1"):
+            watched = _is_watch(request, at, query)
+            self._authorize(user, "WATCH" if watched else request.method, at, query)
+            if watched:
                 stream = self.watches.stream(at, query)
                 return Answer(200, headers={"Content-Type": "application/json"}, stream=stream)
             with self.store.changed:
@@ -185,8 +186,8 @@ class FakeKubernetes:
 
     def _authorize(self, user: str, method: str, at: Target, query: dict[str, str]) -> None:
         name = at.name
-        if method == "GET":
-            verb = "get" if name else "watch" if query.get("watch") in ("true", "1") else "list"
+        if method in ("GET", "WATCH"):
+            verb = "watch" if method == "WATCH" else "get" if name else "list"
             field, _, selected = query.get("fieldSelector", "").partition("=")
             name = selected if field == "metadata.name" and not name else name
         else:
@@ -195,6 +196,13 @@ class FakeKubernetes:
         asked = Rule(verb, at.group, at.resource, name, namespace)
         if self.allowed is not None and not any(_allows(rule, asked) for rule in self.allowed):
             raise status.no_right(user, verb, at.resource, name, at.group, namespace)
+
+
+def _is_watch(request: Request, at: Target, query: dict[str, str]) -> bool:
+    """Tell whether a request is a watch: of a collection, or by its deprecated path of one object."""
+    if "/watch/" in request.path:
+        return True
+    return request.method == "GET" and not at.name and query.get("watch") in ("true", "1")
 
 
 def _allows(rule: Rule, asked: Rule) -> bool:

@@ -78,6 +78,8 @@ def _selects(at: Target, query: dict[str, str], path: str, found: Object) -> boo
     its = target(path)
     if (its.group, its.resource) != (at.group, at.resource) or at.namespace not in ("", its.namespace):
         return False
+    if at.name not in ("", its.name):
+        return False
     field, _, name = query.get("fieldSelector", "").partition("=")
     if field == "metadata.name" and name != its.name:
         return False

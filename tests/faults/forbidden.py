@@ -58,6 +58,7 @@ EVERYBODY: dict[str, Try] = {
     "make a token": lambda c, n: c.create(f"/api/v1/namespaces/{n}/serviceaccounts/ensure/token", {"spec": {}}),
     "get another namespace": lambda c, n: c.get("/api/v1/namespaces/argocd"),
     "list namespaces": lambda c, n: c.get("/api/v1/namespaces"),
+    "watch another namespace": lambda c, n: c.get("/api/v1/watch/namespaces/argocd?timeoutSeconds=1"),
     "delete its namespace": lambda c, n: c.delete(f"/api/v1/namespaces/{n}"),
     "patch its namespace": lambda c, n: c.patch(f"/api/v1/namespaces/{n}", {"metadata": {"labels": {"a": "b"}}}),
 }

@@ -52,25 +52,27 @@ def rules(command: str, namespace: str, names: Names = Names()) -> list[Rule]:
     def key_secret(*verbs: str) -> Rule:
         return _rule("", "secrets", names.key_secrets, *verbs)
 
-    events = _rule("", "events", (), "create")
     # A Role may hold this: the API server takes the namespace's own name for the namespace of the request.
-    own_namespace = _rule("", "namespaces", (namespace,), "get")
+    def own_namespace(*verbs: str) -> Rule:
+        return _rule("", "namespaces", (namespace,), *verbs)
+
+    events = _rule("", "events", (), "create")
     made = {**_rule("", "secrets", (), "create"), "resources": ["secrets", "configmaps"]}
     record = _rule("", "configmaps", (REFUSED,), "get", "update")
     match command:
         case "ensure":
-            return [made, key_secret("get", "update"), record, own_namespace, events]
+            return [made, key_secret("get", "update"), record, own_namespace("get"), events]
         case "keep":
             watched = key_secret("get", "list", "watch", "update")
-            return [made, watched, record, own_namespace, events, *names.workloads("get", "patch")]
+            return [made, watched, record, own_namespace("get", "watch"), events, *names.workloads("get", "patch")]
         case "retire":
             seen, restarted = names.workloads("get", more=names.waited_for), names.workloads("patch")
-            return [key_secret("get", "update", "delete"), own_namespace, events, *seen, *restarted]
+            return [key_secret("get", "update", "delete"), own_namespace("get"), events, *seen, *restarted]
         case "cleanup":
             return [
                 _rule("", "secrets", (*names.key_secrets, CREDENTIAL), "get", "delete"),
                 _rule("", "configmaps", (REFUSED,), "get", "delete"),
-                own_namespace,
+                own_namespace("get"),
                 _rule("batch", "jobs", JOBS, "get", "delete"),
                 _rule("", "pods", (TEST_POD,), "get", "delete"),
                 events,

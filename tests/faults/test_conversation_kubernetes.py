@@ -236,6 +236,7 @@ def rights(talk: Talk, token: str) -> None:
     talk.note("delete all", "DELETE", SECRETS, **as_hook)
     talk.note("patch", "PATCH", f"{APPS}/deployments/x", {}, MERGE, **as_hook)
     talk.note("namespace", "GET", "/api/v1/namespaces/NS", **as_hook)
+    talk.note("watch the namespace", "GET", "/api/v1/watch/namespaces/NS?timeoutSeconds=1", **as_hook)
 
 
 def going(talk: Talk) -> None:
@@ -243,7 +244,12 @@ def going(talk: Talk) -> None:
     held = {"metadata": {"name": "held", "finalizers": ["example.com/held"]}}
     talk.ask("POST", CONFIGMAPS, held)
     talk.note("namespace", "GET", "/api/v1/namespaces/NS")
-    talk.note("deleted", "DELETE", "/api/v1/namespaces/NS")
+    watch = "/api/v1/watch/namespaces/NS?resourceVersion=0&watch=true&timeoutSeconds=2"
+
+    def delete() -> None:
+        talk.note("deleted", "DELETE", "/api/v1/namespaces/NS")
+
+    talk.heard.append(("watched", tuple(watched(talk, watch, delete))[:2]))  # its controller has more to say
     talk.note("going", "GET", "/api/v1/namespaces/NS")
     talk.note("create", "POST", SECRETS, named("late"))
     talk.note("create an event", "POST", "/api/v1/namespaces/NS/events", {**event(), "metadata": {"name": "late"}})

@@ -11,6 +11,7 @@ from gitops_runtime_auth.context import Context
 from gitops_runtime_auth.errors import AuthError, RbacError, RefusedError, RetryableError
 from gitops_runtime_auth.keys import user_token
 from gitops_runtime_auth.kube import api, events, namespace
+from gitops_runtime_auth.kube.api import Object
 from gitops_runtime_auth.kube.watch import Watch
 from gitops_runtime_auth.retry import Deadline
 from gitops_runtime_auth.service import health, metrics
@@ -74,23 +75,22 @@ def leave(base: Context, keeper: Keeper, *, seen_going: Callable[[], bool]) -> N
 def _namespace_goes(run: Context, seen_going: Callable[[], bool]) -> bool:
     """Tell whether the namespace is being deleted. If that is unknown, return False, to revoke no key that is in use.
 
-    Since Kubernetes 1.33 Pods are deleted first, so that this one still has its rights. Before that, everything is
-    deleted within a second; the watch, which is already open, then shows that the Secret was deleted, too. If only the
-    rights are gone, an upgrade has changed the Role or the ServiceAccount, the Pod was deleted by force, or its node
-    was lost for a while: then the next keeper needs the key. ``seen_going`` tells what was seen before the rights went.
+    Since Kubernetes 1.33 Pods are deleted first, so that this one still has its rights, unless ``helm uninstall`` takes
+    them away at the same time. Before that, everything is deleted within a second. ``seen_going`` tells what the watch
+    of the namespace has shown, which was open before the rights went. If only the rights are gone, an upgrade has
+    changed the Role or the ServiceAccount, the Pod was deleted by force, or its node was lost for a while: then the
+    next keeper needs the key.
     """
     patience = run.deadline.at_most(run.timing.leaving)
-    while True:
+    while not seen_going():
         try:
             return namespace.is_going(run.cluster, run.release.namespace)
         except AuthError as e:
-            lost_rights = isinstance(e, RbacError)
-            if lost_rights and seen_going():
-                return True
-            if not lost_rights or not patience.left():
+            if not isinstance(e, RbacError) or not patience.left():
                 log.warning(f"It is unknown whether the namespace is being deleted, so no API key is revoked: {e}")
                 return False
         time.sleep(min(run.timing.look, patience.left()))
+    return True
 
 
 class Loop:
@@ -102,33 +102,21 @@ class Loop:
         self._state = state
         self.wake = threading.Event()
         self.stopped = threading.Event()
-        self._watch: Watch | None = None
-        self._seen_going = False
+        self._namespace_is_going = False
 
     def stop(self) -> None:
-        """End the loop after the present check; find out at once whether the namespace is being deleted.
-
-        A ``helm uninstall`` at the same time takes the right to find out away while the present check goes on.
-        """
+        """End the loop after the present check."""
         self.stopped.set()
         self.wake.set()
-        if self._base.settings.auth.type == "password":
-            threading.Thread(target=self._read_namespace, name="namespace", daemon=True).start()
-
-    def _read_namespace(self) -> None:
-        timing = self._base.timing
-        try:
-            cluster = api.connect(Deadline(timing.leaving), timing)  # another one, because it is not thread-safe
-            self._seen_going = namespace.is_going(cluster, self._base.release.namespace)
-        except AuthError as e:
-            log.debug(f"It is unknown whether the namespace is being deleted: {e}")
 
     def run(self) -> None:
         """Check at each interval, and at once after ``wake`` or when the mounted credential changes."""
         timing, interval = self._base.timing, self._base.settings.interval
         soon = timing.look
         if self._base.settings.auth.type == "password":
-            self._watch = self._open_watch()
+            place, key_secret = self._base.release.namespace, self._base.settings.key_secret.name
+            self._watch(api.watched_secret_path(place, key_secret), lambda _: self.wake.set())
+            self._watch(api.watched_namespace_path(place), self._hear_of_namespace)
         while not self.stopped.is_set():
             before = self._credential()
             self._state.beat()
@@ -137,18 +125,18 @@ class Loop:
             pause = soon if verdict.again_soon else interval * random.uniform(0.9, 1.0)  # noqa: S311 (jitter)
             self._wait(pause if verdict.ready else max(pause, timing.after_error), before)
 
-    def _open_watch(self) -> Watch:
-        """Return a watch that wakes this loop when the key Secret changes."""
-        base = self._base
-        cluster = api.connect(Deadline(base.timing.check), base.timing)  # another one, because it is not thread-safe
-        name = base.settings.key_secret.name
-        watch = Watch(cluster, base.release.namespace, name, self.wake.set, self.stopped, base.timing)
-        watch.start()
-        return watch
+    def _watch(self, path: str, heard: Callable[[Object | None], None]) -> None:
+        timing = self._base.timing
+        cluster = api.connect(Deadline(timing.check), timing)  # another one, because it is not thread-safe
+        Watch(cluster, path, heard, self.stopped, timing).start()
+
+    def _hear_of_namespace(self, event: Object | None) -> None:
+        if event and namespace.tells_of_deletion(event):
+            self._namespace_is_going = True
 
     def namespace_was_going(self) -> bool:
-        """Tell whether the namespace was being deleted at SIGTERM, or the watch saw the key Secret being deleted."""
-        return self._seen_going or (self._watch is not None and self._watch.deleted)
+        """Tell whether the watch has shown that the namespace is being deleted."""
+        return self._namespace_is_going
 
     def turn(self) -> Verdict:
         """Check once and report the result in health and log, and by an Event if the state changed."""

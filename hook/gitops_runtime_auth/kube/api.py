@@ -35,6 +35,20 @@ def secret_path(namespace: str, name: str = "") -> str:
     return f"{namespace_path(namespace)}/secrets" + (f"/{name}" if name else "")
 
 
+def watched_namespace_path(namespace: str) -> str:
+    """Return the API path at which a namespace is watched. Only this deprecated form is allowed by a Role.
+
+    The usual form, a list with a selector, is a request to all namespaces and needs a ClusterRole
+    (``apiserver/pkg/endpoints/request/requestinfo.go``).
+    """
+    return f"/api/v1/watch/namespaces/{namespace}"
+
+
+def watched_secret_path(namespace: str, name: str) -> str:
+    """Return the API path and query of a watch of one Secret; a Role that names the Secret allows exactly this one."""
+    return f"{secret_path(namespace)}?fieldSelector=metadata.name={name}"
+
+
 def configmap_path(namespace: str, name: str = "") -> str:
     """Return the API path of a ConfigMap, or of a namespace's ConfigMaps."""
     return f"{namespace_path(namespace)}/configmaps" + (f"/{name}" if name else "")
@@ -93,13 +107,15 @@ class Cluster:
         self._call("DELETE", path, {"propagationPolicy": "Background", **preconditions})
 
     def watch(self, path: str, seconds: float) -> Iterator[Object]:
-        """Watch the collection ``path`` (with its query) and yield events until the server ends it after ``seconds``.
+        """Watch ``path`` (with its query) and yield events until the server ends it after ``seconds``.
 
         When this method returns, the watch is open, so that no later change is missed. The first events are the present
-        objects. The watch is not retried, because the caller watches again. If the connection breaks, the iterator
-        raises UnreachableError.
+        objects as the API server's cache has them, which is what ``resourceVersion=0`` asks for: without it, the server
+        first waits for its cache, which for a rarely changed resource may take so long that it gives up with 504 ("Too
+        large resource version", ``apiserver/pkg/storage/cacher``). The watch is not retried, because the caller watches
+        again. If the connection breaks, the iterator raises UnreachableError.
         """
-        query = f"{path}{'&' if '?' in path else '?'}watch=true&timeoutSeconds={max(1, int(seconds))}"
+        query = f"{path}{'&' if '?' in path else '?'}resourceVersion=0&watch=true&timeoutSeconds={max(1, int(seconds))}"
         response = self._send("GET", query, None, seconds + self.timing.kubernetes_request)
         if response.status != 200:
             raise _refusal(response, "GET", query)

@@ -8,7 +8,7 @@ from gitops_runtime_auth.errors import RbacError
 
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _PATH = re.compile(
-    r"/(?:api|apis/(?P<group>[^/]+))/[^/]+(?:/namespaces/(?P<namespace>[^/]+)(?=/))?"
+    r"/(?:api|apis/(?P<group>[^/]+))/[^/]+(?P<watched>/watch)?(?:/namespaces/(?P<namespace>[^/]+)(?=/))?"
     r"/(?P<resource>[^/]+)(?:/(?P<name>[^/]+))?(?:/(?P<sub>[^/]+))?"
 )
 _SELECTED = re.compile(r"fieldSelector=metadata\.name=(?P<name>[^&]+)")
@@ -43,7 +43,7 @@ class Action:
             return cls(f"{method} {bare}", method)
         name, resource = found["name"] or "", found["resource"]
         namespace = found["namespace"] or (name if resource == "namespaces" else "")
-        verb = _verb(method, name, query)
+        verb = "watch" if found["watched"] else _verb(method, name, query)
         selected = _SELECTED.search(query)  # the API server uses this as the name of a list or watch, too
         name = name or (selected["name"] if selected else "")
         return cls(f"{method} {bare}", verb, resource, found["group"] or "", namespace, name, found["sub"] or "")

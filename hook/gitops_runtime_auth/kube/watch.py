@@ -1,4 +1,4 @@
-"""Tells at once when the key Secret changes."""
+"""Watches an object of the Kubernetes API, so that a change of it is known at once."""
 
 import random
 import threading
@@ -7,14 +7,14 @@ from collections.abc import Callable
 
 from gitops_runtime_auth import log
 from gitops_runtime_auth.errors import AuthError
-from gitops_runtime_auth.kube.api import Cluster, secret_path
+from gitops_runtime_auth.kube.api import Cluster, Object
 from gitops_runtime_auth.timing import Timing
 
 
 class Watch(threading.Thread):
-    """Calls ``changed`` on every change of the Secret, and whenever one may have been missed.
+    """Calls ``heard`` with every event of the watch ``path``, and with None whenever one may have been missed.
 
-    Each watch begins with the present state instead of an earlier resourceVersion, which is also the right answer to
+    Each watch begins with the present state instead of an earlier version of it, which is also the right answer to
     410 Gone. The pause between two watches doubles as long as they end early, for whatever reason, and is short again
     after a watch that lasted longer than the longest pause.
     """
@@ -22,21 +22,17 @@ class Watch(threading.Thread):
     def __init__(
         self,
         cluster: Cluster,
-        namespace: str,
-        name: str,
-        changed: Callable[[], None],
+        path: str,
+        heard: Callable[[Object | None], None],
         stopped: threading.Event,
         timing: Timing,
     ) -> None:
         super().__init__(name="watch", daemon=True)
         self._cluster = cluster
-        # A Role that names one Secret allows watching with exactly this selector.
-        self._path = f"{secret_path(namespace)}?fieldSelector=metadata.name={name}"
-        self._changed = changed
+        self._path = path
+        self._heard = heard
         self._stopped = stopped
         self._timing = timing
-        self.deleted = False
-        """What was heard last is that the Secret was deleted."""
 
     def run(self) -> None:
         """Watch until stopped."""
@@ -54,11 +50,10 @@ class Watch(threading.Thread):
 
     def _watch(self) -> None:
         events = self._cluster.watch(self._path, self._timing.watch)
-        self._changed()  # a change before this moment may have been missed; every later one is an event
+        self._heard(None)  # a change before this moment may have been missed; every later one is an event
         for event in events:
             if event.get("type") == "ERROR":
                 return
-            self.deleted = event.get("type") == "DELETED"
+            self._heard(event)
             if self._stopped.is_set():
                 return
-            self._changed()

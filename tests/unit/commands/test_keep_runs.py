@@ -16,7 +16,7 @@ from gitops_runtime_auth.commands import keep
 from gitops_runtime_auth.service import health
 from gitops_runtime_auth.timing import Timing
 from tests.fakes import SOON
-from tests.fakes.world import ACCOUNT, FAST, NAMESPACE_PATH, NO_RIGHT, ONCE, PASSWORD, World, cheap_scrypt
+from tests.fakes.world import ACCOUNT, FAST, NO_RIGHT, ONCE, PASSWORD, World, cheap_scrypt
 
 
 class Running:
@@ -41,9 +41,14 @@ def wait(done: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+def watched(world: World) -> None:
+    """Wait until the keeper watches both the key Secret and the namespace."""
+    wait(lambda: world.kubernetes.watches.open == 2)
+
+
 def settle(world: World) -> None:
     """Wait until the keeper rests: opening its watch wakes it a few times."""
-    wait(lambda: world.kubernetes.watches.open > 0)
+    watched(world)
     checks = -1
     while checks != (checks := len(world.kubernetes.server.asked("/secrets/argocd-token$"))):
         time.sleep(0.2)
@@ -113,7 +118,7 @@ def test_a_deleted_secret_is_made_anew_at_once(installed: World) -> None:
 
     def story(running: Running) -> None:
         wait(running.is_ready)
-        wait(lambda: installed.kubernetes.watches.open > 0)
+        watched(installed)
         installed.remove(installed.path())
         wait(lambda: installed.argocd.accepts(installed.token))
 
@@ -186,39 +191,26 @@ def test_a_namespace_that_is_being_deleted_leaves_no_key(installed: World) -> No
     assert installed.live() == []
 
 
-def test_rights_that_go_with_the_secret_are_a_namespace_that_is_being_deleted(installed: World) -> None:
-    """Kubernetes before 1.33 deletes all at once; the watch that is open already outlives the rights."""
+@pytest.mark.parametrize("busy", [False, True], ids=["at rest", "during its last check"])
+def test_rights_that_go_with_the_namespace_leave_no_key(installed: World, busy: bool) -> None:
+    """Kubernetes before 1.33 deletes all at once; later, ``helm uninstall`` at the same time takes the rights away."""
 
     def story(running: Running) -> None:
         wait(running.is_ready)
-        wait(lambda: installed.kubernetes.watches.open > 0)
-        installed.kubernetes.fault(".*", answer=NO_RIGHT)
-        installed.later(0.1, lambda: installed.remove(installed.path()))
-
-    assert keeping(installed, story) == 0
-    assert installed.live() == []
-
-
-def test_rights_that_go_during_the_last_check_of_a_namespace_that_is_being_deleted(installed: World) -> None:
-    """Kubernetes from 1.33 on deletes Pods first, and a ``helm uninstall`` at the same time takes the rights away."""
-    question = f"GET {NAMESPACE_PATH}$"
-
-    def story(running: Running) -> None:
-        wait(running.is_ready)
-        installed.namespace_goes()
-        before, checking = len(installed.kubernetes.server.asked(question)), threading.Event()
+        settle(installed)
+        checking, gone = threading.Event(), threading.Event()
 
         def last_check() -> None:
             checking.set()
-            until = time.monotonic() + 1
-            while len(installed.kubernetes.server.asked(question)) == before and time.monotonic() < until:
-                time.sleep(0.01)
-            time.sleep(0.1)  # the answer is on its way
-            installed.kubernetes.fault(".*", answer=NO_RIGHT)
+            assert gone.wait(SOON)
 
-        installed.argocd.server.fault(f"GET .*/api/v1/account/{ACCOUNT}$", times=1, does=last_check)
-        installed.edit_secret(installed.secret())  # wakes the keeper
-        assert checking.wait(SOON)
+        if busy:
+            installed.argocd.server.fault(f"GET .*/api/v1/account/{ACCOUNT}$", times=1, does=last_check)
+            installed.edit_secret(installed.secret())  # wakes the keeper
+            assert checking.wait(SOON)
+        installed.kubernetes.fault(".*", answer=NO_RIGHT)
+        installed.namespace_goes()
+        gone.set()
 
     assert keeping(installed, story) == 0
     assert installed.live() == []
@@ -229,7 +221,7 @@ def test_rights_that_go_alone_leave_the_key_to_the_next_keeper(installed: World)
 
     def story(running: Running) -> None:
         wait(running.is_ready)
-        wait(lambda: installed.kubernetes.watches.open > 0)
+        watched(installed)
         installed.kubernetes.fault(".*", answer=NO_RIGHT)
 
     assert keeping(installed, story) == 0

@@ -260,8 +260,8 @@ def test_a_watch_tells_the_present_and_each_change(kubernetes: FakeKubernetes, c
 @pytest.mark.parametrize(
     ("path", "seconds", "query"),
     [
-        (SECRETS, 0.5, "watch=true&timeoutSeconds=1"),
-        (f"{SECRETS}?a=b", 240.9, "a=b&watch=true&timeoutSeconds=240"),
+        (SECRETS, 0.5, "resourceVersion=0&watch=true&timeoutSeconds=1"),
+        (f"{SECRETS}?a=b", 240.9, "a=b&resourceVersion=0&watch=true&timeoutSeconds=240"),
     ],
 )
 def test_a_watch_is_open_when_it_is_returned(

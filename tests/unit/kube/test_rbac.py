@@ -87,6 +87,11 @@ def test_a_path_that_is_none_of_objects() -> None:
     assert error.remedy == "See kubectl auth can-i --list."
 
 
+def test_the_watch_of_a_namespace() -> None:
+    watch = Action.of("GET", "/api/v1/watch/namespaces/here?watch=true")
+    assert (str(watch), watch.namespace) == ("watch namespaces/here", "here")
+
+
 def test_a_request_is_told_without_its_query() -> None:
     assert Action.of("GET", f"{SECRETS}?watch=true").request == f"GET {SECRETS}"
 

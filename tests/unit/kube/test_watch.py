@@ -5,18 +5,22 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from queue import SimpleQueue
 
 import pytest
 
 from gitops_runtime_auth import log
-from gitops_runtime_auth.kube.api import Cluster
+from gitops_runtime_auth.kube import namespace
+from gitops_runtime_auth.kube.api import Cluster, Object, watched_namespace_path, watched_secret_path
 from gitops_runtime_auth.kube.watch import Watch
 from gitops_runtime_auth.timing import Timing
+from tests.fakes import SOON
 from tests.fakes.kubernetes import FakeKubernetes, Rule
 from tests.fakes.web import Answer, as_text
 from tests.unit.kube.conftest import QUICK
 
 X = "/api/v1/namespaces/ns/secrets/x"
+WATCHED = watched_secret_path("ns", "x")
 
 
 class Told:
@@ -24,11 +28,13 @@ class Told:
 
     def __init__(self, kubernetes: FakeKubernetes) -> None:
         self.seen: list[object] = []
+        self.types: list[object] = []
         self._kubernetes = kubernetes
         self._more = threading.Condition()
 
-    def __call__(self) -> None:
+    def __call__(self, event: Object | None) -> None:
         with self._more:
+            self.types.append(event and event["type"])
             self.seen.append(self._kubernetes.objects.get(X, {}).get("data"))
             self._more.notify_all()
 
@@ -41,9 +47,11 @@ class Told:
 
 
 @contextmanager
-def watching(cluster: Cluster, told: Callable[[], None], timing: Timing = QUICK) -> Iterator[threading.Event]:
+def watching(
+    cluster: Cluster, told: Callable[[Object | None], None], timing: Timing = QUICK, path: str = WATCHED
+) -> Iterator[threading.Event]:
     stopped = threading.Event()
-    watch = Watch(cluster, "ns", "x", told, stopped, timing)
+    watch = Watch(cluster, path, told, stopped, timing)
     watch.start()
     try:
         yield stopped
@@ -74,23 +82,35 @@ def test_changes_of_this_secret_are_told(kubernetes: FakeKubernetes, cluster: Cl
         kubernetes.remove(X)
         told.count(4)
         assert told.seen == [None, {"a": "YQ=="}, {"a": "Yg=="}, None]
-        assert watches(kubernetes) == ["fieldSelector=metadata.name=x&watch=true&timeoutSeconds=240"]
+        assert told.types == [None, "ADDED", "MODIFIED", "DELETED"]
+        assert watches(kubernetes) == ["fieldSelector=metadata.name=x&resourceVersion=0&watch=true&timeoutSeconds=240"]
 
 
-def test_what_was_heard_last_of_the_secret_is_kept(kubernetes: FakeKubernetes, cluster: Cluster) -> None:
-    """A keeper without any rights left goes by it, after it was told to stop."""
-    stopped = threading.Event()
-    watch = Watch(cluster, "ns", "x", lambda: None, stopped, QUICK)
-    watch.start()
-    wait_until(lambda: kubernetes.watches.open > 0)
-    for there in (True, False, True, False):
-        kubernetes.put(X, {}) if there else kubernetes.remove(X)
-        wait_until(lambda: watch.deleted is not there)  # noqa: B023 (called at once)
-    kubernetes.put(X, {})
-    wait_until(lambda: not watch.deleted)
-    stopped.set()
-    kubernetes.remove(X)
-    wait_until(lambda: watch.deleted)
+@pytest.mark.parametrize("before", [False, True], ids=["while it is watched", "before that"])
+def test_a_namespace_is_seen_going_with_the_rights_of_a_role(
+    kubernetes: FakeKubernetes, cluster: Cluster, before: bool
+) -> None:
+    kubernetes.allowed = {Rule("watch", "", "namespaces", "ns", "ns")}
+    path, heard = "/api/v1/namespaces/ns", SimpleQueue[Object | None]()
+    going = {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}
+    kubernetes.namespace("ns-other")
+    if before:
+        kubernetes.put(path, going)
+    with watching(cluster, heard.put, path=watched_namespace_path("ns")):
+        assert heard.get(timeout=SOON) is None
+        told = [heard.get(timeout=SOON)]
+        if not before:
+            kubernetes.put("/api/v1/namespaces/ns-other", going)
+            kubernetes.put(path, going)
+            told.append(heard.get(timeout=SOON))
+        kubernetes.remove(path)
+        told.append(heard.get(timeout=SOON))
+    seen = [namespace.tells_of_deletion(event) for event in told if event]
+    assert seen == [True, True] if before else [False, True, True]
+
+
+def test_that_a_namespace_is_gone_is_seen_without_its_mark() -> None:
+    assert namespace.tells_of_deletion({"type": "DELETED", "object": {"metadata": {"name": "ns"}}})
 
 
 def test_a_role_that_names_the_secret_is_enough(kubernetes: FakeKubernetes, cluster: Cluster) -> None:
@@ -120,7 +140,7 @@ def test_a_watch_that_ends_is_begun_anew(kubernetes: FakeKubernetes, cluster: Cl
         kubernetes.remove(X)
         told.count(5)
         assert len(watches(kubernetes)) == 2
-        assert not any("resourceVersion" in query for query in watches(kubernetes))
+        assert len(set(watches(kubernetes))) == 1, "it begins with the present state again"
 
 
 def test_nothing_after_an_error_counts(kubernetes: FakeKubernetes, cluster: Cluster) -> None:
@@ -179,7 +199,7 @@ def test_pauses_grow_while_watches_fail_and_have_an_end(
     monkeypatch.setattr(log, "debug", lambda message, **_: lines.append(message))
     kubernetes.fault("GET", answer=as_text(403, "no"))
     pauses = Pauses(6)
-    Watch(cluster, "ns", "x", lambda: None, pauses, PACED).run()
+    Watch(cluster, WATCHED, lambda _: None, pauses, PACED).run()
     within(pauses.noted, 0.1, 0.2, 0.4, 0.5, 0.5, 0.5)
     assert len(kubernetes.log) == 6
     assert {line for line in lines if "ended" in line} == {
@@ -192,7 +212,7 @@ def test_a_server_that_ends_each_watch_at_once_does_not_make_it_spin(
 ) -> None:
     kubernetes.fault("GET", answer=Answer(200, b'{"type":"ADDED","object":{}}\n'))
     pauses, told = Pauses(4), Told(kubernetes)
-    Watch(cluster, "ns", "x", told, pauses, PACED).run()
+    Watch(cluster, WATCHED, told, pauses, PACED).run()
     within(pauses.noted, 0.1, 0.2, 0.4, 0.5)
     assert len(told.seen) == 8
 
@@ -202,13 +222,13 @@ def test_the_pause_is_short_again_after_a_watch_that_lasted(kubernetes: FakeKube
     kubernetes.fault("GET", answer=as_text(403, "no"), delay=0.25, skip=0, times=1)
     kubernetes.fault("GET", answer=as_text(403, "no"))
     pauses = Pauses(6)
-    Watch(cluster, "ns", "x", lambda: None, pauses, replace(PACED, longest_retry=0.2)).run()
+    Watch(cluster, WATCHED, lambda _: None, pauses, replace(PACED, longest_retry=0.2)).run()
     within(pauses.noted, 0.1, 0.2, 0.2, 0.1, 0.2, 0.2)
 
 
-def test_it_stops_when_told_and_calls_nobody_any_more(kubernetes: FakeKubernetes, cluster: Cluster) -> None:
+def test_it_ends_with_the_next_event_when_it_is_stopped(kubernetes: FakeKubernetes, cluster: Cluster) -> None:
     told, stopped = Told(kubernetes), threading.Event()
-    watch = Watch(cluster, "ns", "x", told, stopped, QUICK)
+    watch = Watch(cluster, WATCHED, told, stopped, QUICK)
     assert (watch.daemon, watch.name) == (True, "watch")
     watch.start()
     told.count(1)
@@ -216,13 +236,13 @@ def test_it_stops_when_told_and_calls_nobody_any_more(kubernetes: FakeKubernetes
     kubernetes.put(X, {})
     watch.join(2)
     assert not watch.is_alive()
-    assert len(told.seen) == 1
+    assert len(told.seen) == 2
 
 
 def test_a_long_pause_ends_when_it_is_stopped(kubernetes: FakeKubernetes, cluster: Cluster) -> None:
     timing, stopped = replace(QUICK, first_retry=60.0, longest_retry=60.0), threading.Event()
     kubernetes.fault("GET", answer=as_text(403, "no"))
-    watch = Watch(cluster, "ns", "x", lambda: None, stopped, timing)
+    watch = Watch(cluster, WATCHED, lambda _: None, stopped, timing)
     watch.start()
     wait_until(lambda: bool(kubernetes.server.asked()))
     stopped.set()
@@ -233,7 +253,7 @@ def test_a_long_pause_ends_when_it_is_stopped(kubernetes: FakeKubernetes, cluste
 def test_a_watch_that_was_stopped_before_asks_nothing(kubernetes: FakeKubernetes, cluster: Cluster) -> None:
     stopped = threading.Event()
     stopped.set()
-    Watch(cluster, "ns", "x", lambda: None, stopped, QUICK).run()
+    Watch(cluster, WATCHED, lambda _: None, stopped, QUICK).run()
     assert kubernetes.log == []
 
 
@@ -241,4 +261,4 @@ def test_how_long_a_watch_lasts_is_handed_in(kubernetes: FakeKubernetes, cluster
     told = Told(kubernetes)
     with watching(cluster, told, replace(QUICK, watch=7.0)):
         told.count(1)
-        assert watches(kubernetes) == ["fieldSelector=metadata.name=x&watch=true&timeoutSeconds=7"]
+        assert watches(kubernetes) == ["fieldSelector=metadata.name=x&resourceVersion=0&watch=true&timeoutSeconds=7"]
