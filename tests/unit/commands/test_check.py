@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from tests.fakes.argocd import FakeArgoCD
 from tests.fakes.authority import authority
 from tests.fakes.laptop import PASSWORD, FakeLaptop
 from tests.fakes.web import as_json
@@ -366,6 +367,33 @@ def test_a_certificate_that_is_not_trusted_stops_the_password(laptop: FakeLaptop
     assert (found.code, found.failed(), laptop.logins()) == (78, ["Certificate"], 0)
     assert found.row("Argo CD")["state"] == "ok"
     assert found.row("Login")["state"] == "skipped"
+
+
+def test_the_oldest_argocd_that_is_not_too_old(laptop: FakeLaptop) -> None:
+    laptop.argocd.server.fault("GET /api/version", answer=as_json(200, {"Version": "v2.14.0"}))
+    assert laptop.check().row("Version") == {"name": "Version", "state": "ok", "found": "v2.14.0", "remedy": ""}
+
+
+def test_what_the_certificate_was_verified_with_is_a_row(laptop: FakeLaptop, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = "global.external-arg-cd.server"
+    row = laptop.check().row("Certificate")
+    assert (row["state"], row["found"]) == ("ok", 'verified with Secret "argocd-secret", key "tls.crt"')
+    row = laptop.check("--set", f"{server}.insecureSkipVerify=true").row("Certificate")
+    assert (row["state"], row["found"]) == ("warning", f"not verified ({server}.insecureSkipVerify)")
+    public = laptop.folder / "public.pem"
+    public.write_text(authority("argocd").pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(public))
+    row = laptop.check("--set", f"{server}.caSecretKeyRef=null").row("Certificate")
+    assert (row["state"], row["found"]) == ("ok", "verified with the public CAs")
+
+
+def test_plain_http_is_a_remark(laptop: FakeLaptop) -> None:
+    plain = FakeArgoCD()
+    plain.account("admin", password=PASSWORD)
+    found = laptop.check("--server", plain.url)
+    plain.close()
+    row = found.row("Certificate")
+    assert (row["state"], row["found"]) == ("warning", "none: with plain HTTP the credential is sent unencrypted")
 
 
 def test_an_argocd_that_does_not_answer_is_69(laptop: FakeLaptop) -> None:

@@ -134,6 +134,19 @@ def test_replaced_keys_die_where_they_were_made(world: World) -> None:
     assert world.other.live_keys() == []
 
 
+def test_without_a_present_key_the_replaced_ones_revoke_what_is_left(world: World) -> None:
+    """Somebody emptied the key of the Secret that consumers read; a run died before it stored its own."""
+    world.install()
+    world.move_to(world.other)
+    world.upgrade()
+    world.argocd.make_key(ACCOUNT, world.own_key())
+    world.edit_secret({**world.secret(), "token": ""})
+    done = world.uninstall()
+    assert done.code == 0, done.said
+    assert world.argocd.live_keys() == []
+    assert world.other.live_keys() == []
+
+
 def test_settings_of_a_failed_upgrade_do_not_hide_the_key_of_before(world: World) -> None:
     """The Secret still holds the former account's key when the upgrade's hook was refused."""
     world.install()

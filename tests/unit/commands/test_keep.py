@@ -278,6 +278,29 @@ def test_a_server_that_is_gone_does_not_stop_the_keeper(installed: World) -> Non
     assert installed.other.accepts(installed.token)
 
 
+def test_a_key_of_a_server_that_is_gone_is_named_and_tried_again_in_an_hour(installed: World) -> None:
+    old = installed.key
+    installed.move_to(installed.other)
+    installed.upgrade()
+    installed.roll_out()
+    keeper = installed.keeper(ONCE)
+    before = len(installed.argocd.server.log)
+    installed.argocd.server.fault(".*", cut="before")
+    installed.other.ahead = 200
+    assert keeper.check().ready
+    tried = len(installed.argocd.server.log)
+    assert tried > before
+    assert f"argocd account delete-token --account {ACCOUNT} {old}" in keeper.log.getvalue()
+    installed.other.ahead = 3700
+    assert keeper.check().ready
+    assert len(installed.argocd.server.log) == tried
+    installed.argocd.server.heal()
+    installed.other.ahead = 3900
+    assert keeper.check().ready
+    assert installed.argocd.live_keys() == []
+    assert installed.live() == [installed.key]
+
+
 def test_a_key_that_a_crash_left_goes(installed: World) -> None:
     installed.argocd.accounts.secret[ACCOUNT].keys[0].issued_at -= 1000
     left = installed.own_key()
