@@ -20,6 +20,7 @@ from tests.fakes.argocd import FakeArgoCD
 from tests.fakes.authority import authority
 from tests.fakes.kubeobjects import KINDS
 from tests.fakes.kubernetes import FakeKubernetes
+from tests.fakes.prose import require_words
 from tests.fakes.web import as_json
 from tests.fakes.world import cheap_scrypt
 
@@ -161,6 +162,7 @@ class FakeLaptop:
         with cheap_scrypt():
             code = main([*line, *way, *arguments], timing)
         shown = self._capture.readouterr()
+        require_words(shown.out + shown.err)
         return Checked(code, shown.out, shown.err)
 
     def logins(self) -> int:

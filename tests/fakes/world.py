@@ -106,7 +106,7 @@ def cheap_scrypt() -> Iterator[None]:
 
     def quick(password: bytes, *, salt: bytes, n: int, r: int, p: int) -> bytes:
         assert n * r * p >= 2**17, "a hash this quick can be tried out"
-        return _SLOW(password, salt=salt, n=2, r=1, p=1)
+        return _SLOW(password, salt=salt + repr((n, r, p)).encode(), n=2, r=1, p=1)
 
     with mock.patch.object(hashlib, "scrypt", quick):
         yield
@@ -314,9 +314,9 @@ class World:
         ):
             code = program.main(argv, timing)
         taken = time.monotonic() - began
-        self._left |= {
-            t for t in threading.enumerate() if t not in before and not t.name.endswith(("_serve)", "_accept)"))
-        }
+        left = {t for t in threading.enumerate() if t not in before and not t.name.endswith(("_serve)", "_accept)"))}
+        assert all(thread.daemon for thread in left), "the process would not end"
+        self._left |= left
         self.runs.append(Run(code, log.getvalue(), out.getvalue(), termination.read_text(), taken))
         return self.runs[-1]
 

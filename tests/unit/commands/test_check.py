@@ -39,6 +39,23 @@ def record(laptop: FakeLaptop, *, password: str = PASSWORD, age: float = 0.0, ve
 def test_a_good_account_is_all_green_after_one_login_that_is_ended(laptop: FakeLaptop) -> None:
     found = laptop.check()
     assert {row["state"] for row in found.rows().values()} == {"ok"}, found.out
+    assert {name: row["found"] for name, row in found.rows().items()} == {
+        "Values": "type password, account admin, Argo CD at https://argocd-server, namespace ns",
+        "API key Secret": '"argocd-token" does not exist yet: the hook will make it',
+        "Image": "ghcr.io/gitops-runtime-auth/gitops-runtime-auth:0.1.0",
+        "Credential": 'Secret "argocd-initial-admin-secret", key "password" in namespace ns',
+        "Managed by": "nobody (plain manifests)",
+        "Argo CD": f"answers at {laptop.argocd.url}",
+        "Version": "v3.6.1",
+        "Certificate": 'verified with Secret "argocd-secret", key "tls.crt"',
+        "Login": "Argo CD accepts the password",
+        "Account": "admin exists",
+        "Enabled": "yes",
+        "apiKey": "yes",
+        "login": "yes",
+        "API keys": "0 now, 0 of them made by releases of this chart",
+        "RBAC role": "admin may see all applications",
+    }
     assert (found.code, found.err) == (0, "")
     assert laptop.logins() == 1
     assert laptop.argocd.live_sessions() == []
@@ -59,7 +76,8 @@ def test_a_stored_key_that_works_saves_the_login(laptop: FakeLaptop) -> None:
     store_key(laptop, laptop.argocd.make_key("admin", "gra.0.ns.rel.x"))
     found = laptop.check()
     assert (found.code, laptop.logins()) == (0, 0)
-    assert "stored API key still works" in found.row("Login")["found"]
+    assert found.row("API key Secret")["found"] == '"argocd-token" exists, made by release rel'
+    assert found.row("Login")["found"] == "not needed, so not tried: the stored API key still works"
     assert found.row("API keys")["found"].startswith("1 now, 1 of them")
 
 
@@ -106,6 +124,7 @@ def test_a_recorded_password_is_not_sent(laptop: FakeLaptop, verdict: str) -> No
     for arguments in ((), ("--release", "rel")):
         found = laptop.check(*arguments)
         assert (found.failed(), laptop.logins()) == (["Login"], 0)
+        assert "It is not sent again for 3" in found.only_failure()["found"]
 
 
 def test_a_record_of_another_password_or_of_long_ago_holds_nothing_up(laptop: FakeLaptop) -> None:
@@ -184,7 +203,14 @@ def test_a_newline_at_the_end_of_the_password_is_a_remark(laptop: FakeLaptop) ->
     laptop.argocd.account("admin", password=f"{PASSWORD}\n")
     laptop.secret("argocd-initial-admin-secret", password=f"{PASSWORD}\n")
     found = laptop.check()
-    assert (found.code, found.row("Credential")["state"]) == (0, "warning")
+    assert found.code == 0
+    assert found.row("Credential") == {
+        "name": "Credential",
+        "state": "warning",
+        "found": 'Secret "argocd-initial-admin-secret", key "password" in namespace ns; it ends with a newline, as echo'
+        " writes one",
+        "remedy": "Unless the newline belongs to the password, store it again with printf %s instead of echo.",
+    }
 
 
 def test_a_secret_that_may_not_be_read_can_be_given(laptop: FakeLaptop) -> None:
@@ -192,11 +218,16 @@ def test_a_secret_that_may_not_be_read_can_be_given(laptop: FakeLaptop) -> None:
     found = laptop.check()
     assert (found.code, found.failed()) == (77, ["Credential"])
     assert "--set-file" in found.only_failure()["remedy"]
+    skipped = [(name, row["found"]) for name, row in found.rows().items() if row["state"] == "skipped"]
+    steps = ("Argo CD", "Version", "Certificate", "Login", "Account")
+    assert skipped == [(name, "not checked") for name in steps]
     given = laptop.folder / "password"
     given.write_text(PASSWORD)
     (laptop.folder / "ca.pem").write_text(authority("argocd").pem)
     found = laptop.check("--set-file", f"{AUTH}.password={given}", "--ca-file", str(laptop.folder / "ca.pem"))
     assert (found.code, found.row("API key Secret")["state"]) == (0, "warning")
+    assert found.row("API key Secret")["found"].startswith("could not be read: Kubernetes refuses to get ")
+    assert found.row("Credential")["found"] == "global.external-arg-cd.auth.password"
 
 
 def test_a_foreign_secret_is_refused_and_whose_it_is_said(laptop: FakeLaptop) -> None:
@@ -227,6 +258,7 @@ def test_a_good_token_needs_no_login_capability(laptop: FakeLaptop) -> None:
     )
     assert {row["state"] for row in found.rows().values()} == {"ok"}, found.out
     assert not {"login", "Login", "API key Secret"} & set(found.rows())
+    assert found.row("Values")["found"] == "type token, Argo CD at https://argocd-server, namespace ns"
     assert laptop.logins() == 0
 
 
@@ -320,9 +352,9 @@ def test_an_account_that_vanished_is_told_by_its_key(laptop: FakeLaptop) -> None
 @pytest.mark.parametrize(
     ("annotations", "owners", "manager", "remedy"),
     [
-        ({}, [], "nobody", "patch configmap argocd-cm"),
+        ({}, [], "nobody (plain manifests)", "patch configmap argocd-cm"),
         ({"meta.helm.sh/release-name": "argo"}, [], "Helm release argo", "through that chart's values"),
-        ({"argocd.argoproj.io/tracking-id": "self:/ConfigMap:argocd/argocd-cm"}, [], "Application self", "in Git"),
+        ({"argocd.argoproj.io/tracking-id": "self:/ConfigMap:argocd/argocd-cm"}, [], "Argo CD Application self", "in Git"),
         (
             {},
             [{"apiVersion": "argoproj.io/v1beta1", "kind": "ArgoCD", "name": "gitops", "uid": "1"}],
@@ -337,7 +369,7 @@ def test_the_remedy_is_the_one_that_lasts_at_this_argocd(
     laptop.argocd.account("runtime", "login", PASSWORD)
     laptop.argocd_cm({}, annotations, ownerReferences=owners)
     found = laptop.check("--set", f"{AUTH}.username=runtime")
-    assert manager in found.row("Managed by")["found"]
+    assert found.row("Managed by")["found"] == manager
     assert remedy in found.row("apiKey")["remedy"]
 
 
@@ -345,7 +377,11 @@ def test_an_argocd_cm_that_may_not_be_read_leaves_the_manager_open(laptop: FakeL
     laptop.argocd.account("runtime", "login", PASSWORD)
     laptop.kubernetes.remove("/api/v1/namespaces/argocd/configmaps/argocd-cm")
     found = laptop.check("--set", f"{AUTH}.username=runtime")
-    assert found.row("Managed by")["state"] == "skipped"
+    row = found.row("Managed by")
+    assert (row["state"], row["found"]) == (
+        "skipped",
+        "not known, because ConfigMap argocd-cm could not be read in namespace argocd",
+    )
     assert "where it is managed" in found.row("apiKey")["remedy"]
 
 
@@ -354,6 +390,12 @@ def test_an_account_without_a_role_and_an_old_argocd_are_remarks(laptop: FakeLap
     laptop.argocd.server.fault("GET /api/version", answer=as_json(200, {"Version": "v2.13.4"}))
     found = laptop.check("--set", f"{AUTH}.username=runtime")
     assert [n for n, row in found.rows().items() if row["state"] == "warning"] == ["Version", "RBAC role"]
+    assert found.row("Version") == {
+        "name": "Version",
+        "state": "warning",
+        "found": "v2.13.4, which is older than 2.14",
+        "remedy": "Upgrade Argo CD to 2.14 or later.",
+    }
     assert "policy.gitops-runtime-auth-runtime.csv" in found.row("RBAC role")["remedy"]
     assert found.code == 0
 

@@ -13,6 +13,7 @@ from tests.fakes.logins import Verdict
 from tests.fakes.web import as_json, as_text
 from tests.fakes.world import ACCOUNT, ONCE, PASSWORD, REFUSED, World, ids_in
 
+BY_HAND = "Keys of this release, if any, are named gra.*: argocd account get and argocd account delete-token."
 JOBS, PODS = "/apis/batch/v1/namespaces/runtime-ns/jobs", "/api/v1/namespaces/runtime-ns/pods"
 RECORD = f"/api/v1/namespaces/runtime-ns/configmaps/{REFUSED}"
 
@@ -29,6 +30,7 @@ def test_key_secret_record_and_what_helm_leaves_are_gone(world: World) -> None:
     logins = len(world.argocd.logins.seen)
     done = world.uninstall()
     assert done.code == 0, done.said
+    assert 'Deleted Secret "argocd-token".' in done.log.splitlines()
     assert world.live() == []
     assert [world.find(path) for path in (*left, world.path(), RECORD)] == [None] * 4
     assert all(world.find(path) for path in kept)
@@ -58,6 +60,7 @@ def test_without_a_good_key_one_login_finds_what_is_left_and_its_session_is_ende
         world.argocd.revoke(ACCOUNT, world.key)
     done = world.uninstall()
     assert done.code == 0, done.said
+    assert f"Revoked the API key {world.own_key()} of account {ACCOUNT}." in done.log.splitlines()
     assert world.argocd.live_keys(ACCOUNT) == [foreign]
     assert world.argocd.logins.verdicts() == [Verdict.OK] * 2
     assert world.argocd.live_sessions() == []
@@ -70,6 +73,7 @@ def test_after_a_refused_install_nobody_logs_in(world: World) -> None:
     world.argocd.ahead = 3600
     done = world.uninstall()
     assert done.code == 0
+    assert "Argo CD refused this password before, so it is not used to look for keys." in done.log.splitlines()
     assert world.argocd.logins.verdicts() == [Verdict.WRONG]
 
 
@@ -109,7 +113,8 @@ def test_a_wrong_password_is_sent_once(world: World) -> None:
     done = world.uninstall()
     assert done.code == 0
     assert world.argocd.logins.verdicts() == [Verdict.OK, Verdict.WRONG]
-    assert "argocd account delete-token" in done.said
+    assert f"refuses the login of account {ACCOUNT}" in done.warnings[0]
+    assert done.warnings[0].endswith(BY_HAND)
 
 
 def test_the_user_secrets_may_be_gone_already(world: World) -> None:
@@ -120,7 +125,8 @@ def test_the_user_secrets_may_be_gone_already(world: World) -> None:
     done = world.uninstall()
     assert done.code == 0
     assert key in world.live()
-    assert "argocd account delete-token" in done.said
+    assert done.warnings[0].startswith("Looking for API keys to revoke failed: ")
+    assert done.warnings[0].endswith(BY_HAND)
 
 
 def test_replaced_keys_die_where_they_were_made(world: World) -> None:
@@ -177,6 +183,7 @@ def test_with_kubernetes_gone_the_mounted_secret_serves(world: World) -> None:
     world.kubernetes.fault("/secrets/", cut="before")
     done = world.run("cleanup", timing=ONCE)
     assert done.code == 0
+    assert done.warnings[0].endswith(" The mounted Secret is used instead.")
     assert world.live() == []
 
 
@@ -204,7 +211,8 @@ def test_the_process_ends_before_its_jobs_deadline(world: World, monkeypatch: py
 def test_somebody_elses_secret_stays(world: World) -> None:
     world.install()
     world.edit(world.path(), **{"labels": {"app.kubernetes.io/managed-by": "Helm"}})
-    world.uninstall()
+    done = world.uninstall()
+    assert 'Secret "argocd-token" is not this release\'s, so it stays.' in done.log.splitlines()
     assert world.secret() != {}
 
 

@@ -34,7 +34,8 @@ def test_a_good_key_is_left_alone_without_a_login(installed: World) -> None:
     before = writes(installed)
     keeper = installed.keeper()
     for _ in range(3):
-        assert keeper.check().ready
+        verdict = keeper.check()
+        assert (verdict.ready, verdict.reason) == (True, f"Argo CD accepts the API key of account {ACCOUNT}.")
     assert writes(installed) == before
     assert installed.argocd.logins.verdicts() == [Verdict.OK], "the hook's"
     assert installed.restarted(CONSUMER) == ""
@@ -340,7 +341,9 @@ def test_an_old_keeper_stands_by_for_an_upgrade_and_is_not_ready(installed: Worl
     installed.use("second")
     installed.upgrade()
     before = installed.find(installed.path())
-    assert not old.check().ready
+    verdict = old.check()
+    assert verdict.status is Status.STANDING_BY
+    assert verdict.reason == "An upgrade has changed account or server; its own keeper takes over."
     assert installed.find(installed.path()) == before
     assert installed.keeper().check().ready, "the upgrade's own"
 
@@ -382,7 +385,7 @@ def test_kubernetes_down_is_no_reason_to_be_unready_while_the_key_works(installe
     installed.kubernetes.fault(".*", cut="before")
     verdict = keeper.check()
     assert verdict.ready
-    assert "Kubernetes" in verdict.reason
+    assert verdict.reason == f"Argo CD accepts the API key of account {ACCOUNT}; Kubernetes does not answer."
 
 
 def test_with_kubernetes_down_a_refused_key_is_not_ready(installed: World) -> None:

@@ -97,7 +97,9 @@ def test_an_account_that_sees_all_is_not_warned_of(world: World) -> None:
 def test_a_question_that_only_warns_fails_nothing(world: World) -> None:
     page = Answer(200, b"<html>sign in</html>", {"Content-Type": "text/html"})
     world.argocd.server.fault("GET .*/can-i/", answer=page)
-    assert world.install().code == 0
+    done = world.install()
+    assert done.code == 0
+    assert done.warnings[0].startswith(f"Whether account {ACCOUNT} may see applications could not be asked: ")
     assert world.live() == [world.key]
 
 
@@ -181,7 +183,14 @@ def test_a_replica_that_lags_is_not_taken_for_somebody_who_takes_it_back(enablin
 def test_what_argocd_never_shows_ends_without_key_and_secret(enabling: World) -> None:
     enabling.argocd.accounts.cm_shows_after = 3600
     done = enabling.install()
-    assert done.code != 0
+    assert done.code == 75
+    assert done.problem == (
+        f"Argo CD does not show accounts.{ACCOUNT} yet, 0 s after apiKey was added to ConfigMap argocd-cm in namespace"
+        " argocd."
+    )
+    assert done.remedy == (
+        "Check hook.argocdNamespace, and that nothing (GitOps) removes the entry, then try again."
+    )
     nothing_left(enabling)
 
 
@@ -212,6 +221,8 @@ def test_a_configmap_that_somebody_manages_is_not_changed(enabling: World, metad
     enabling.edit(CM, **metadata)
     done = enabling.install()
     assert done.code == 77, done.said
+    assert done.problem.startswith("hook.enableApiKey does not change ConfigMap argocd-cm in namespace argocd: ")
+    assert "apiKey,login" in done.remedy
     assert enabling.argocd.accounts.cm[f"accounts.{ACCOUNT}"] == "login"
     nothing_left(enabling)
 
@@ -220,7 +231,8 @@ def test_a_wrong_namespace_of_argocd_is_named(enabling: World) -> None:
     enabling.argocd_namespace = "elsewhere"
     done = enabling.install()
     assert done.code == 78
-    assert "elsewhere" in done.problem
+    assert done.problem == "There is no ConfigMap argocd-cm in namespace elsewhere."
+    assert done.remedy == "Set hook.argocdNamespace to the namespace that Argo CD runs in."
     nothing_left(enabling)
 
 

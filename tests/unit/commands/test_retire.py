@@ -29,6 +29,7 @@ def moved(world: World) -> World:
 def test_the_replaced_key_is_revoked_once_the_rollout_is_done(moved: World) -> None:
     done = moved.retire()
     assert done.code == 0, done.said
+    assert done.log.endswith("\nThe replaced API keys are revoked.\n")
     assert moved.argocd.live_keys() == [moved.key]
     assert len(moved.argocd.logins.seen) == 2, "the two of the hook"
 
@@ -53,8 +54,11 @@ def test_an_unfinished_rollout_leaves_it_alive_and_names_it(
     done = moved.retire()
     assert done.code == 0
     assert old in moved.argocd.live_keys()
-    assert old in done.said
-    assert workload.partition("/")[2] in done.said
+    assert done.warnings == [
+        f"Deployment {workload.partition('/')[2]} did not finish the rollout in time, so the replaced API keys stay valid: {old}. The keeper or the"
+        " next helm upgrade revokes them."
+    ]
+    assert done.log.endswith("\nThe rollout has not finished; nothing was revoked.\n")
 
 
 def test_a_workload_that_does_not_exist_is_no_reason_to_wait(moved: World) -> None:
@@ -77,20 +81,34 @@ def test_a_statefulset_is_waited_for_alike(moved: World) -> None:
 def test_the_grace_period_is_kept_by_argocds_clock(moved: World) -> None:
     [old] = moved.argocd.live_keys(ACCOUNT)
     moved.set("keeper.gracePeriod", 180)
-    moved.retire()
+    [told] = [line for line in moved.retire().log.splitlines() if line.startswith("The keeper")]
+    assert told in {f"The keeper revokes the replaced API keys in {s} s (keeper.gracePeriod)." for s in range(170, 181)}
     assert old in moved.argocd.live_keys(), "mounted files follow within two minutes"
     moved.argocd.ahead = 200
     moved.retire()
     assert moved.argocd.live_keys() == [moved.key]
 
 
-def test_a_consumer_that_the_upgrade_left_alone_is_restarted_for_a_new_key(world: World) -> None:
+@pytest.mark.parametrize(
+    ("lost", "says"),
+    [
+        ("the key", "The replaced API keys are revoked."),
+        ("the Secret", "This upgrade replaced no API key that is still valid."),
+    ],
+)
+def test_a_consumer_that_the_upgrade_left_alone_is_restarted_for_a_new_key(
+    world: World, lost: str, says: str
+) -> None:
     world.consumers = [CONSUMER]
     world.workload(CONSUMER)
     world.install()
-    world.argocd.revoke(ACCOUNT)
+    if lost == "the key":
+        world.argocd.revoke(ACCOUNT)
+    else:
+        world.remove(world.path())
     world.upgrade()
-    assert world.retire().code == 0
+    world.argocd.ahead = 2  # it tells whole seconds, and there is no grace period
+    assert world.retire().log.endswith(f"\n{says}\n")
     assert world.restarted(CONSUMER) == world.key
 
 
@@ -122,7 +140,9 @@ def test_an_upgrade_that_replaced_nothing_waits_for_nobody(world: World) -> None
     world.roll_out(later=5)
     world.status_of(CONSUMER, availableReplicas=0)
     world.set("hook.timeout", 60)
-    assert world.retire().seconds < SOON
+    done = world.retire()
+    assert done.seconds < SOON
+    assert done.log.endswith("\nThis upgrade replaced no API key.\n")
     assert world.live() == [world.key]
 
 
@@ -130,7 +150,8 @@ def test_a_disabled_accounts_key_is_named_and_remembered_because_it_would_come_b
     [old] = moved.argocd.live_keys(ACCOUNT)
     moved.argocd.accounts.enable(ACCOUNT, False)
     done = moved.retire()
-    assert f"argocd account delete-token --account {ACCOUNT} {old}" in done.said
+    assert done.warnings[-1].endswith(f"argocd account delete-token --account {ACCOUNT} {old}")
+    assert done.log.endswith("\nSome replaced API keys are left (see above).\n")
     moved.argocd.accounts.enable(ACCOUNT)
     moved.retire()
     assert moved.argocd.live_keys() == [moved.key]
@@ -277,7 +298,8 @@ def test_pods_that_still_use_the_former_key_hold_the_secret(to_token: World) -> 
     to_token.set("hook.timeout", 10)
     done = to_token.retire()
     assert done.code == 0
-    assert done.warnings
+    assert "Deployment runtime-sources-server did not finish the rollout in time" in done.warnings[0]
+    assert "stay valid: the one of the former type. The keeper" in done.warnings[0]
     assert to_token.secret() != {}
     assert len(to_token.argocd.live_keys()) == 2
 
@@ -286,7 +308,7 @@ def test_a_release_that_always_had_a_token_asks_argocd_nothing(world: World) -> 
     world.use_token(world.argocd.make_key(ACCOUNT, "users-own"))
     world.install()
     before = len(world.argocd.server.log)
-    assert world.retire().code == 0
+    assert world.retire().log.endswith("\nThis upgrade replaced no API key.\n")
     assert len(world.argocd.server.log) == before
 
 
@@ -324,6 +346,7 @@ def test_somebody_elses_secret_is_left_alone(moved: World) -> None:
     keys = moved.argocd.live_keys()
     done = moved.retire()
     assert done.code == 0
+    assert done.log.endswith('\nSecret "argocd-token" is not this release\'s; nothing was changed.\n')
     assert moved.argocd.live_keys() == keys
 
 
@@ -337,4 +360,8 @@ def test_an_upgrade_that_is_done_is_not_failed(moved: World, down: str) -> None:
         moved.kubernetes.fault(".*", answer=NO_RIGHT)
     done = moved.retire(ONCE)
     assert done.code == 0
-    assert done.warnings
+    assert " The replaced API keys stay valid. " in done.warnings[0] or "is still valid: " in done.warnings[0]
+    assert done.log.splitlines()[-1] in (
+        "Nothing was revoked; the next upgrade tries again.",
+        "Some replaced API keys are left (see above).",
+    )

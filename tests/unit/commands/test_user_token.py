@@ -6,6 +6,9 @@ from tests.fakes.tokens import signed
 from tests.fakes.world import ACCOUNT, World
 
 
+FRESH = "Make one with argocd account generate-token --account NAME (without --expires-in) and use that."
+
+
 @pytest.fixture
 def given(world: World) -> World:
     """A release with a user's own good key."""
@@ -45,9 +48,14 @@ def test_a_revoked_key_is_named_with_the_commands_that_replace_it(given: World) 
     given.argocd.revoke(ACCOUNT)
     done = given.install()
     assert done.code == 77
-    assert ACCOUNT in done.problem
-    assert "argocd account generate-token" in done.remedy
-    assert "kubectl" in done.remedy
+    assert done.problem == (
+        f"Argo CD at {given.url} refuses the API key of account {ACCOUNT} from Secret \"mine\", key \"token\":"
+        " the key has been revoked."
+    )
+    assert done.remedy == (
+        f"Replace it: TOKEN=$(argocd account generate-token --account {ACCOUNT}) and kubectl -n runtime-ns"
+        ' patch secret mine --type merge -p "{\\"stringData\\": {\\"token\\": \\"$TOKEN\\"}}".'
+    )
     assert given.argocd.made[0] not in done.said
 
 
@@ -60,23 +68,38 @@ def test_a_disabled_account_is_named(given: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("token", "says"),
+    ("token", "says", "remedy"),
     [
-        ("no token at all", "not an Argo CD token"),
-        ("a.b.c", "not an Argo CD token"),
-        (signed("runtime:login", "s", 1), "session"),
-        (signed("proj:team:role", "r", 1), "role"),
-        (signed("runtime:login:x", "o", 1), "not an API key of an Argo CD account"),
-        (signed("runtime:apiKey", "k", 1, 9999999999), "expire"),
-        ("", "missing"),
+        ("no token at all", "The token from {} is not an Argo CD token (no JWT).", FRESH),
+        ("a.b.c", "The token from {} is not an Argo CD token (no JWT).", FRESH),
+        (
+            signed("runtime:login", "s", 1),
+            "The token from {} is a login session of account runtime, which ends within a day.",
+            FRESH,
+        ),
+        (
+            signed("proj:team:role", "r", 1),
+            "The token from {} is one of a project's role, which can't be checked and has no account.",
+            "Make an account and a key for it: argocd account generate-token --account NAME.",
+        ),
+        (signed("runtime:login:x", "o", 1), "The token from {} is not an API key of an Argo CD account.", FRESH),
+        (
+            signed("runtime:apiKey", "k", 1, 9999999999),
+            "The API key of account runtime from {} expires.",
+            f"{FRESH} If somebody else renews it in time, set global.external-arg-cd.auth.acceptExpiring=true.",
+        ),
+        ("", "missing", ""),
     ],
     ids=["text", "dots", "session", "project role", "something else", "expiring", "empty"],
 )
-def test_what_can_not_serve_is_refused_without_asking_argocd_with_it(given: World, token: str, says: str) -> None:
+def test_what_can_not_serve_is_refused_without_asking_argocd_with_it(
+    given: World, token: str, says: str, remedy: str
+) -> None:
     given.give(token)
     done = given.install()
     assert done.code == 78
-    assert says in done.problem
+    assert says.format('Secret "mine", key "token"') in done.problem
+    assert remedy in done.remedy
     assert token not in given.argocd.received or not token
     untouched(given)
 
@@ -84,9 +107,13 @@ def test_what_can_not_serve_is_refused_without_asking_argocd_with_it(given: Worl
 def test_a_key_that_is_not_valid_yet_is_refused_by_argocds_clock(given: World) -> None:
     now = int(given.argocd.now())
     given.give(signed(f"{ACCOUNT}:apiKey", "users-own", now + 3600, signature=given.argocd.signature))
-    assert given.install().code == 78
-    given.argocd.ahead = 3700
-    assert given.install().code == 0
+    done = given.install()
+    assert done.code == 78
+    assert done.problem == f'The API key of account {ACCOUNT} from Secret "mine", key "token" is not valid yet.'
+    assert done.remedy == "Correct the clocks, or wait."
+    for ahead, code in ((3600 - 70, 78), (3600 - 50, 0), (3600, 0)):  # clocks may differ by a minute
+        given.argocd.ahead = ahead
+        assert given.install().code == code
 
 
 def test_an_expiring_key_is_taken_where_somebody_renews_it(given: World) -> None:
@@ -109,6 +136,11 @@ def test_the_releases_own_key_is_refused(world: World, copied: bool) -> None:
     world.use_token(world.token, "mine" if copied else "argocd-token")
     done = world.upgrade()
     assert done.code == 78
+    assert "is the API key that this release made for itself and will revoke." in done.problem
+    assert done.remedy == (
+        'Keep type: password, or put a key of your own into a Secret with another name than "argocd-token".'
+        f" {FRESH}"
+    )
     assert world.live() == [world.key]
 
 

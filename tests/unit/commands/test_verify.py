@@ -73,7 +73,7 @@ def test_a_wrong_password_is_77_is_sent_once_and_is_told_last(world: World) -> N
     assert results[0] == f"{done.problem} {done.remedy}"
     assert f"the login of account {ACCOUNT}" in done.problem
     assert json.loads(world.record())["verdict"] == "refused"
-    assert results[1].startswith("It is not an Argo CD token.")
+    assert results[1] == "It is not an Argo CD token. Correct the Secret that the workload refers to."
     assert results[2] == "accepted", "the others are proven all the same"
     assert WRONG not in done.said
 
@@ -91,6 +91,7 @@ def test_a_file_that_is_not_there_is_78_and_named(world: World) -> None:
     done = run(world, "--deployments=event-reporter", ARGO_CD_TOKEN_FILE="/nonexistent/token")
     assert done.code == 78
     assert done.problem == "The file /nonexistent/token can't be read (No such file or directory)."
+    assert done.remedy == "Correct the Secret that the workload refers to."
 
 
 def test_nothing_is_sent_to_what_has_not_shown_to_be_argocd(world: World) -> None:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitops_runtime_auth.keys import lockout
-from gitops_runtime_auth.keys.lockout import Login, Record
+from gitops_runtime_auth.errors import AuthError, LoginRefusedError, LoginUnansweredError
+from gitops_runtime_auth.keys.lockout import Block, Login, Record, Verdict
 from gitops_runtime_auth.timing import Timing
 from tests.fakes.fuzz import JSON
 from tests.fakes.world import cheap_scrypt
@@ -47,7 +48,9 @@ def seconds(kept: Record | None, *, hook: bool, login: Login = LOGIN, now: float
         ({"verdict": "unclear", "sends": 2}, True, 330),
         ({"verdict": "unclear"}, False, 330),
         ({"at": NOW - 329}, True, 1),
-        ({"at": NOW - 331}, True, 0),
+        ({"at": NOW - 330}, True, 0),
+        ({"at": NOW + 60}, True, 330),
+        ({"at": NOW + 61}, True, 0),
         ({"at": NOW - 331, "refusals": 2}, False, 329),
     ],
 )
@@ -69,6 +72,34 @@ def test_without_a_record_nobody_waits() -> None:
 def test_a_record_from_the_future_stops_nobody_for_ever(hook: bool) -> None:
     """Argo CD's clock was wrong for a while, by years."""
     assert seconds(record(at=NOW + 1e8), hook=hook) == 0
+
+
+@pytest.mark.parametrize(
+    ("verdict", "kind", "problem", "remedy"),
+    [
+        (
+            "unclear",
+            LoginUnansweredError,
+            "A login of account runtime at Argo CD https://argocd is under way, or was not answered. It is not sent again"
+            " for 12 s.",
+            "Make sure that Argo CD is ready; more attempts could lock the account.",
+        ),
+        (
+            "refused",
+            LoginRefusedError,
+            "Argo CD at https://argocd refused the password of account runtime a moment ago. It is not sent again for"
+            " 12 s, because five refusals lock the account.",
+            "Put the right password into its Secret or the values and try again: another password is sent at once. If"
+            " this one is right and the account was locked, wait 12 s.",
+        ),
+    ],
+)
+def test_why_a_login_waits_is_told_and_that_nothing_was_sent(
+    verdict: Verdict, kind: type[AuthError], problem: str, remedy: str
+) -> None:
+    error = lockout.refused(LOGIN, Block(verdict, 12.3))
+    assert isinstance(error, LoginRefusedError | LoginUnansweredError)
+    assert (type(error), error.problem, error.remedy, error.sends) == (kind, problem, remedy, 0)
 
 
 def test_what_is_written_can_be_read() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gitops_runtime_auth.keys.managers import Kind, manager_of
+from gitops_runtime_auth.keys.managers import Kind, Manager, manager_of
 
 STOCK = {"app.kubernetes.io/name": "argocd-cm", "app.kubernetes.io/part-of": "argocd"}
 BY_CHART = {**STOCK, "helm.sh/chart": "argo-cd-9.1.0", "app.kubernetes.io/instance": "argo"}
@@ -62,6 +62,20 @@ def configmap(
             Kind.FLUX,
             "Kustomization f/a",
         ),
+        (
+            configmap({**STOCK, "argocd.argoproj.io/instance": "old"}, data={"application.instanceLabelKey": "my/app"}),
+            Kind.APPLICATION,
+            "old",
+        ),
+        (
+            configmap(
+                {**STOCK, "app.kubernetes.io/instance": "argo"},
+                RELEASE,
+                data={"application.instanceLabelKey": "app.kubernetes.io/instance"},
+            ),
+            Kind.HELM,
+            "argo",
+        ),
         (None, Kind.UNKNOWN, ""),
         ({"metadata": None, "data": None}, Kind.NOBODY, ""),
         (configmap(owners=[{**OPERATOR, "apiVersion": "example.com/v1"}]), Kind.NOBODY, ""),
@@ -85,7 +99,18 @@ def test_a_name_that_could_run_a_command_is_no_name() -> None:
         assert manager_of(configmap(annotations=tracked), "argocd").name == ""
 
 
+def test_the_release_and_its_chart_are_told_with_their_names() -> None:
+    elsewhere = {**RELEASE, "meta.helm.sh/release-namespace": "elsewhere"}
+    data = {"url": "https://argocd"}
+    assert manager_of(configmap(BY_CHART, elsewhere, data=data), "argocd") == Manager(
+        Kind.HELM, "argocd", "argo", "elsewhere", "argo-cd-9.1.0", of_argo_helm=True, settings=data
+    )
+    nameless = {"meta.helm.sh/release-name": "argo"}
+    assert manager_of(configmap(STOCK, nameless), "argocd") == Manager(Kind.HELM, "argocd", "argo", "argocd", settings={})
+    assert manager_of(None, "argocd") == Manager(Kind.UNKNOWN, "argocd")
+
+
 def test_the_argo_projects_chart_is_told_from_others_of_its_name() -> None:
     assert manager_of(configmap(BY_CHART, RELEASE), "argocd").of_argo_helm
-    other = {**BY_CHART, "app.kubernetes.io/name": "argo-cd"}
-    assert not manager_of(configmap(other, RELEASE), "argocd").of_argo_helm
+    for other in ({"app.kubernetes.io/name": "argo-cd"}, {"helm.sh/chart": "platform-1.0.0"}):
+        assert not manager_of(configmap({**BY_CHART, **other}, RELEASE), "argocd").of_argo_helm

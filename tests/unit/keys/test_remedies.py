@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,18 +77,62 @@ def test_a_parent_chart_that_holds_argocd_is_never_replaced(tmp_path: Path, char
     assert (tmp_path / "upgraded").exists() == upgraded
 
 
-@pytest.mark.parametrize("manager", [OTHER_HELM, APPLICATION])
-def test_where_no_command_lasts_none_is_printed(manager: Manager) -> None:
-    text = remedies.remedy(manager, "runtime", ["apiKey"], ["login"])
-    assert str(manager) in text
-    assert 'accounts.runtime: "apiKey,login"' in text
-    assert "kubectl" not in text
-    assert "helm -n" not in text
+@pytest.mark.parametrize(
+    ("manager", "text"),
+    [
+        (
+            OPERATOR,
+            "ArgoCD resource openshift-gitops manages {configmap} and undoes other changes. Run: kubectl -n gitops patch"
+            " argocd openshift-gitops --type merge -p ",
+        ),
+        (
+            HELM,
+            "Helm release my.argo manages {configmap}. Set {lines} under {values} in its values (below the key of its"
+            " argo-cd dependency if another chart contains Argo CD; the command does not change such a release). Run:"
+            r" helm -n argocd list --filter '^my\.argo$' -o json | grep -q ",
+        ),
+        (
+            OTHER_HELM,
+            "Helm release argo (chart argo-cd-7.2.1) manages {configmap}: add {lines} to it through that chart's values.",
+        ),
+        (
+            replace(OTHER_HELM, chart=""),
+            "Helm release argo manages {configmap}: add {lines} to it through that chart's values.",
+        ),
+        (
+            APPLICATION,
+            "Argo CD Application argo-cd manages {configmap} and undoes other changes: add {lines} to its data in Git"
+            " (with Argo CD's Helm chart: under {values} in the values).",
+        ),
+        (
+            replace(APPLICATION, kind=Kind.FLUX, name="Kustomization flux/argo", chart=""),
+            "Flux Kustomization flux/argo manages {configmap} and undoes other changes: add {lines} to its data in Git.",
+        ),
+        (
+            UNKNOWN,
+            "Add {lines} to {configmap} where it is managed (the values of Argo CD's Helm chart: {values}; an ArgoCD"
+            " resource: spec.extraConfig; Git). If nothing manages it, run: kubectl -n argocd patch configmap"
+            " {configmap} --type merge -p ",
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    ("configmap", "values"), [("argocd-cm", "configs.cm"), ("argocd-rbac-cm", "configs.rbac")]
+)
+def test_where_a_change_lasts_is_told_and_only_there_a_command(
+    manager: Manager, text: str, configmap: str, values: str
+) -> None:
+    told = remedies.lasting_change(manager, {"accounts.a": "apiKey,login", "b": "c"}, configmap)
+    lines = 'accounts.a: "apiKey,login" and b: "c"'
+    wanted = text.format(configmap=configmap, values=values, lines=lines)
+    assert told.startswith(wanted) if wanted.endswith(" ") else told == wanted
 
 
 def test_the_hook_offers_itself_only_where_its_change_lasts() -> None:
+    offer = "Let this chart do it (--set hook.enableApiKey=true), or do it yourself. "
     for manager, offered in ((NOBODY, True), (UNKNOWN, True), (HELM, False), (OPERATOR, False), (APPLICATION, False)):
-        assert ("hook.enableApiKey=true" in remedies.remedy(manager, "a", ["apiKey"], ["login"])) == offered
+        text = remedies.remedy(manager, "a", ["apiKey"], ["login"])
+        assert (text.startswith(offer), "enableApiKey" in text) == (offered, offered)
     assert "enableApiKey" not in remedies.remedy(NOBODY, "a", ["apiKey", "login"], [])
 
 
@@ -99,7 +144,10 @@ def test_of_admins_two_switches_the_one_that_decides_is_set() -> None:
     assert patch(remedies.enabling(one, "admin"))[1] == {"data": {"admin.enabled": "true"}}
     unread = patch(remedies.enabling(UNKNOWN, "admin"))[1]
     assert unread == {"data": {"admin.enabled": "true", "accounts.admin.enabled": "true"}}
-    assert "an account of its own" in remedies.enabling(one, "admin")
+    assert remedies.enabling(one, "admin").startswith(
+        "If admin was switched off on purpose, use an account of its own (argocd-cm: accounts.NAME: apiKey,login; its"
+        " password: argocd account update-password --account NAME). Otherwise enable admin again. Run: kubectl "
+    )
 
 
 def test_another_accounts_switch_is_its_own() -> None:
@@ -109,14 +157,22 @@ def test_another_accounts_switch_is_its_own() -> None:
 
 def test_an_account_that_does_not_exist_is_made_with_what_it_needs() -> None:
     text = remedies.making(NOBODY, "runtime", ("apiKey", "login"))
-    assert "argocd account update-password --account runtime" in text
+    assert text.startswith(
+        "Correct the account's name, or make the account and set its password (argocd account update-password --account"
+        " runtime). Run: kubectl "
+    )
     assert patch(text)[1] == {"data": {"accounts.runtime": "apiKey,login"}}
-    assert "password" not in remedies.making(NOBODY, "robot", ("apiKey",))
+    robot = remedies.making(NOBODY, "robot", ("apiKey",))
+    assert robot.startswith("Correct the account's name, or make the account. Run: kubectl ")
+    assert patch(robot)[1] == {"data": {"accounts.robot": "apiKey"}}
 
 
 def test_a_role_is_granted_in_a_policy_of_its_own_so_that_nobodys_is_replaced() -> None:
     for manager in (NOBODY, OPERATOR):  # an operator writes its own keys of argocd-rbac-cm only
-        words, body = patch(remedies.granting(manager, "runtime"))
+        text = remedies.granting(manager, "runtime")
+        assert text.startswith("Give it a role (role:readonly may read, role:admin may do everything). Run: kubectl ")
+        words, body = patch(text)
+        assert words[2] == manager.namespace
         assert words[4:6] == ["configmap", "argocd-rbac-cm"]
         assert body == {"data": {"policy.gitops-runtime-auth-runtime.csv": "g, runtime, role:readonly"}}
     assert "configs.rbac.policy\\.gitops-runtime-auth-runtime\\.csv=g\\, runtime\\, role:readonly" in command(

@@ -99,3 +99,8 @@ def test_the_image_is_named_and_so_is_a_pull_secret_that_is_not_there(laptop: Fa
         "found": "registry.example.com/a:9",
         "remedy": "",
     }
+    row = laptop.check("--set", "hook.enabled=false").row("Image")
+    assert (row["state"], row["found"]) == (
+        "warning",
+        "none, because hook.enabled is false: nothing checks the account or makes a key",
+    )
