@@ -114,7 +114,7 @@ def _capability_lags(run: Context, account: str, fresh: bool) -> AuthError:
 
     Another replica may not have read the change yet, which takes some seconds, or somebody has removed the capability.
     """
-    error = privileges.lacks(run, account, ("apiKey",), frozenset({"login"}))
+    error = privileges.lacks(run, account, ("apiKey",))
     if not fresh:
         return error
     return TemporaryError(f"{error.problem} It showed it a moment ago.", error.remedy)

@@ -31,12 +31,24 @@ def require(run: Context, account: Account) -> None:
         raise lacks(run, account.name, missing, account.capabilities)
 
 
-def lacks(run: Context, name: str, missing: tuple[str, ...], has: frozenset[str]) -> PrivilegeError:
-    """Return the error for an account without the ``missing`` capabilities."""
+def lacks(run: Context, name: str, missing: tuple[str, ...], has: frozenset[str] | None = None) -> PrivilegeError:
+    """Return the error for an account without the ``missing`` capabilities. ``has`` is None if the rest is unknown."""
+    who = manager(run)
     return PrivilegeError(
         f"Argo CD account {name} lacks the {' and '.join(missing)} capability.",
-        remedies.remedy(manager(run), name, missing, has),
+        remedies.remedy(who, name, missing, others(who, name, missing[0]) if has is None else has),
     )
+
+
+def others(manager: Manager, name: str, lacking: str) -> frozenset[str]:
+    """Return what an account has beside the ``lacking`` capability, of which alone Argo CD's refusal speaks.
+
+    ``argocd-cm`` says it. If it was not read, or does not say it, the account counts as having the other one, so that
+    the remedy does not take that away.
+    """
+    [other] = set(CAPABILITIES) - {lacking}
+    listed = (manager.settings or {}).get(f"accounts.{name}", other)
+    return frozenset(part.strip() for part in listed.split(","))
 
 
 def explained(run: Context, error: KeyRefusedError, name: str) -> AuthError:
@@ -50,9 +62,7 @@ def explained(run: Context, error: KeyRefusedError, name: str) -> AuthError:
                 remedies.making(manager(run), name, NEEDED[run.settings.auth.type]),
             )
         case Refusal.NO_API_KEY_CAPABILITY | Refusal.NO_LOGIN_CAPABILITY:
-            capability = _LACKING[error.refusal]
-            others = frozenset(CAPABILITIES) - {capability}
-            return lacks(run, name, (capability,), others if capability == "login" else frozenset())
+            return lacks(run, name, (_LACKING[error.refusal],))
     return error
 
 

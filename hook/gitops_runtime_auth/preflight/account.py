@@ -51,10 +51,8 @@ def _refused(inputs: Inputs, report: Report, name: str, why: Refusal) -> None:
     if why is Refusal.ACCOUNT_DISABLED:
         _disabled(inputs, report, name)
         return
-    # The refusal names the missing capability; argocd-cm says which others the account has.
     lacking = PRIVILEGE[why]
-    listed = (manager.settings or {}).get(f"accounts.{name}", "login" if lacking == "apiKey" else "apiKey")
-    _lacks(inputs, report, name, (lacking,), {part.strip() for part in listed.split(",")})
+    _lacks(inputs, report, name, (lacking,), privileges.others(manager, name, lacking))
 
 
 def _privileges(inputs: Inputs, report: Report, account: Account) -> None:

@@ -354,7 +354,12 @@ def test_an_account_that_vanished_is_told_by_its_key(laptop: FakeLaptop) -> None
     [
         ({}, [], "nobody (plain manifests)", "patch configmap argocd-cm"),
         ({"meta.helm.sh/release-name": "argo"}, [], "Helm release argo", "through that chart's values"),
-        ({"argocd.argoproj.io/tracking-id": "self:/ConfigMap:argocd/argocd-cm"}, [], "Argo CD Application self", "in Git"),
+        (
+            {"argocd.argoproj.io/tracking-id": "self:/ConfigMap:argocd/argocd-cm"},
+            [],
+            "Argo CD Application self",
+            "in Git",
+        ),
         (
             {},
             [{"apiVersion": "argoproj.io/v1beta1", "kind": "ArgoCD", "name": "gitops", "uid": "1"}],

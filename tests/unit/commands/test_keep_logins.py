@@ -151,8 +151,8 @@ def test_keys_that_are_reset_again_and_again_storm_nothing(world: World) -> None
     assert verdict.status is Status.REFUSED
     lost = (metric("key_losses_total") or 0) - losses
     assert verdict.reason == (
-        f"Somebody else resets the API keys of account {ACCOUNT} in Argo CD: {lost:.0f} keys were lost within 10 minutes, so the"
-        " next one is issued later and no consumer is restarted."
+        f"Somebody else resets the API keys of account {ACCOUNT} in Argo CD: {lost:.0f} keys were lost within 10"
+        " minutes, so the next one is issued later and no consumer is restarted."
     )
     assert verdict.remedy.startswith(
         f"Find who writes accounts.{ACCOUNT}.tokens in Secret argocd-secret: kubectl -n argocd get secret argocd-secret"

@@ -31,6 +31,18 @@ def test_a_missing_capability_is_named_with_the_commands_that_give_it(
     nothing_left(world)
 
 
+@pytest.mark.parametrize("kind", ["password", "token"])
+def test_where_argocd_names_the_lacking_capability_only_the_remedy_takes_no_other_away(world: World, kind: str) -> None:
+    """Argo CD refuses a key because of ``apiKey``, without a word about ``login``."""
+    world.install()
+    if kind == "token":
+        world.use_token(world.argocd.make_key(ACCOUNT, "users-own"))
+    world.argocd.account(ACCOUNT, "login")
+    done = world.upgrade()
+    assert done.problem == f"Argo CD account {ACCOUNT} lacks the apiKey capability."
+    assert f'"accounts.{ACCOUNT}": "apiKey,login"' in done.remedy
+
+
 def test_the_capabilities_of_admin_come_twice_and_are_enough(world: World) -> None:
     world.argocd.account("admin", "apiKey, login")
     world.use("admin")
@@ -188,9 +200,7 @@ def test_what_argocd_never_shows_ends_without_key_and_secret(enabling: World) ->
         f"Argo CD does not show accounts.{ACCOUNT} yet, 0 s after apiKey was added to ConfigMap argocd-cm in namespace"
         " argocd."
     )
-    assert done.remedy == (
-        "Check hook.argocdNamespace, and that nothing (GitOps) removes the entry, then try again."
-    )
+    assert done.remedy == ("Check hook.argocdNamespace, and that nothing (GitOps) removes the entry, then try again.")
     nothing_left(enabling)
 
 

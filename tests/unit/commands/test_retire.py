@@ -55,8 +55,8 @@ def test_an_unfinished_rollout_leaves_it_alive_and_names_it(
     assert done.code == 0
     assert old in moved.argocd.live_keys()
     assert done.warnings == [
-        f"Deployment {workload.partition('/')[2]} did not finish the rollout in time, so the replaced API keys stay valid: {old}. The keeper or the"
-        " next helm upgrade revokes them."
+        f"Deployment {workload.partition('/')[2]} did not finish the rollout in time, so the"
+        f" replaced API keys stay valid: {old}. The keeper or the next helm upgrade revokes them."
     ]
     assert done.log.endswith("\nThe rollout has not finished; nothing was revoked.\n")
 
@@ -96,9 +96,7 @@ def test_the_grace_period_is_kept_by_argocds_clock(moved: World) -> None:
         ("the Secret", "This upgrade replaced no API key that is still valid."),
     ],
 )
-def test_a_consumer_that_the_upgrade_left_alone_is_restarted_for_a_new_key(
-    world: World, lost: str, says: str
-) -> None:
+def test_a_consumer_that_the_upgrade_left_alone_is_restarted_for_a_new_key(world: World, lost: str, says: str) -> None:
     world.consumers = [CONSUMER]
     world.workload(CONSUMER)
     world.install()

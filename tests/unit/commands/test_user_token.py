@@ -5,7 +5,6 @@ import pytest
 from tests.fakes.tokens import signed
 from tests.fakes.world import ACCOUNT, World
 
-
 FRESH = "Make one with argocd account generate-token --account NAME (without --expires-in) and use that."
 
 
@@ -49,7 +48,7 @@ def test_a_revoked_key_is_named_with_the_commands_that_replace_it(given: World) 
     done = given.install()
     assert done.code == 77
     assert done.problem == (
-        f"Argo CD at {given.url} refuses the API key of account {ACCOUNT} from Secret \"mine\", key \"token\":"
+        f'Argo CD at {given.url} refuses the API key of account {ACCOUNT} from Secret "mine", key "token":'
         " the key has been revoked."
     )
     assert done.remedy == (
@@ -138,8 +137,7 @@ def test_the_releases_own_key_is_refused(world: World, copied: bool) -> None:
     assert done.code == 78
     assert "is the API key that this release made for itself and will revoke." in done.problem
     assert done.remedy == (
-        'Keep type: password, or put a key of your own into a Secret with another name than "argocd-token".'
-        f" {FRESH}"
+        f'Keep type: password, or put a key of your own into a Secret with another name than "argocd-token". {FRESH}'
     )
     assert world.live() == [world.key]
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitops_runtime_auth.keys import lockout
 from gitops_runtime_auth.errors import AuthError, LoginRefusedError, LoginUnansweredError
+from gitops_runtime_auth.keys import lockout
 from gitops_runtime_auth.keys.lockout import Block, Login, Record, Verdict
 from gitops_runtime_auth.timing import Timing
 from tests.fakes.fuzz import JSON
@@ -80,8 +80,8 @@ def test_a_record_from_the_future_stops_nobody_for_ever(hook: bool) -> None:
         (
             "unclear",
             LoginUnansweredError,
-            "A login of account runtime at Argo CD https://argocd is under way, or was not answered. It is not sent again"
-            " for 12 s.",
+            "A login of account runtime at Argo CD https://argocd is under way, or was not answered. It is not sent"
+            " again for 12 s.",
             "Make sure that Argo CD is ready; more attempts could lock the account.",
         ),
         (

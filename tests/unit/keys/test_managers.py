@@ -106,7 +106,9 @@ def test_the_release_and_its_chart_are_told_with_their_names() -> None:
         Kind.HELM, "argocd", "argo", "elsewhere", "argo-cd-9.1.0", of_argo_helm=True, settings=data
     )
     nameless = {"meta.helm.sh/release-name": "argo"}
-    assert manager_of(configmap(STOCK, nameless), "argocd") == Manager(Kind.HELM, "argocd", "argo", "argocd", settings={})
+    assert manager_of(configmap(STOCK, nameless), "argocd") == Manager(
+        Kind.HELM, "argocd", "argo", "argocd", settings={}
+    )
     assert manager_of(None, "argocd") == Manager(Kind.UNKNOWN, "argocd")
 
 

@@ -82,8 +82,8 @@ def test_a_parent_chart_that_holds_argocd_is_never_replaced(tmp_path: Path, char
     [
         (
             OPERATOR,
-            "ArgoCD resource openshift-gitops manages {configmap} and undoes other changes. Run: kubectl -n gitops patch"
-            " argocd openshift-gitops --type merge -p ",
+            "ArgoCD resource openshift-gitops manages {configmap} and undoes other changes. Run: kubectl -n gitops"
+            " patch argocd openshift-gitops --type merge -p ",
         ),
         (
             HELM,
@@ -93,7 +93,8 @@ def test_a_parent_chart_that_holds_argocd_is_never_replaced(tmp_path: Path, char
         ),
         (
             OTHER_HELM,
-            "Helm release argo (chart argo-cd-7.2.1) manages {configmap}: add {lines} to it through that chart's values.",
+            "Helm release argo (chart argo-cd-7.2.1) manages {configmap}: add {lines} to it through that chart's"
+            " values.",
         ),
         (
             replace(OTHER_HELM, chart=""),
@@ -106,7 +107,8 @@ def test_a_parent_chart_that_holds_argocd_is_never_replaced(tmp_path: Path, char
         ),
         (
             replace(APPLICATION, kind=Kind.FLUX, name="Kustomization flux/argo", chart=""),
-            "Flux Kustomization flux/argo manages {configmap} and undoes other changes: add {lines} to its data in Git.",
+            "Flux Kustomization flux/argo manages {configmap} and undoes other changes: add {lines} to its data in"
+            " Git.",
         ),
         (
             UNKNOWN,
@@ -116,9 +118,7 @@ def test_a_parent_chart_that_holds_argocd_is_never_replaced(tmp_path: Path, char
         ),
     ],
 )
-@pytest.mark.parametrize(
-    ("configmap", "values"), [("argocd-cm", "configs.cm"), ("argocd-rbac-cm", "configs.rbac")]
-)
+@pytest.mark.parametrize(("configmap", "values"), [("argocd-cm", "configs.cm"), ("argocd-rbac-cm", "configs.rbac")])
 def test_where_a_change_lasts_is_told_and_only_there_a_command(
     manager: Manager, text: str, configmap: str, values: str
 ) -> None:
