@@ -314,9 +314,7 @@ class World:
         ):
             code = program.main(argv, timing)
         taken = time.monotonic() - began
-        left = {t for t in threading.enumerate() if t not in before and not t.name.endswith(("_serve)", "_accept)"))}
-        assert all(thread.daemon for thread in left), "the process would not end"
-        self._left |= left
+        self._left |= left_behind(before)
         self.runs.append(Run(code, log.getvalue(), out.getvalue(), termination.read_text(), taken))
         return self.runs[-1]
 
@@ -517,6 +515,13 @@ class World:
             yield from (kept.password for kept in argocd.accounts.secret.values() if kept.password)
             yield from argocd.made
             yield from argocd.sessions.values()
+
+
+def left_behind(before: set[threading.Thread]) -> set[threading.Thread]:
+    """Return the threads that the program has started since and not ended; assert that its process would end."""
+    left = {t for t in threading.enumerate() if t not in before and not t.name.endswith(("_serve)", "_accept)"))}
+    assert all(thread.daemon for thread in left), f"the process would not end: {left}"
+    return left
 
 
 def key_id(token: str) -> str:

@@ -3,6 +3,7 @@
 import base64
 import re
 import ssl
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -17,12 +18,11 @@ _MOST_NAMES = 10
 """Names of a certificate that a message shows."""
 
 
+@dataclass(eq=False)
 class UnknownLeafError(Exception):
-    """The server's certificate has other names, and is not itself among the given certificates."""
+    """The server's certificate has other ``names``, and is not itself among the given certificates."""
 
-    def __init__(self, names: tuple[str, ...]) -> None:
-        super().__init__("certificate for other names")
-        self.names = names
+    names: tuple[str, ...]
 
 
 class Peer(Protocol):

@@ -23,6 +23,7 @@ from gitops_runtime_auth.service.health import Health, Status
 from gitops_runtime_auth.timing import Timing
 from tests.fakes import SOON
 from tests.fakes.argocd import FakeArgoCD
+from tests.fakes.world import left_behind
 
 FAST = Timing(first_retry=0.01, agent_interval=0.05, agent_patience=0.2, look=0.01, probe_request=1.0)
 ACCEPTED = (Status.READY, "Argo CD accepts the key of account runtime.")
@@ -227,7 +228,9 @@ def test_the_program_serves_its_endpoints_and_ends_with_0_at_sigterm(
     more = [] if scheme else [f"--url={argocd.url}"]
     monkeypatch.setenv("ARGO_CD_TOKEN", key)
     monkeypatch.setenv("ARGO_CD_TOKEN_SECRET_NAME", "argocd-token")
-    monkeypatch.setenv("ARGO_CD_TOKEN_SECRET_KEY", "token")
+    if scheme:
+        monkeypatch.setenv("ARGO_CD_TOKEN_SECRET_KEY", "token")
+    before, ended = set(threading.enumerate()), threading.Event()
     port, seen = _free_port(), list[tuple[int, str]]()
 
     def look() -> None:
@@ -245,13 +248,19 @@ def test_the_program_serves_its_endpoints_and_ends_with_0_at_sigterm(
         try:
             look()
         finally:  # or the program would never end
-            os.kill(os.getpid(), signal.SIGTERM)
+            if not ended.is_set():  # or the tests would
+                os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=look_and_end, daemon=True).start()
-    assert program.main(["agent", "--port", str(port), *more], FAST) == 0
+    try:
+        assert program.main(["agent", "--port", str(port), *more], FAST) == 0
+    finally:
+        ended.set()
+    left_behind(before)
     (ready, metrics) = seen
     assert ready == (200, "ready\n")
-    assert 'gitops_runtime_auth_key_info{key="token",secret="argocd-token"} 1.0' in metrics[1]
+    key_name = "token" if scheme else ""
+    assert f'gitops_runtime_auth_key_info{{key="{key_name}",secret="argocd-token"}} 1.0' in metrics[1]
     line = json.loads(capsys.readouterr().err.splitlines()[0])
     assert (line["message"], line["ready"]) == (ACCEPTED[1], True)
     with pytest.raises(httpx.ConnectError):

@@ -184,6 +184,14 @@ def test_a_name_that_no_local_account_can_have_is_refused_without_a_login(laptop
         assert name in found.only_failure()["found"]
 
 
+def test_after_values_that_are_refused_every_further_step_is_listed_as_not_checked(laptop: FakeLaptop) -> None:
+    found = laptop.check("--set", f"{AUTH}.type=nonsense")
+    assert (found.code, found.failed(), laptop.logins()) == (78, ["Values"], 0)
+    assert [(name, row["state"]) for name, row in found.rows().items()][1:] == [
+        (name, "skipped") for name in ("Credential", "Argo CD", "Version", "Certificate", "Login", "Account")
+    ]
+
+
 def test_a_missing_secret_is_named_with_the_command_that_makes_it(laptop: FakeLaptop) -> None:
     found = laptop.check("--set", f"{AUTH}.passwordSecretKeyRef.name=mine")
     failed = found.only_failure()

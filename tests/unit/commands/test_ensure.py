@@ -6,6 +6,7 @@ import pytest
 from gitops_runtime_auth.commands import ensure
 from tests.fakes import SOON
 from tests.fakes.logins import Verdict
+from tests.fakes.web import as_text
 from tests.fakes.world import ACCOUNT, FAST, NO_RIGHT, ONCE, PASSWORD, World
 
 
@@ -236,7 +237,8 @@ def test_before_a_rollback_what_cannot_be_mended_is_a_warning(
         world.put(world.path(), {"metadata": {"name": "argocd-token"}, "data": {}})
     done = world.rollback(ONCE)
     assert done.code == 0, done.said
-    assert done.warnings
+    assert " The rollback continues all the same." in done.warnings[-1]
+    assert ("Unexpected internal error (ValueError)." in done.warnings[-1]) == (broken == "unforeseen")
     assert "canary" not in done.said
     assert world.live() == []
 
@@ -245,6 +247,28 @@ def test_an_outage_ends_by_itself_when_argocd_comes_back(world: World) -> None:
     world.argocd.server.fault("GET .*/version", times=3, cut="before")
     assert world.install().code == 0
     healthy(world)
+
+
+def test_each_step_that_is_tried_again_is_told_by_its_name(world: World) -> None:
+    install = {
+        "GET .*/api/version$": "Argo CD's version",
+        "POST .*/api/v1/session$": "Login",
+        f"GET .*/account/{ACCOUNT}$": "Account",
+        "POST .*/token$": "Creating the API key",
+        "GET .*/can-i/": "RBAC",
+        "GET .*/auth/logout$": "Logout",
+    }
+    world.argocd.lags = 1
+    for run, steps in (
+        (world.install, {**install, "never": "The new API key"}),
+        (world.uninstall, {"DELETE .*/token/": "Revoking a key"}),
+    ):
+        for step in steps:
+            world.argocd.server.fault(step, times=1, answer=as_text(503, "busy"))
+        done = run()
+        assert done.code == 0, done.said
+        told = [line.partition(": ")[0] for line in done.log.splitlines() if "; trying again in " in line]
+        assert sorted(told) == sorted(steps.values())
 
 
 def test_a_missing_argocd_is_69_within_the_deadline(world: World) -> None:
@@ -256,8 +280,6 @@ def test_a_missing_argocd_is_69_within_the_deadline(world: World) -> None:
 
 @pytest.mark.parametrize("asked", ["3600", "9" * 30, "Fri, 31 Dec 9999 23:59:59 GMT"])
 def test_who_asks_to_wait_for_longer_than_the_deadline_is_believed_at_once(world: World, asked: str) -> None:
-    from tests.fakes.web import as_text
-
     world.argocd.server.fault("GET .*/version", answer=as_text(503, "no", **{"Retry-After": asked}))
     done = world.install()
     assert done.code == 75
@@ -276,8 +298,6 @@ def test_odd_words_in_retry_after_are_no_wait(world: World, asked: str) -> None:
 
 
 def test_a_wait_that_is_asked_for_is_kept(world: World) -> None:
-    from tests.fakes.web import as_text
-
     world.argocd.server.fault("GET .*/version", times=1, answer=as_text(429, "no", **{"Retry-After": "1"}))
     done = world.install()
     assert done.code == 0

@@ -1,5 +1,6 @@
 """The keeper's logins, which nobody watches: a refused password is not sent again, and nothing storms."""
 
+import json
 from dataclasses import replace
 from itertools import pairwise
 
@@ -9,9 +10,10 @@ from gitops_runtime_auth.service.health import Status
 from tests.fakes.keeper import metric
 from tests.fakes.logins import LOCKS_AFTER, Verdict
 from tests.fakes.web import as_text
-from tests.fakes.world import ACCOUNT, FAST, NO_RIGHT, ONCE, PASSWORD, World
+from tests.fakes.world import ACCOUNT, FAST, NAMESPACE, NO_RIGHT, ONCE, PASSWORD, REFUSED, World
 
 LOGIN = "POST .*/api/v1/session$"
+RECORD = f"/api/v1/namespaces/{NAMESPACE}/configmaps/{REFUSED}"
 CONSUMER = "deployment/runtime-sources-server"
 
 
@@ -104,6 +106,24 @@ def test_sends_of_hook_and_keeper_add_up(lost: World) -> None:
     for _ in range(3):
         assert lost.upgrade().code in (75, 77)
     assert failures(lost) < LOCKS_AFTER
+
+
+@pytest.mark.parametrize(
+    "others", [None, {"salt": "c2FsdA==", "hash": "x", "sends": 3, "verdict": "refused", "refusals": 5}]
+)
+def test_a_record_that_becomes_anothers_while_a_login_is_on_its_way_is_begun_anew(
+    lost: World, others: dict[str, object] | None
+) -> None:
+    """The user logs in with another password meanwhile: nothing that is counted for one password counts for another."""
+
+    def replaced() -> None:
+        record = json.dumps({**others, "at": lost.argocd.now()}) if others else ""
+        lost.put(RECORD, {"data": {"record": record}})
+
+    lost.argocd.server.fault(LOGIN, does=replaced)
+    assert not lost.keeper().check().ready
+    record = json.loads(lost.record())
+    assert (record["sends"], record["verdict"], record["refusals"]) == (1, "refused", 1)
 
 
 def test_a_claim_is_taken_back_when_no_password_was_sent(lost: World) -> None:

@@ -1,5 +1,6 @@
 """``keep`` as it runs: its loop, its watch, its endpoints and its end, with checks an hour apart."""
 
+import json
 import os
 import signal
 import threading
@@ -16,7 +17,7 @@ from gitops_runtime_auth.commands import keep
 from gitops_runtime_auth.service import health
 from gitops_runtime_auth.timing import Timing
 from tests.fakes import SOON
-from tests.fakes.world import ACCOUNT, FAST, NO_RIGHT, ONCE, PASSWORD, World, cheap_scrypt
+from tests.fakes.world import ACCOUNT, FAST, NO_RIGHT, ONCE, PASSWORD, World, cheap_scrypt, left_behind
 
 
 class Running:
@@ -57,6 +58,7 @@ def settle(world: World) -> None:
 def keeping(world: World, story: Callable[[Running], None], timing: Timing = FAST) -> int:
     """Run ``keep`` with ``story`` beside it, then end it as Kubernetes does; return its exit code."""
     running, failed, serve, ends = Running(), list[BaseException](), health.serve, list[health.Server]()
+    before, ended = set(threading.enumerate()), threading.Event()
 
     def serving(state: health.Health, _: int, timing: Timing) -> health.Server:
         server = serve(state, 0, timing)
@@ -70,7 +72,8 @@ def keeping(world: World, story: Callable[[Running], None], timing: Timing = FAS
             story(running)
         except BaseException as e:
             failed.append(e)
-        os.kill(os.getpid(), signal.SIGTERM)
+        if not ended.is_set():  # or it would end the tests
+            os.kill(os.getpid(), signal.SIGTERM)
 
     world.set("keeper.interval", 3600)
     world.remount()
@@ -78,12 +81,16 @@ def keeping(world: World, story: Callable[[Running], None], timing: Timing = FAS
     with mock.patch.object(health, "serve", serving), mock.patch.dict(os.environ, environ), cheap_scrypt():
         beside = threading.Thread(target=tell)
         beside.start()
-        code = keep.run(environ, timing)
-        beside.join()
+        try:
+            code = keep.run(environ, timing)
+        finally:
+            ended.set()
+            beside.join()
     for server in ends:  # its process would end; here it takes half a second, which nobody waits for
         threading.Thread(target=server.shutdown, daemon=True).start()
     if failed:
         raise failed[0]
+    left_behind(before)
     return code
 
 
@@ -93,13 +100,19 @@ def installed(world: World) -> World:
     return world
 
 
-def test_it_is_ready_alive_and_measured_until_it_is_told_to_stop(installed: World) -> None:
+def test_it_is_ready_alive_and_measured_until_it_is_told_to_stop(
+    installed: World, capsys: pytest.CaptureFixture[str]
+) -> None:
     def story(running: Running) -> None:
         wait(running.is_ready)
         assert running.get("/healthz").status_code == 200
-        assert "gitops_runtime_auth_key_valid 1.0" in running.get("/metrics").text
+        metrics = running.get("/metrics").text
+        assert "gitops_runtime_auth_key_valid 1.0" in metrics
+        assert 'gitops_runtime_auth_key_info{key="token",secret="argocd-token"} 1.0' in metrics
 
     assert keeping(installed, story) == 0
+    levels = {json.loads(line)["level"] for line in capsys.readouterr().err.splitlines() if line.startswith("{")}
+    assert levels == {"debug", "info"}, "as hook.logLevel says"
     assert len(installed.live()) == 1, "an ordinary end revokes nothing"
 
 
@@ -124,6 +137,24 @@ def test_a_deleted_secret_is_made_anew_at_once(installed: World) -> None:
 
     keeping(installed, story)
     assert len(installed.argocd.logins.seen) == 1
+
+
+def test_a_replaced_key_is_revoked_soon_after_its_grace_period(installed: World) -> None:
+    """Long before the next check by the clock."""
+    installed.set("keeper.gracePeriod", 100)
+    installed.set("keeper.maxAge", "60s")
+    installed.argocd.accounts.secret[ACCOUNT].keys[0].issued_at -= 100
+    installed.keeper().check()
+    installed.set("keeper.maxAge", "")
+    assert len(installed.live()) == 2
+
+    def story(running: Running) -> None:
+        wait(running.is_ready)
+        settle(installed)
+        installed.argocd.ahead = 200
+        wait(lambda: installed.live() == [installed.key])
+
+    assert keeping(installed, story) == 0
 
 
 def test_a_new_password_is_noticed_at_once(installed: World) -> None:

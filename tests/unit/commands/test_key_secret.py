@@ -232,6 +232,13 @@ def test_a_lost_key_is_revoked_before_the_next_is_made(world: World) -> None:
     assert len(world.argocd.made) == 2
 
 
+def test_a_key_whose_answer_nobody_can_read_is_revoked(world: World) -> None:
+    world.argocd.server.fault("POST .*/token$", hide=as_text(200, "<html>"))
+    assert world.install().code != 0
+    assert len(world.argocd.made) == 1
+    assert world.live() == []
+
+
 def test_an_id_is_never_used_twice(world: World) -> None:
     """Argo CD accepts a revoked key again if its id is used again."""
     world.argocd.server.fault("POST .*/token$", times=2, cut="after")

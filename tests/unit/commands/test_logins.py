@@ -10,6 +10,7 @@ import pytest
 
 from gitops_runtime_auth.timing import Timing
 from tests.fakes import LONG, SOON
+from tests.fakes.kubestatus import conflict
 from tests.fakes.logins import LOCKS_AFTER, Verdict
 from tests.fakes.web import as_json
 from tests.fakes.world import ACCOUNT, FAST, NO_RIGHT, ONCE, PASSWORD, REFUSED, World
@@ -31,6 +32,12 @@ def wrong(world: World) -> World:
 def failures(world: World) -> int:
     """How many failed logins Argo CD counts against the account within any 300 seconds."""
     return world.server.logins.failures_in_a_window(ACCOUNT)
+
+
+def recorded(world: World) -> tuple[int, str, int]:
+    """Return what the record says: sends in a row, verdict, refusals in a row."""
+    record = json.loads(world.record())
+    return record["sends"], record["verdict"], record["refusals"]
 
 
 def test_a_refused_password_is_sent_once(wrong: World) -> None:
@@ -59,9 +66,14 @@ def test_it_is_not_sent_again_before_argocd_has_forgotten(wrong: World) -> None:
     assert wrong.install().code == 77
     assert len(wrong.argocd.logins.seen) == 1, "330 s have not passed"
     wrong.argocd.ahead = 340
+    assert recorded(wrong) == (1, "refused", 1)
     assert wrong.install().code == 77
     assert len(wrong.argocd.logins.seen) == 2
+    assert recorded(wrong) == (1, "refused", 2), "the sends are forgotten by then, the refusals are not"
     assert failures(wrong) == 1
+    wrong.give("wrong too")
+    wrong.install()
+    assert recorded(wrong) == (1, "refused", 1)
 
 
 def test_the_remedy_names_the_seconds_that_are_left(wrong: World) -> None:
@@ -117,6 +129,16 @@ def test_a_record_that_nobody_can_read_stops_nobody(world: World, record: str) -
     world.put(RECORD, {"metadata": {"name": REFUSED}, "data": {"record": record}})
     done = world.install()
     assert done.code == 0, done.said
+
+
+def test_a_record_that_others_write_again_and_again_is_given_up_and_fails_nothing(world: World) -> None:
+    changed = conflict("configmaps", REFUSED, "the object has been modified").answer
+    fault = world.kubernetes.fault("PUT .*/configmaps/", answer=changed)
+    done = world.install()
+    assert done.code == 0, done.said
+    assert fault.met == 5
+    [told] = [w for w in done.warnings if "applications" not in w]
+    assert told.startswith("The record of refused logins could not be changed (")
 
 
 def test_a_refusal_that_cannot_be_recorded_is_told_all_the_same(wrong: World) -> None:
@@ -230,6 +252,7 @@ def test_a_login_whose_answers_are_lost_is_not_sent_for_ever(wrong: World) -> No
     done = wrong.install()
     assert done.code == 75
     assert failures(wrong) <= 2
+    assert recorded(wrong) == (failures(wrong), "unclear", 0)
 
 
 def test_lost_answers_are_remembered_by_the_next_run(wrong: World) -> None:

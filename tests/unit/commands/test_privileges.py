@@ -129,6 +129,14 @@ def test_a_capability_that_another_replica_does_not_show_yet_is_asked_for_again(
     assert world.live() == []
 
 
+def test_a_capability_that_goes_before_the_new_key_is_proven_is_told_and_the_key_is_revoked(world: World) -> None:
+    takes_away = {"skip": 1, "times": 1, "does": lambda: world.argocd.account(ACCOUNT, "login")}
+    world.argocd.server.fault(f"GET .*/account/{ACCOUNT}$", **takes_away)
+    done = world.install(replace(FAST, fresh_shows=0.1))
+    assert (done.code, done.problem) == (77, f"Argo CD account {ACCOUNT} lacks the apiKey capability.")
+    nothing_left(world)
+
+
 @pytest.mark.parametrize("may_read", [True, False])
 def test_beside_argocd_the_remedy_is_the_one_that_lasts(world: World, may_read: bool) -> None:
     """In Argo CD's own namespace the hook may read who manages argocd-cm; where it may not, the remedy is the usual."""

@@ -1,5 +1,7 @@
 """``retire``, the hook after an upgrade: what was replaced is revoked once nothing uses it, and nothing ever fails."""
 
+import json
+
 import pytest
 
 from tests.fakes import SOON
@@ -189,6 +191,15 @@ def test_a_conflict_on_forgetting_fails_nothing(moved: World) -> None:
     done = moved.retire()
     assert (done.code, done.warnings) == (0, [])
     assert moved.argocd.live_keys() == [moved.key]
+
+
+def test_a_secret_that_does_not_say_since_when_its_key_is_in_use_says_so_from_now_on(moved: World) -> None:
+    """Somebody edited ``state``: the grace period of the replaced key is taken for over."""
+    state = {**json.loads(moved.secret()["state"]), "since": None}
+    moved.edit_secret({**moved.secret(), "state": json.dumps(state)})
+    assert moved.retire().code == 0
+    assert moved.argocd.live_keys() == [moved.key]
+    assert json.loads(moved.secret()["state"])["since"] == pytest.approx(moved.argocd.now(), abs=10)
 
 
 def test_two_names_of_one_argocd_keep_the_present_key(world: World) -> None:

@@ -31,7 +31,8 @@ def run(world: World, *argv: str, timing: Timing = FAST, **environ: Any) -> Run:
         "ARGO_CD_USERNAME": ACCOUNT,
         "ARGO_CD_PASSWORD": PASSWORD,
     }
-    return world.run("verify", *argv, timing=timing, **{**injected, **environ})
+    given = {name: value for name, value in {**injected, **environ}.items() if value is not None}
+    return world.run("verify", *argv, timing=timing, **given)
 
 
 def table(done: Run) -> list[list[str]]:
@@ -92,6 +93,26 @@ def test_a_file_that_is_not_there_is_78_and_named(world: World) -> None:
     assert done.code == 78
     assert done.problem == "The file /nonexistent/token can't be read (No such file or directory)."
     assert done.remedy == "Correct the Secret that the workload refers to."
+
+
+def test_what_the_environment_lacks_is_told_in_the_row_of_who_needs_it(world: World) -> None:
+    missing: dict[str, Any] = dict.fromkeys(("ARGO_CD_PASSWORD", "ARGO_CD_TOKEN", "ARGO_CD_TOKEN_FILE"))
+    done = run(world, "--deployments=app-proxy,event-reporter", **missing)
+    assert done.code == 77
+    password, token, file = (row[3] for row in table(done))
+    assert "the password is blank" in password
+    remedy = "Correct the Secret that the workload refers to."
+    assert (token, file) == (
+        f"It is not an Argo CD token. {remedy}",
+        f"The file . can't be read (Is a directory). {remedy}",
+    )
+
+
+def test_a_file_that_is_no_text_is_no_token(world: World) -> None:
+    file = world.files / "odd"
+    file.write_bytes(b"\xff\xfe")
+    done = run(world, "--deployments=event-reporter", ARGO_CD_TOKEN_FILE=str(file))
+    assert (done.code, done.problem) == (78, "It is not an Argo CD token.")
 
 
 def test_nothing_is_sent_to_what_has_not_shown_to_be_argocd(world: World) -> None:

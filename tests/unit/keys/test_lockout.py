@@ -118,6 +118,11 @@ def test_an_odd_value_stops_nobody_longer_than_an_hour(name: str) -> None:
         assert 0 <= seconds(kept, hook=True) <= TIMING.lockout
 
 
+@pytest.mark.parametrize("name", ["sends", "refusals"])
+def test_what_counts_in_parts_is_no_record(name: str) -> None:
+    assert lockout.parse(json.dumps(asdict(record()) | {name: 1.5})) is None
+
+
 @given(st.text() | JSON.map(json.dumps))
 def test_what_is_no_record_is_none(text: str) -> None:
     assert lockout.parse(text) is None
