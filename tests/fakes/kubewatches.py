@@ -1,6 +1,7 @@
 """Lists and watches of a fake Kubernetes API: which objects a path and its query select, and what changes of them."""
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 
@@ -31,6 +32,13 @@ class Watches:
                 self._store.oldest = self._store.version + 1
             self._ended += 1
             self._store.changed.notify_all()
+
+    def finish(self) -> None:
+        """Wait for the threads that watch. They were told to end; in a test there is no end of a process to do it."""
+        for thread in threading.enumerate():
+            while thread.name == "watch" and thread.is_alive():
+                self.end()
+                thread.join(0.05)
 
     def stream(self, at: Target, query: dict[str, str]) -> Iterator[bytes]:
         """Yield the events of one watch as lines: the present objects first, or what came after a resourceVersion."""

@@ -12,7 +12,7 @@ from gitops_runtime_auth.argocd.http import Transport
 from gitops_runtime_auth.connections import Connections
 from gitops_runtime_auth.retry import Deadline
 from gitops_runtime_auth.timing import Timing
-from tests.fakes import SOON
+from tests.fakes import SOON, wait_until
 from tests.fakes.argocd import FakeArgoCD
 from tests.fakes.kubernetes import FakeKubernetes
 
@@ -39,10 +39,7 @@ def open_at(server: FakeArgoCD) -> int:
 
 
 def settles(server: FakeArgoCD, count: int) -> None:
-    until = time.monotonic() + 2
-    while open_at(server) != count:
-        assert time.monotonic() < until, open_at(server)
-        time.sleep(0.005)
+    wait_until(lambda: open_at(server) == count)
 
 
 def test_one_connection_serves_check_after_check(argocd: FakeArgoCD, connections: Connections) -> None:

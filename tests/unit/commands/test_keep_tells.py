@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from tests.fakes import LONG
 from tests.fakes.keeper import metric
 from tests.fakes.world import ACCOUNT, ONCE, PASSWORD, World
 
@@ -127,14 +128,14 @@ def test_refusals_are_counted_by_what_was_refused(installed: World) -> None:
 def test_the_keys_age_is_told_by_argocds_clock(installed: World, age: int) -> None:
     installed.argocd.ahead = age
     installed.keeper(ONCE).check()
-    assert abs((metric("key_age_seconds") or 0) - age) < 5
+    assert abs((metric("key_age_seconds") or 0) - age) < LONG
 
 
 def test_the_keys_end_is_told(world: World) -> None:
     world.argocd.keys_expire_after = 43200
     world.install()
     world.keeper().check()
-    assert abs((metric("key_expires_timestamp_seconds") or 0) - world.argocd.now() - 43200) < 5
+    assert abs((metric("key_expires_timestamp_seconds") or 0) - world.argocd.now() - 43200) < LONG
 
 
 # ``type: token``
@@ -172,7 +173,7 @@ def test_a_users_token_that_ends_soon_is_warned_of_once(given: World) -> None:
     given.use_token(given.argocd.make_key(ACCOUNT, "for-a-day", expires_in=86400), acceptExpiring=True)
     keeper = given.keeper()
     assert keeper.check().ready
-    assert abs((metric("key_expires_timestamp_seconds") or 0) - given.argocd.now() - 86400) < 5
+    assert abs((metric("key_expires_timestamp_seconds") or 0) - given.argocd.now() - 86400) < LONG
     told = len(given.events())
     given.argocd.ahead = 86400 - 600
     for _ in range(3):

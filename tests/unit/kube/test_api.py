@@ -23,7 +23,7 @@ from gitops_runtime_auth.kube import api
 from gitops_runtime_auth.kube.api import Cluster, configmap_path, namespace_path, secret_path, workload_path
 from gitops_runtime_auth.retry import Deadline
 from gitops_runtime_auth.timing import Timing
-from tests.fakes import LONG, SOON
+from tests.fakes import LONG, SOON, wait_until
 from tests.fakes.kubernetes import TOKEN, FakeKubernetes, Rule
 from tests.fakes.web import Answer, as_json, as_text
 from tests.unit.kube.conftest import QUICK
@@ -237,10 +237,7 @@ def test_other_deadline_same_connections(kubernetes: FakeKubernetes, cluster: Cl
 def test_connections_can_be_closed(kubernetes: FakeKubernetes, cluster: Cluster) -> None:
     cluster.get(X)
     cluster.close()
-    until = time.monotonic() + 2
-    while kubernetes.server._connections and time.monotonic() < until:
-        time.sleep(0.005)
-    assert not kubernetes.server._connections
+    wait_until(lambda: not kubernetes.server._connections)
 
 
 def test_a_watch_tells_the_present_and_each_change(kubernetes: FakeKubernetes, cluster: Cluster) -> None:

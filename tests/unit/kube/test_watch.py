@@ -1,7 +1,6 @@
 """The watch: every change is told, and so is every moment in which one may have been missed."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,7 +13,7 @@ from gitops_runtime_auth.kube import namespace
 from gitops_runtime_auth.kube.api import Cluster, Object, watched_namespace_path, watched_secret_path
 from gitops_runtime_auth.kube.watch import Watch
 from gitops_runtime_auth.timing import Timing
-from tests.fakes import SOON
+from tests.fakes import LONG, SOON, wait_until
 from tests.fakes.kubernetes import FakeKubernetes, Rule
 from tests.fakes.web import Answer, as_text
 from tests.unit.kube.conftest import QUICK
@@ -38,12 +37,19 @@ class Told:
             self.seen.append(self._kubernetes.objects.get(X, {}).get("data"))
             self._more.notify_all()
 
-    def until(self, enough: Callable[[], bool], seconds: float = 5.0) -> None:
+    def until(self, enough: Callable[[], bool]) -> None:
         with self._more:
-            assert self._more.wait_for(enough, seconds), self.seen
+            assert self._more.wait_for(enough, LONG), self.seen
 
     def count(self, wanted: int) -> None:
         self.until(lambda: len(self.seen) >= wanted)
+
+
+@pytest.fixture(autouse=True)
+def none_goes_on(kubernetes: FakeKubernetes) -> Iterator[None]:
+    """Or a watch would write its log into the output of what comes later."""
+    yield
+    kubernetes.watches.finish()
 
 
 @contextmanager
@@ -61,13 +67,6 @@ def watching(
 
 def watches(kubernetes: FakeKubernetes) -> list[str]:
     return [request.query for request in kubernetes.server.asked("GET .*/secrets$")]
-
-
-def wait_until(reached: Callable[[], bool]) -> None:
-    until = time.monotonic() + 5
-    while not reached():
-        assert time.monotonic() < until
-        time.sleep(0.002)
 
 
 def test_changes_of_this_secret_are_told(kubernetes: FakeKubernetes, cluster: Cluster) -> None:
@@ -219,11 +218,11 @@ def test_a_server_that_ends_each_watch_at_once_does_not_make_it_spin(
 
 def test_the_pause_is_short_again_after_a_watch_that_lasted(kubernetes: FakeKubernetes, cluster: Cluster) -> None:
     kubernetes.fault("GET", answer=as_text(403, "no"), times=3)
-    kubernetes.fault("GET", answer=as_text(403, "no"), delay=0.25, skip=0, times=1)
+    kubernetes.fault("GET", answer=as_text(403, "no"), delay=1.1, skip=0, times=1)
     kubernetes.fault("GET", answer=as_text(403, "no"))
     pauses = Pauses(6)
-    Watch(cluster, WATCHED, lambda _: None, pauses, replace(PACED, longest_retry=0.2)).run()
-    within(pauses.noted, 0.1, 0.2, 0.2, 0.1, 0.2, 0.2)
+    Watch(cluster, WATCHED, lambda _: None, pauses, replace(PACED, longest_retry=1.0)).run()
+    within(pauses.noted, 0.1, 0.2, 0.4, 0.1, 0.2, 0.4)
 
 
 def test_it_ends_with_the_next_event_when_it_is_stopped(kubernetes: FakeKubernetes, cluster: Cluster) -> None:
@@ -234,7 +233,7 @@ def test_it_ends_with_the_next_event_when_it_is_stopped(kubernetes: FakeKubernet
     told.count(1)
     stopped.set()
     kubernetes.put(X, {})
-    watch.join(2)
+    watch.join(LONG)
     assert not watch.is_alive()
     assert len(told.seen) == 2
 
@@ -246,7 +245,7 @@ def test_a_long_pause_ends_when_it_is_stopped(kubernetes: FakeKubernetes, cluste
     watch.start()
     wait_until(lambda: bool(kubernetes.server.asked()))
     stopped.set()
-    watch.join(2)
+    watch.join(LONG)
     assert not watch.is_alive()
 
 

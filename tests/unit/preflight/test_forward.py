@@ -1,7 +1,6 @@
 """The way to a Service: the user's kubectl, which is ended with the run, and what is said when there is no way."""
 
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from gitops_runtime_auth.errors import UnreachableError
 from gitops_runtime_auth.preflight.forward import PortForward, Service, service_of
 from gitops_runtime_auth.retry import Deadline
+from tests.fakes import LONG, wait_until
 from tests.fakes.kubernetes import Rule
 from tests.fakes.laptop import FakeLaptop
 
@@ -63,17 +63,27 @@ def test_what_kubectl_says_is_shown(laptop: FakeLaptop) -> None:
 
 
 def test_kubectl_is_ended_with_the_run_and_when_it_says_nothing(laptop: FakeLaptop) -> None:
-    pid, began = laptop.folder / "pid", time.monotonic()
-    laptop.program("kubectl", f"echo $$ > {pid}\nexec /bin/sleep 60")
-    with pytest.raises(UnreachableError), PortForward(Service("a", "b", 1), [], Deadline(0.3)):
+    """It is asked to end: what is killed after a wait would not note that."""
+    pid, asked = laptop.folder / "pid", laptop.folder / "asked"
+    runs = f"trap 'kill $!; : > {asked}; exit' TERM\n/bin/sleep {LONG} > /dev/null &\necho $$ > {pid}\n"
+
+    class OnceItRuns(Deadline):
+        def left(self) -> float:
+            wait_until(pid.exists)
+            return 0.0
+
+    laptop.program("kubectl", f"{runs}wait")
+    with pytest.raises(UnreachableError), PortForward(Service("a", "b", 1), [], OnceItRuns(0)):
         pass
+    assert asked.exists()
     assert not Path(f"/proc/{pid.read_text().strip()}").exists()
-    laptop.program("kubectl", f"echo $$ > {pid}\necho 'Forwarding from 127.0.0.1:5 -> 1'\nexec /bin/sleep 60")
-    with PortForward(Service("a", "b", 1), [], Deadline(5)) as port:
+    asked.unlink()
+    laptop.program("kubectl", f"{runs}echo 'Forwarding from 127.0.0.1:5 -> 1'\nwait")
+    with PortForward(Service("a", "b", 1), [], Deadline(LONG)) as port:
         assert port == 5
         os.kill(int(pid.read_text()), 0)
+    assert asked.exists()
     assert not Path(f"/proc/{pid.read_text().strip()}").exists()
-    assert time.monotonic() - began < 5  # it was asked to end, not killed after a wait
 
 
 def test_a_service_that_is_not_there_leads_to_the_ones_that_are(laptop: FakeLaptop) -> None:

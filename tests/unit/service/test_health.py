@@ -16,7 +16,7 @@ from gitops_runtime_auth.errors import AuthError
 from gitops_runtime_auth.service import health as probes
 from gitops_runtime_auth.service.health import Health, Status, Verdict
 from gitops_runtime_auth.timing import Timing
-from tests.fakes import SOON
+from tests.fakes import LONG, SOON, wait_until
 
 LONGEST = 0.25
 """Seconds that a connection may last here."""
@@ -61,7 +61,7 @@ def url(server: probes.Server) -> str:
 
 
 def connect(server: probes.Server) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", server.server_port), timeout=5)
+    return socket.create_connection(("127.0.0.1", server.server_port), timeout=SOON)
 
 
 @pytest.fixture
@@ -69,13 +69,6 @@ def served() -> Callable[[], int]:
     """Count the threads that serve a connection; those that other tests have left behind serve none of these."""
     left = set(threading.enumerate())
     return lambda: sum("process_request_thread" in thread.name for thread in {*threading.enumerate()} - left)
-
-
-def until(holds: Callable[[], bool]) -> None:
-    limit = time.monotonic() + 5
-    while not holds():
-        assert time.monotonic() < limit
-        time.sleep(0.005)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +152,7 @@ def test_idle_connections_beyond_the_bound_end_the_oldest_and_probes_are_answere
 ) -> None:
     with ExitStack() as stack:
         idle = [stack.enter_context(connect(patient)) for _ in range(3 * probes.MOST_CONNECTIONS)]
-        assert httpx.get(f"http://127.0.0.1:{patient.server_port}/healthz", timeout=2).status_code == 200
+        assert httpx.get(f"http://127.0.0.1:{patient.server_port}/healthz", timeout=SOON).status_code == 200
         assert served() <= probes.MOST_CONNECTIONS
         assert all(t.daemon for t in threading.enumerate() if "process_request" in t.name), "none holds the process up"
         assert idle[0].recv(1) == b"", "the oldest is ended"
@@ -175,7 +168,7 @@ class Stuck:
         self.release = threading.Event()
 
     def collect(self) -> Iterable[Metric]:
-        self.release.wait(5)
+        self.release.wait(LONG)
         return []
 
 
@@ -185,12 +178,12 @@ def test_when_no_connection_can_be_ended_a_further_one_is_closed(health: Health,
     with serving(health, registry, LONGEST) as server, ExitStack() as stack:
         for _ in range(probes.MOST_CONNECTIONS):
             stack.enter_context(connect(server)).sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
-        until(lambda: served() == probes.MOST_CONNECTIONS)
+        wait_until(lambda: served() == probes.MOST_CONNECTIONS)
         with connect(server) as further:
             assert further.recv(1) == b""
         assert served() == probes.MOST_CONNECTIONS
         stuck.release.set()
-        until(lambda: served() == 0)
+        wait_until(lambda: served() == 0)
         assert httpx.get(f"http://127.0.0.1:{server.server_port}/healthz").status_code == 200
 
 
@@ -233,8 +226,8 @@ def test_a_client_that_does_not_read_ends_in_time(health: Health, served: Callab
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         deaf.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
         began = time.monotonic()
-        until(lambda: served() == 1)
-        until(lambda: served() == 0)
+        wait_until(lambda: served() == 1)
+        wait_until(lambda: served() == 0)
         assert time.monotonic() - began >= LONGEST * 0.9
 
 

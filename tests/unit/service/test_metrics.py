@@ -68,10 +68,11 @@ def test_an_accepted_key(capsys: pytest.CaptureFixture[str]) -> None:
     metrics.answered(valid=False)
     refusals = value("refusals_total", what="key")
     metrics.LAST_CHECK.set(0)
+    began = time.time()
     metrics.answered(valid=True)
     assert value("key_valid") == 1
     assert value("refusals_total", what="key") == refusals
-    assert value("last_check_timestamp_seconds") == pytest.approx(time.time(), abs=2)
+    assert began <= value("last_check_timestamp_seconds") <= time.time()
 
 
 def test_a_refused_key() -> None:
@@ -108,10 +109,11 @@ def test_requests_are_timed_by_method(argocd: FakeArgoCD, transport: MeasuredTra
         value("argocd_request_seconds_sum", method="GET"),
     )
     argocd.server.fault("version", delay=0.1)
+    began = time.monotonic()
     answer = transport.send("GET", "/api/version", timeout=2.0)
     assert answer.string("Version") == "v3.6.1"
     assert value("argocd_request_seconds_count", method="GET") == count + 1
-    assert 0.1 <= value("argocd_request_seconds_sum", method="GET") - seconds < 1
+    assert 0.1 <= value("argocd_request_seconds_sum", method="GET") - seconds <= time.monotonic() - began
 
 
 def test_up_while_argocd_answers_and_refuses(argocd: FakeArgoCD, transport: MeasuredTransport) -> None:
