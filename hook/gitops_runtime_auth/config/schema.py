@@ -37,7 +37,7 @@ def validate(values: Any, block: str) -> None:
         "const": f"it must be {error.validator_value}",
     }.get(str(error.validator), f"it breaks the rule {error.validator}")
     raise ConfigurationError(
-        f"{key or 'The settings'} is not right: {what}.",
+        f"{key or 'The settings file'} is not right: {what}.",
         f"Correct it in your values{f' ({wanted})' if wanted else ''}; helm lint shows the same without a cluster.",
     )
 

@@ -174,24 +174,24 @@ def test_the_ca_is_named_where_the_user_keeps_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "value"),
+    ("path", "value", "kind"),
     [
-        ("derived/url", ...),
-        ("derived/credential", ...),
-        ("derived/credential/inline", ...),
-        ("derived/key", {"name": "a"}),
-        ("derived/consumers", None),
-        ("derived/leftovers", []),
-        ("derived", ...),
-        ("derived", "x"),
+        ("derived/url", ..., "KeyError"),
+        ("derived/credential", ..., "KeyError"),
+        ("derived/credential/inline", ..., "KeyError"),
+        ("derived/key", {"name": "a"}, "KeyError"),
+        ("derived/consumers", None, "TypeError"),
+        ("derived/leftovers", [], "TypeError"),
+        ("derived", ..., "TypeError"),
+        ("derived", "x", "TypeError"),
     ],
 )
-def test_what_the_chart_did_not_write_is_told_with_the_way_out(path: str, value: Any) -> None:
+def test_what_the_chart_did_not_write_is_told_with_the_way_out(path: str, value: Any, kind: str) -> None:
     """Image and chart of two versions: nobody's values are wrong."""
     with pytest.raises(ConfigurationError) as refused:
         parse(changed(LEAST, path, value))
-    assert refused.value.problem.startswith("The settings that the chart wrote are not complete (")
-    assert "helm upgrade" in refused.value.remedy
+    assert refused.value.problem == f"The settings that the chart wrote are not complete ({kind})."
+    assert refused.value.remedy == "Use image and chart of the same version: helm upgrade writes the settings again."
 
 
 def test_a_value_that_helm_was_told_not_to_check_is_named_in_the_users_spelling_and_not_shown() -> None:
@@ -203,29 +203,54 @@ def test_a_value_that_helm_was_told_not_to_check_is_named_in_the_users_spelling_
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "said"),
+    ("path", "value", "said", "wanted"),
     [
-        ("values/keeper", ..., "The settings is not right: it lacks a required key"),
-        ("values/keeper/more", 1, "keeper is not right: it has a key that this chart does not know"),
-        ("values/hook/timeout", "60", "hook.timeout is not right: it must be of type integer"),
-        ("values/hook/logLevel", "loud", "hook.logLevel is not right: it must be one of"),
-        ("values/keeper/interval", 0, "keeper.interval is not right: it breaks the rule minimum"),
+        (
+            "values/keeper",
+            ...,
+            "The settings file is not right: it lacks a required key",
+            " (The values in settings.json",
+        ),
+        ("values/keeper/more", 1, "keeper is not right: it has a key that this chart does not know", ";"),
+        (
+            "values/hook/timeout",
+            "60",
+            "hook.timeout is not right: it must be of type integer",
+            " (Seconds for a whole run.);",
+        ),
+        (
+            "values/hook/logLevel",
+            "loud",
+            "hook.logLevel is not right: it must be one of ['debug', 'info', 'warning', 'error']",
+            ";",
+        ),
+        (
+            "values/keeper/interval",
+            0,
+            "keeper.interval is not right: it breaks the rule minimum",
+            " (Seconds between two checks.);",
+        ),
     ],
 )
-def test_what_is_wrong_is_told_in_words(path: str, value: Any, said: str) -> None:
+def test_what_is_wrong_is_told_in_words(path: str, value: Any, said: str, wanted: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         parse(changed(LEAST, path, value))
-    assert said in refused.value.problem
-    assert "helm lint" in refused.value.remedy
+    assert refused.value.problem == f"{said}."
+    assert refused.value.remedy.startswith(f"Correct it in your values{wanted}")
+    assert refused.value.remedy.endswith("; helm lint shows the same without a cluster.")
 
 
 def test_a_file_that_is_not_there_or_not_the_charts(tmp_path: Path) -> None:
     file = tmp_path / "settings.json"
-    with pytest.raises(UsageError, match="can't be read"):
+    with pytest.raises(UsageError) as unread:
         load(file)
+    assert unread.value.problem == f"The settings file {file} can't be read (No such file or directory)."
+    assert unread.value.remedy == "Let the chart run this command: it mounts the file."
     for text in ("", "{", "[]", "null"):
         file.write_text(text)
-        with pytest.raises(ConfigurationError, match="is not JSON"):
+        with pytest.raises(ConfigurationError) as refused:
             load(file)
+        assert refused.value.problem == f"The settings file {file} is not JSON."
+        assert refused.value.remedy == "Run helm upgrade: the chart writes this file."
     file.write_text(json.dumps(LEAST))
     assert load(file) == (parse(LEAST), file.read_bytes())
