@@ -27,7 +27,7 @@ def validate(values: Any, block: str) -> None:
     error = best_match(Draft7Validator(_settings_schema()).iter_errors(values))
     if error is None:
         return
-    key = ".".join(str(part) for part in error.absolute_path).replace("global.external-arg-cd", block, 1)
+    key = ".".join(str(part) for part in error.absolute_path).replace("global.external-arg-cd", block)
     wanted = error.schema.get("description") if isinstance(error.schema, dict) else None
     what = {
         "required": "it lacks a required key",

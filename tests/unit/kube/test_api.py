@@ -223,6 +223,9 @@ def test_a_404_that_is_not_from_kubernetes_is_no_absent_object(kubernetes: FakeK
     kubernetes.fault("GET", answer=as_json(404, {"message": "no route"}))
     with pytest.raises(AnswerError, match="Something other than the Kubernetes API"):
         cluster.get(X)
+    kubernetes.server.heal()
+    kubernetes.fault("GET", answer=as_json(404, {"kind": "Status", "reason": "NotFound"}))
+    assert cluster.get(X) is None
 
 
 def test_other_deadline_same_connections(kubernetes: FakeKubernetes, cluster: Cluster) -> None:
