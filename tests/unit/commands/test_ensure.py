@@ -23,7 +23,9 @@ def test_a_fresh_install_makes_one_key_with_one_login_and_ends_the_session(world
     healthy(world)
     assert world.argocd.logins.verdicts() == [Verdict.OK]
     assert len(world.argocd.made) == 1
-    assert world.reasons() == ["ApiKeyCreated"]
+    told = f'Created the API key {world.key} of account {ACCOUNT} and stored it in Secret "argocd-token".'
+    assert world.events() == [("Normal", "ApiKeyCreated", told)]
+    assert done.log.splitlines()[-1] == told
 
 
 def test_the_key_has_no_end(world: World) -> None:
@@ -38,6 +40,7 @@ def test_an_upgrade_with_a_good_key_logs_in_nobody_and_writes_nothing(world: Wor
     assert done.code == 0, done.said
     assert len(world.kubernetes.server.asked("^(POST|PUT|PATCH|DELETE) ")) == before
     assert world.argocd.logins.verdicts() == [Verdict.OK]
+    assert done.log.endswith(f"\nThe API key {world.key} of account {ACCOUNT} still works; nothing was changed.\n")
     healthy(world)
 
 
@@ -55,7 +58,9 @@ def test_a_revoked_key_is_replaced_by_exactly_one(world: World) -> None:
     world.install()
     old = world.key
     world.argocd.revoke(ACCOUNT)
-    assert world.upgrade().code == 0
+    done = world.upgrade()
+    assert done.code == 0, done.said
+    assert f"The stored API key {old} no longer works: the key has been revoked." in done.log.splitlines()
     assert world.key != old
     healthy(world)
     assert world.argocd.logins.verdicts() == [Verdict.OK] * 2
@@ -104,8 +109,10 @@ def test_a_key_that_a_crash_left_goes_once_nobody_can_be_about_to_store_it(world
     world.argocd.accounts.secret[ACCOUNT].keys[0].issued_at -= 1000
     left = world.own_key()
     world.argocd.make_key(ACCOUNT, left, age=age)
-    assert world.upgrade().code == 0
-    assert (left in world.live()) is stays
+    done = world.upgrade()
+    assert done.code == 0, done.said
+    told = f"Revoked the API key {left}, which nothing uses any more." in done.log.splitlines()
+    assert (left in world.live()) is stays is not told
     assert world.key in world.live()
 
 
@@ -177,6 +184,7 @@ def test_a_fresh_key_that_another_replica_does_not_know_yet_is_asked_for_again(
         setattr(world.argocd, name, value)
     done = world.install()
     assert done.code == 0, done.said
+    assert "The new API key: Argo CD does not know the new API key yet (the key has been revoked).; trying" in done.log
     assert len(world.argocd.made) == 1
     assert world.argocd.logins.verdicts() == [Verdict.OK]
     healthy(world)
@@ -185,7 +193,12 @@ def test_a_fresh_key_that_another_replica_does_not_know_yet_is_asked_for_again(
 def test_a_key_that_argocd_never_comes_to_know_leaves_nothing_behind(world: World) -> None:
     world.argocd.lags = 1 << 30
     done = world.install(ONCE)
-    assert done.code != 0
+    assert done.code == 77
+    assert done.problem.endswith(f" of account {ACCOUNT} and no longer knows it.")
+    assert done.remedy == (
+        f"Somebody else writes accounts.{ACCOUNT}.tokens in Secret argocd-secret (Git, External Secrets, Terraform, an"
+        " operator): exclude that field there, then try again."
+    )
     assert world.live() == []
     assert world.token == ""
 

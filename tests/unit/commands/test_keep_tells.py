@@ -1,8 +1,11 @@
 """What the keeper tells: metrics for both alerts, an Event for each change of state, readiness."""
 
+import json
 import os
 import time
+from datetime import UTC, datetime
 
+import jwt
 import pytest
 
 from tests.fakes import LONG
@@ -56,6 +59,7 @@ def test_trouble_is_told_by_readiness_and_one_event(installed: World, how: str) 
     assert not keeper.health.ready
     new = installed.events()[told:]
     assert [(kind, reason) for kind, reason, _ in new[:1]] == [("Warning", "AuthenticationFailed")]
+    assert new[-1][2] == f"{verdict.reason} {verdict.remedy}"
     assert len(new) <= 3, "a state is told once; a refused password says for how many seconds it is not sent again"
 
 
@@ -89,7 +93,9 @@ def test_recovery_is_told_by_one_event(installed: World) -> None:
     installed.argocd.accounts.enable(ACCOUNT)
     for _ in range(3):
         assert keeper.check().ready
-    assert installed.reasons()[-2:] == ["AuthenticationFailed", "AuthenticationWorks"]
+    assert installed.reasons()[-2] == "AuthenticationFailed"
+    works = f"Argo CD accepts the API key of account {ACCOUNT}."
+    assert installed.events()[-1] == ("Normal", "AuthenticationWorks", works)
     assert keeper.health.ready
 
 
@@ -106,10 +112,9 @@ def test_a_new_key_is_counted(installed: World) -> None:
     installed.argocd.revoke(ACCOUNT)
     keeper.check()
     assert metric("regenerations_total") == made + 1
-    kind, reason, message = installed.events()[-1]
-    assert (kind, reason) == ("Normal", "ApiKeyRegenerated")
-    assert installed.key in message
-    assert ACCOUNT in message
+    told = f"Issued the API key {installed.key} of account {ACCOUNT}."
+    assert installed.events()[-1] == ("Normal", "ApiKeyRegenerated", told)
+    assert json.dumps(told)[1:-1] in keeper.log.getvalue()
 
 
 def test_refusals_are_counted_by_what_was_refused(installed: World) -> None:
@@ -174,11 +179,20 @@ def test_a_users_token_that_ends_soon_is_warned_of_once(given: World) -> None:
     keeper = given.keeper()
     assert keeper.check().ready
     assert abs((metric("key_expires_timestamp_seconds") or 0) - given.argocd.now() - 86400) < LONG
-    told = len(given.events())
-    given.argocd.ahead = 86400 - 600
-    for _ in range(3):
+    told, end = len(given.events()), jwt.decode(given.argocd.made[-1], options={"verify_signature": False})["exp"]
+    for lasts in (86400 / 6 + 60, 86400 / 6 - 60, 600):  # the last sixth of its life
+        given.argocd.ahead = 86400 - lasts
         assert keeper.check().ready
-    assert [(kind, reason) for kind, reason, _ in given.events()[told:]] == [("Warning", "ApiKeyExpires")]
+        assert len(given.events()) - told == (lasts < 86400 / 6)
+    assert abs((metric("key_age_seconds") or 0) - (86400 - 600)) < 5
+    assert given.events()[told:] == [
+        (
+            "Warning",
+            "ApiKeyExpires",
+            f'The API key of account {ACCOUNT} from Secret "mine", key "token" expires at'
+            f" {datetime.fromtimestamp(end, UTC).isoformat()}. Renew it now (auth.acceptExpiring).",
+        )
+    ]
     given.argocd.ahead = 86400 + 5
     assert not keeper.check().ready
 

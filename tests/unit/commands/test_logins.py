@@ -145,6 +145,8 @@ def test_a_refusal_that_cannot_be_recorded_is_told_all_the_same(wrong: World) ->
     wrong.kubernetes.fault(".*/configmaps", answer=NO_RIGHT)
     done = wrong.install()
     assert done.code == 77
+    assert done.warnings[0].startswith("The refused login could not be recorded (")
+    assert done.warnings[0].endswith(" Do not send the same password again soon.")
     assert wrong.argocd.logins.verdicts() == [Verdict.WRONG]
 
 
@@ -342,4 +344,7 @@ def test_a_kubernetes_api_that_hangs_does_not_hold_a_refusal_up(wrong: World) ->
     done = wrong.install(replace(FAST, recording=0.2, event=0.1))
     hangs.set()
     assert done.code == 77
+    assert done.warnings[0] == (
+        "The Kubernetes API does not answer, so this login is not recorded. Do not send it again soon."
+    )
     assert done.seconds < SOON

@@ -86,7 +86,8 @@ def test_an_account_that_vanished_keeps_its_key_for_its_return(world: World) -> 
     world.argocd.accounts.vanish(ACCOUNT)
     done = world.upgrade()
     assert done.code == 77
-    assert ACCOUNT in done.problem
+    assert done.problem == f"Argo CD has no account {ACCOUNT} (any more); its keys work again if it is added again."
+    assert f'"accounts.{ACCOUNT}": "apiKey,login"' in done.remedy
     assert len(world.argocd.logins.seen) == logins
     world.argocd.account(ACCOUNT)
     assert world.upgrade().code == 0
@@ -97,7 +98,7 @@ def test_an_account_whose_role_sees_no_applications_is_warned_of(world: World) -
     done = world.install()
     assert done.code == 0
     warning = "\n".join(w for w in done.warnings if "applications" in w)
-    assert ACCOUNT in warning
+    assert warning.startswith(f"Argo CD account {ACCOUNT} may not see all applications. Give it a role ")
     assert "policy.csv" not in warning.replace(f"policy.{ACCOUNT}.csv", ""), "that key would be replaced as a whole"
 
 
@@ -121,6 +122,7 @@ def test_a_capability_that_another_replica_does_not_show_yet_is_asked_for_again(
     world.argocd.server.fault("POST .*/token$", times=3, answer=lags)
     done = world.install()
     assert done.code == 0, done.said
+    assert f"Creating the API key: Argo CD account {ACCOUNT} lacks the apiKey capability. It showed it a" in done.log
     world.argocd.revoke(ACCOUNT)
     world.argocd.server.fault("POST .*/token$", answer=lags)
     done = world.upgrade(replace(FAST, fresh_shows=0.1))

@@ -112,6 +112,18 @@ def test_a_consumer_that_the_upgrade_left_alone_is_restarted_for_a_new_key(world
     assert world.restarted(CONSUMER) == world.key
 
 
+@pytest.mark.parametrize(("age", "restarted"), [(3500, True), (3700, False)])
+def test_of_an_older_key_consumers_are_left_to_the_keeper(world: World, age: int, restarted: bool) -> None:
+    """The hook of this upgrade did not make it."""
+    world.consumers = [CONSUMER]
+    world.workload(CONSUMER)
+    world.argocd.ahead = -age
+    world.install()
+    world.roll_out(later=-7200)
+    world.retire()
+    assert bool(world.restarted(CONSUMER)) is restarted
+
+
 def test_a_consumer_that_the_upgrade_rolled_out_is_not_restarted(world: World) -> None:
     world.consumers = [CONSUMER]
     world.workload(CONSUMER)
@@ -150,7 +162,11 @@ def test_a_disabled_accounts_key_is_named_and_remembered_because_it_would_come_b
     [old] = moved.argocd.live_keys(ACCOUNT)
     moved.argocd.accounts.enable(ACCOUNT, False)
     done = moved.retire()
-    assert done.warnings[-1].endswith(f"argocd account delete-token --account {ACCOUNT} {old}")
+    [told] = done.warnings
+    assert told.startswith(
+        f"The API key {old} of account {ACCOUNT} is still valid: Argo CD account {ACCOUNT} is disabled."
+    )
+    assert told.endswith(f" Revoke it with: argocd account delete-token --account {ACCOUNT} {old}")
     assert done.log.endswith("\nSome replaced API keys are left (see above).\n")
     moved.argocd.accounts.enable(ACCOUNT)
     moved.retire()

@@ -29,6 +29,7 @@ def test_a_good_key_is_accepted_as_it_was_pasted(given: World, pasted: str) -> N
     given.give(pasted.format(given.argocd.made[0]))
     done = given.install()
     assert done.code == 0, done.said
+    assert done.log.endswith(f"\nThe API key users-own of account {ACCOUNT} works; nothing was changed.\n")
     untouched(given)
 
 
