@@ -358,7 +358,6 @@ def test_headers_that_cannot_be_sent_are_told_without_their_value(name: str, val
     assert refused.value.remedy == (
         f"Correct the Secret that {PATH}.headersSecretRef names: each key is a header's name, each value one line."
     )
-    assert "can" not in refused.value.problem
 
 
 @pytest.mark.parametrize("how", [{"bearer": "canary\n"}, {"bearer": "canär"}, {"body": {"password": "\ud800canary"}}])

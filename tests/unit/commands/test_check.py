@@ -244,7 +244,8 @@ def test_a_foreign_secret_is_refused_and_whose_it_is_said(laptop: FakeLaptop) ->
     )
     found = laptop.check()
     assert (found.code, found.failed()) == (78, ["API key Secret"])
-    assert "other" in found.only_failure()["found"]
+    whose = "is not this release's: it belongs to other (managed by Helm)."
+    assert found.only_failure()["found"] == f'Secret "argocd-token" in namespace ns {whose}'
     assert found.row("apiKey")["state"] == "ok"
 
 

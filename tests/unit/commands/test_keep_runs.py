@@ -180,7 +180,9 @@ def test_why_it_is_not_ready_is_told_in_a_word_to_whoever_asks(installed: World)
         assert running.get("/healthz").status_code == 200, "a restart would not help"
 
     keeping(installed, story)
-    assert any(ACCOUNT in message for _, _, message in installed.events())
+    kind, reason, message = installed.events()[-1]
+    assert (kind, reason) == ("Warning", "AuthenticationFailed")
+    assert message.startswith(f"Argo CD account {ACCOUNT} is disabled. ")
 
 
 @pytest.mark.parametrize("trouble", ["none", "argocd", "kubernetes", "password"])

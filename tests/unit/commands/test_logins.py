@@ -43,7 +43,7 @@ def recorded(world: World) -> tuple[int, str, int]:
 def test_a_refused_password_is_sent_once(wrong: World) -> None:
     done = wrong.install()
     assert done.code == 77
-    assert ACCOUNT in done.problem
+    assert done.problem.startswith(f"Argo CD at {wrong.url} refuses the login of account {ACCOUNT}: ")
     assert wrong.argocd.logins.verdicts() == [Verdict.WRONG]
     assert wrong.live() == []
     assert wrong.token == ""

@@ -83,7 +83,7 @@ def test_a_quota_is_a_remark_of_check_with_the_command_that_shows_it(laptop: Fak
     found = laptop.check()
     assert found.code == 0
     assert found.row("Quota")["state"] == "warning"
-    assert "pods" in found.row("Quota")["found"]
+    assert found.row("Quota")["found"] == "team leaves 2 of 2 pods, and 5 are needed"
     assert found.row("Quota")["remedy"] == "kubectl -n ns describe resourcequota team"
 
 
