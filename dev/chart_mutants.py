@@ -32,17 +32,29 @@ from dev.sandbox import tools
 
 ROOT = Path(__file__).parents[1]
 CHART = ROOT / "chart"
-FAST = ("test_rendering.py", "test_environment.py", "test_settings.py", "test_roles.py", "test_spellings.py")
-"""Files of tests/chart that judge a fault of the templates or values, those that notice most faults first."""
-MORE = {
-    "_connection.tpl": ("test_nulls.py", "test_verdicts.py"),
-    "_names.tpl": ("test_nulls.py", "test_verdicts.py"),
-    "_pod.tpl": ("test_nulls.py",),
-    "_public.tpl": ("test_embedding.py",),
+JUDGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "NOTES.txt": (("notes",), ()),  # helm template does not print it
+    "_connection.tpl": (
+        ("runtime/consumers", "runtime/app-proxy", "hooks/ensure/settings", "networkpolicies", "notes"),
+        ("environment", "settings", "spellings", "nulls", "verdicts"),
+    ),
+    "_names.tpl": (
+        ("secrets", "keeper/settings", "hooks/ensure/job", "runtime/consumers"),
+        ("rendering", "environment", "verdicts"),
+    ),
+    "_pod.tpl": (
+        ("hooks/ensure/job", "runtime/consumers", "runtime/app-proxy", "tests/verify", "hooks/retire/role"),
+        ("rendering", "settings", "environment"),
+    ),
+    "_public.tpl": ((), ("embedding",)),
+    "values.yaml": (("**/*",), ("rendering", "roles", "environment", "settings")),
+    "values.schema.json": ((), ("verdicts",)),
 }
-"""Template -> further files that judge it, of test_verdicts.py only what templates refuse."""
-SECONDS = 600
-"""Longest time for one mutant; one that hangs counts as killed."""
+"""File -> suites of helm unittest, then files of tests/chart, that are most likely to notice its faults. All of them
+would notice a little more, but take minutes for each mutant. A template with an object of its own has its own suite.
+"""
+_OF_VERDICTS = "not test_verdicts or spelling or integrations or key-secret-of or lint_refuses"
+"""Of test_verdicts.py, what only templates refuse."""
 EQUIVALENT: dict[str, str] = {
     "values.schema.json /: without type": "Helm hands over nothing but a map",
     "values.schema.json /properties/global: without type": "Helm refuses a global that is no map itself",
@@ -258,21 +270,18 @@ def _baseline() -> list[list[str]]:
     return _verdicts(json.loads((CHART / "values.schema.json").read_text(encoding="utf-8")))
 
 
-def _commands(mutant: Mutant, suites: Path) -> Iterator[tuple[str, ...]]:
-    """Yield what may notice, cheapest first: helm unittest, pytest."""
-    pytest = (sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider")
-    if mutant.file.name == "values.schema.json":
-        yield (*pytest, "tests/chart/test_verdicts.py", "-k", "settings_that or slip")
-        return
-    # Of the templates with an object of their own, each has one suite, and no other suite renders it.
-    mirror = f"{mutant.file.with_suffix('')}_test.yaml".lower().removeprefix("templates/")
-    suite = mirror if (suites / mirror).exists() else "**/*_test.yaml"
-    yield ("helm", "unittest", "--strict", "--failfast", "chart", "-f", f"tests/{suite}")
-    if mutant.file.name == "NOTES.txt":
-        return  # helm template does not print it
-    judges = (f"tests/chart/{name}" for name in (*MORE.get(mutant.file.name, ()), *FAST))
-    of_verdicts = "not test_verdicts or spelling or integrations or key-secret-of or lint_refuses"
-    yield (*pytest, *judges, "-k", of_verdicts)
+def _commands(file: Path) -> Iterator[tuple[str, ...]]:
+    """Yield what may notice a fault, cheapest first."""
+    own = str(file.with_suffix("")).removeprefix("templates/")
+    suites, files = JUDGES.get(file.name, ((own,), ("rendering", "roles", "environment", "settings")))
+    if suites:
+        flags = (word for suite in suites for word in ("-f", f"tests/{suite}_test.yaml"))
+        yield ("helm", "unittest", "--strict", "--failfast", "chart", *flags)
+    if files:
+        # What else the schema refuses has been judged without helm.
+        some = "settings_that or slip" if file.name == "values.schema.json" else _OF_VERDICTS
+        pytest = (sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-k", some)
+        yield (*pytest, *(f"tests/chart/test_{name}.py" for name in files))
 
 
 _OWN = threading.local()
@@ -303,19 +312,13 @@ def killed(mutant: Mutant) -> bool | None:
         "HELM_PLUGINS": str(tools.PLUGINS),
         "GOGC": "off",
     }
-
-    def run(*command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command, cwd=root, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
-        )
-
     (root / "chart" / mutant.file).write_text(mutant.text, encoding="utf-8")
     try:
-        if mutant.file.parts[0] == "templates" and "parse error" in run("helm", "template", "chart").stderr:
-            return None
-        return any(run(*command).returncode for command in _commands(mutant, root / "chart" / "tests"))
-    except subprocess.TimeoutExpired:
-        return True
+        for command in _commands(mutant.file):
+            done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+            if done.returncode:
+                return None if "parse error at (" in done.stdout + done.stderr else True
+        return False
     finally:
         shutil.copy(CHART / mutant.file, root / "chart" / mutant.file)
 
