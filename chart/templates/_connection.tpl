@@ -25,7 +25,7 @@ name: the spelling that counts. losers: other spellings that are set. ignored: k
 authenticate, where the block that counts does not.
 */ -}}
 {{- define "gitops-runtime-auth.block" -}}
-{{- $global := .root.Values.global | default dict -}}
+{{- $global := .root.Values.global -}}
 {{- $vendor := get (get ($global.integrations | default dict) "argo-cd" | default dict) "server" | default dict -}}
 {{- $spellings := list
     (dict "name" "global.external-arg-cd" "block" (get $global "external-arg-cd" | default dict))

@@ -5,7 +5,7 @@
 in `global` as a whole, unless it is empty. `own` means that the Pod runs the project's image, whose user has a fixed id.
 */ -}}
 {{- define "gitops-runtime-auth.podSettings" -}}
-{{- $global := .root.Values.global | default dict -}}
+{{- $global := .root.Values.global -}}
 {{- $security := dict "runAsNonRoot" true "seccompProfile" (dict "type" "RuntimeDefault") "runAsUser" 65532 "runAsGroup" 65532 "fsGroup" 65532 -}}
 {{- if not .own }}{{ $security = omit $security "runAsUser" "runAsGroup" }}{{ end -}}
 {{- /* OpenShift's restricted-v2 gives each namespace a range of ids, and refuses all others. */}}
@@ -74,7 +74,7 @@ is handled as text, because toYaml loses a value with a control character in it.
 
 {{- /* (dict "root" .): returns the variables for a proxy. The Kubernetes API is always reached directly. */ -}}
 {{- define "gitops-runtime-auth.env.proxy" -}}
-{{- $global := .root.Values.global | default dict -}}
+{{- $global := .root.Values.global -}}
 {{- $proxy := .root.Values.proxy -}}
 {{- $http := $proxy.httpProxy | default $global.httpProxy -}}
 {{- $https := $proxy.httpsProxy | default $global.httpsProxy -}}

@@ -66,7 +66,8 @@ def test_which_spelling_counts(blocks: dict[str, Any], name: str, kind: str, who
 @pytest.mark.parametrize("third", [False, True])
 def test_the_block_that_counts_counts_as_a_whole_over_the_defaults(third: bool) -> None:
     block = {
-        "server": {"svc": "argocd.b", "port": 80, "rootpath": "/x"},
+        # Only the Runtime's own chart reads the last two.
+        "server": {"svc": "argocd.b", "port": 80, "rootpath": "/x", "protocol": "http", "image": {"tag": "v1"}},
         "auth": {"passwordSecretKeyRef": {"name": "mine"}},
     }
     blocks = (
