@@ -328,6 +328,7 @@ def test_what_a_cluster_policy_can_demand_reaches_every_pod_of_ours() -> None:
         "extraVolumeMounts": [{"name": "data", "mountPath": "/data"}],
     }
     values = {
+        "global": {"external-arg-cd": {"auth": {"password": "pw"}}},  # so that there is a rehearsal, too
         "hook": {
             **pod,
             **more,
@@ -342,7 +343,7 @@ def test_what_a_cluster_policy_can_demand_reaches_every_pod_of_ours() -> None:
     }
     manifests = helm.render(values)
     found = [m for m in manifests if helm.pod_spec(m)]
-    assert len(found) == 4 + 1 + 4
+    assert len(found) == 5 + 1 + 4
     for manifest in found:
         spec, metadata = helm.pod_spec(manifest) or {}, _templates(manifest)[-1]
         assert {key: spec.get(key) for key in pod} == pod, manifest["metadata"]["name"]
