@@ -442,7 +442,12 @@ def test_pull_policies() -> None:
 def test_what_the_services_have_in_common_stands_once_and_each_lays_its_own_over_it() -> None:
     values = {
         "runtimeDefaults": {"replicas": 2, "resources": {"limits": {"memory": "512Mi"}}, "image": {"tag": "v2"}},
-        "event-reporter": {"replicas": 0, "resources": {"requests": {"cpu": "1"}}, "image": {"pullPolicy": "Always"}},
+        "event-reporter": {
+            "replicas": 0,
+            "resources": {"requests": {"cpu": "1"}},
+            "image": {"pullPolicy": "Always"},
+            "dnsConfig": {"nameservers": ["192.0.2.1"]},
+        },
         "sources-server": {"resources": {"limits": None}},
         "gitops-operator": {"enabled": False},
     }
@@ -457,5 +462,7 @@ def test_what_the_services_have_in_common_stands_once_and_each_lays_its_own_over
     assert resources["r-app-proxy"] == {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}
     assert resources["r-event-reporter"] == {"requests": {"cpu": "1"}, "limits": {"memory": "512Mi"}}
     assert resources["r-sources-server"] == {"requests": {"cpu": "10m", "memory": "64Mi"}}
-    container = found["r-event-reporter"]["template"]["spec"]["containers"][0]
+    spec = found["r-event-reporter"]["template"]["spec"]
+    assert spec["dnsConfig"] == {"nameservers": ["192.0.2.1"]}
+    (container,) = spec["containers"]
     assert (container["image"].rpartition(":")[2], container["imagePullPolicy"]) == ("v2", "Always")
