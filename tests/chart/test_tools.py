@@ -16,9 +16,9 @@ def test_helm_4_runs_the_plugin_unittest_too() -> None:
     assert "4 passed, 4 total" in run.out, run.out
 
 
-@pytest.mark.parametrize("name", helm.HELMS)
 @pytest.mark.parametrize("case", CASES, ids=lambda p: p.name)
-def test_lint(name: str, case: Path) -> None:
-    run = helm.run(name, "lint", "--strict", helm.CHART, "-f", case)
+def test_lint_of_helm_4(case: Path) -> None:
+    # With helm 3, ct lint does the same.
+    run = helm.run("helm4", "lint", "--strict", helm.CHART, "-f", case)
     assert run.code == 0, run.out + run.err
     assert "[WARNING]" not in run.out
