@@ -13,7 +13,6 @@ from gitops_runtime_auth.kube import owned
 from gitops_runtime_auth.kube.api import Cluster, Object, secret_path
 from gitops_runtime_auth.kube.stored import STATE, StoredKey, StoredKeys, decode, encode, from_base64, token_key
 from gitops_runtime_auth.release import Release
-from gitops_runtime_auth.retry import Deadline
 
 __all__ = ["KeySecret", "StoredKey", "StoredKeys", "mounted"]
 
@@ -37,11 +36,6 @@ class KeySecret:
         self._cluster = cluster
         self._release = release
         self._chart = chart
-
-    def within(self, deadline: Deadline) -> "KeySecret":
-        """Return this Secret with another deadline for its requests."""
-        cluster = self._cluster.within(deadline)
-        return KeySecret(cluster, self._release, self._chart, self.spec, self._never_deleted)
 
     def read(self) -> StoredKeys:
         """Return the keys in the Secret, else those in the first Secret of a former name that is this release's.

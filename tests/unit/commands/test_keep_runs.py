@@ -15,8 +15,9 @@ import pytest
 
 from gitops_runtime_auth.commands import keep
 from gitops_runtime_auth.service import health
+from gitops_runtime_auth.service.health import Status, Verdict
 from gitops_runtime_auth.timing import Timing
-from tests.fakes import SOON, wait_until
+from tests.fakes import LONG, SOON, wait_until
 from tests.fakes.world import ACCOUNT, FAST, NO_RIGHT, ONCE, PASSWORD, World, cheap_scrypt, left_behind
 
 STEADY = replace(FAST, watch=60.0)
@@ -208,6 +209,28 @@ def test_it_does_not_spin(installed: World, trouble: str) -> None:
     with mock.patch.object(keep.Loop, "turn", counted):
         keeping(installed, story, ONCE)
     assert len(checks) <= 4, "checks are an hour apart, or as long as the shortest pause after an error"
+
+
+def test_the_pause_after_a_check_depends_on_what_it_came_to(installed: World) -> None:
+    """Soon, then less and less often, but not less often than usual; never at once after a failure."""
+    usual = pytest.approx(3600 * 0.95, abs=3600 * 0.05)
+    ready, failed = Verdict(Status.READY, ""), Verdict(Status.REFUSED, "")
+    soon, failed_soon = replace(ready, again_soon=True), replace(failed, again_soon=True)
+    script = [ready, soon, soon, soon, ready, soon, failed_soon, failed_soon, failed]
+    pauses, done = list[float](), threading.Event()
+
+    def wait(loop: keep.Loop, seconds: float, _: object) -> None:
+        pauses.append(seconds)
+        if len(pauses) == len(script):
+            done.set()
+            loop.stopped.wait(LONG)
+
+    with (
+        mock.patch.object(keep.Loop, "turn", side_effect=script),
+        mock.patch.object(keep.Loop, "_wait", wait),
+    ):
+        keeping(installed, lambda _: done.wait(LONG), replace(FAST, look=1200.0, after_error=3000.0))
+    assert pauses == [usual, 1800, 2700, 3600, usual, 1800, 3000, 3600, usual]
 
 
 def test_a_namespace_that_is_being_deleted_leaves_no_key(installed: World) -> None:

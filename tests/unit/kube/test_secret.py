@@ -13,7 +13,6 @@ from gitops_runtime_auth.kube.api import Cluster
 from gitops_runtime_auth.kube.secret import KeySecret, StoredKey, StoredKeys, mounted
 from gitops_runtime_auth.kube.stored import encode
 from gitops_runtime_auth.release import Release
-from gitops_runtime_auth.retry import Deadline
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.unit.kube.test_stored import URL, key, token
 
@@ -303,15 +302,6 @@ def test_each_release_has_its_own(cluster: Cluster) -> None:
     assert (
         secret(cluster, Release("other", "ns"), name="another", former_names=("argocd-token",)).read() == StoredKeys()
     )
-
-
-def test_another_deadline(kubernetes: FakeKubernetes, cluster: Cluster) -> None:
-    made = secret(cluster, name="x", labels={"a": "b"}).within(Deadline(0))
-    assert made.spec == KeySecretSpec(name="x", labels={"a": "b"})
-    assert made._cluster.deadline.seconds == 0
-    made.write(StoredKeys(key()), NOW)
-    assert f"{SECRETS}/x" in kubernetes.objects
-    assert kubernetes.objects[f"{SECRETS}/x"]["metadata"]["labels"]["helm.sh/chart"] == "gitops-runtime-auth-1.2.3"
 
 
 def mount(folder: Path, data: dict[str, str]) -> Path:
