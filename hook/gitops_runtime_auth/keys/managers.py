@@ -113,7 +113,7 @@ def _tracked_by(tracking_id: str, metadata: Mapping[str, Any]) -> str:
     written as ``<namespace>_<name>`` (``util/argo/resource_tracking.go``).
     """
     application, _, rest = tracking_id.partition(":")
-    if rest != f"/ConfigMap:{metadata.get('namespace', '')}/{metadata.get('name', CONFIG)}":
+    if rest != f"/ConfigMap:{metadata.get('namespace')}/{metadata.get('name')}":
         return ""
     return _plain(application.replace("_", "/"))
 

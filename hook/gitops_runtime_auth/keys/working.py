@@ -90,8 +90,7 @@ def tidy(run: Context, found: WorkingKey) -> WorkingKey:
     if not found.stored.outdated:
         return found
     stored = run.key_secret.read()  # because the mounted one has no version
-    current = stored.current
-    if current is None or current.token != found.key.token or not stored.outdated:
+    if stored.current is None or not stored.outdated:
         return replace(found, stored=stored)
     try:
         return replace(found, stored=run.key_secret.write(stored, run.argocd.now()))

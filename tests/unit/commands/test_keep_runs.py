@@ -17,7 +17,7 @@ from gitops_runtime_auth.commands import keep
 from gitops_runtime_auth.service import health
 from gitops_runtime_auth.service.health import Status, Verdict
 from gitops_runtime_auth.timing import Timing
-from tests.fakes import LONG, SOON, wait_until
+from tests.fakes import SOON, wait_until
 from tests.fakes.world import ACCOUNT, FAST, NO_RIGHT, ONCE, PASSWORD, World, cheap_scrypt, left_behind
 
 STEADY = replace(FAST, watch=60.0)
@@ -57,7 +57,8 @@ def keeping(world: World, story: Callable[[Running], None], timing: Timing = STE
     running, failed, serve, ends = Running(), list[BaseException](), health.serve, list[health.Server]()
     before, ended = set(threading.enumerate()), threading.Event()
 
-    def serving(state: health.Health, _: int, timing: Timing) -> health.Server:
+    def serving(state: health.Health, port: int, timing: Timing) -> health.Server:
+        assert port == health.PORT
         server = serve(state, 0, timing)
         running.port = server.server_port
         running.serves.set()
@@ -223,13 +224,13 @@ def test_the_pause_after_a_check_depends_on_what_it_came_to(installed: World) ->
         pauses.append(seconds)
         if len(pauses) == len(script):
             done.set()
-            loop.stopped.wait(LONG)
+            wait_until(loop.stopped.is_set)
 
     with (
         mock.patch.object(keep.Loop, "turn", side_effect=script),
         mock.patch.object(keep.Loop, "_wait", wait),
     ):
-        keeping(installed, lambda _: done.wait(LONG), replace(FAST, look=1200.0, after_error=3000.0))
+        keeping(installed, lambda _: wait_until(done.is_set), replace(FAST, look=1200.0, after_error=3000.0))
     assert pauses == [usual, 1800, 2700, 3600, usual, 1800, 3000, 3600, usual]
 
 
