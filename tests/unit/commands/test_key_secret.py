@@ -220,11 +220,15 @@ def test_after_a_write_and_a_look_that_fail_the_key_stays_for_the_next_run(world
     assert len(world.argocd.logins.seen) == 1
 
 
-@pytest.mark.parametrize("status", [403, 400, 422])
-def test_a_key_that_may_not_be_stored_is_revoked(world: World, status: int) -> None:
-    world.kubernetes.fault(POST, answer=RefusedError(status, "BadRequest", "no").answer)
+@pytest.mark.parametrize("may_look", [True, False], ids=["", "nor looked for"])
+@pytest.mark.parametrize(("status", "code"), [(403, 77), (400, 75), (422, 78)])
+def test_a_key_that_may_not_be_stored_is_revoked(world: World, status: int, code: int, may_look: bool) -> None:
+    refusal = RefusedError(status, "BadRequest", "no").answer
+    world.kubernetes.fault(POST, answer=refusal)
+    if not may_look:
+        world.kubernetes.fault(GET, skip=1, answer=refusal)
     done = world.install()
-    assert done.code != 0
+    assert done.code == code, done.said
     assert world.live() == []
 
 

@@ -68,6 +68,16 @@ def test_a_disabled_account_is_told_without_a_further_login(world: World, stored
         assert world.key == key
 
 
+def test_an_account_that_shows_as_disabled_is_told_though_its_session_is_accepted(world: World) -> None:
+    """By a replica of argocd-server that lags."""
+    shown = {"name": ACCOUNT, "enabled": False, "capabilities": ["apiKey", "login"]}
+    world.argocd.server.fault(f"GET .*/account/{ACCOUNT}$", answer=as_json(200, shown))
+    done = world.install()
+    assert (done.code, done.problem) == (77, f"Argo CD account {ACCOUNT} is disabled.")
+    assert f'"accounts.{ACCOUNT}.enabled": "true"' in done.remedy
+    nothing_left(world)
+
+
 @pytest.mark.parametrize("switch", ["admin.enabled", "accounts.admin.enabled"])
 def test_both_switches_of_admin_are_named(world: World, switch: str) -> None:
     """In Argo CD 3.6 the second overrides the first, so a remedy with the first alone may change nothing."""
