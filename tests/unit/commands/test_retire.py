@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from gitops_runtime_auth.keys.revoke import BY_HAND
 from tests.fakes import SOON
 from tests.fakes.web import as_json
 from tests.fakes.world import ACCOUNT, NO_RIGHT, ONCE, World
@@ -387,3 +388,11 @@ def test_an_upgrade_that_is_done_is_not_failed(moved: World, down: str) -> None:
     assert done.code == 0
     assert " The replaced API keys stay valid. " in done.warnings[0]
     assert done.log.splitlines()[-1] == "Nothing was revoked; the next upgrade tries again."
+
+
+def test_an_upgrade_that_is_done_is_not_failed_by_settings_that_it_can_not_use(moved: World) -> None:
+    keys = moved.argocd.live_keys()
+    done = moved.run("retire", SETTINGS_SHA256="of others")
+    assert done.code == 0
+    assert done.warnings == [f"The clean-up after the upgrade ended early (ConfigurationError). {BY_HAND}"]
+    assert moved.argocd.live_keys() == keys
