@@ -12,7 +12,7 @@ from gitops_runtime_auth.argocd import token as tokens
 from gitops_runtime_auth.argocd.client import ArgoCD
 from gitops_runtime_auth.connections import Connections
 from gitops_runtime_auth.errors import AuthError, KeyRefusedError, UsageError
-from gitops_runtime_auth.mounted import Mounted
+from gitops_runtime_auth.mounted import Mounted, text
 from gitops_runtime_auth.retry import Deadline
 from gitops_runtime_auth.service import health as probes
 from gitops_runtime_auth.service import metrics
@@ -38,12 +38,8 @@ class Injected:
         They differ during an upgrade to another server, or after it has failed: the file has the new server's key
         already, but the environment still belongs to this Pod's own server.
         """
-        mounted = ""
-        if self.file:
-            try:
-                mounted = self.file.read_text(encoding="utf-8", errors="replace").strip()
-            except OSError:
-                mounted = ""  # the Secret was deleted; the key from the environment may still work
+        # If the Secret was deleted, the key from the environment may still work.
+        mounted = ((text(self.file) if self.file else None) or "").strip()
         return tuple(dict.fromkeys(key for key in (mounted, self.token) if key)) or ("",)
 
 

@@ -13,6 +13,7 @@ from gitops_runtime_auth.context import Context
 from gitops_runtime_auth.errors import AuthError, ConflictError
 from gitops_runtime_auth.keys.lockout import Login, Record, Verdict, block, parse, record_of, refused
 from gitops_runtime_auth.kube import configmap
+from gitops_runtime_auth.mounted import text
 from gitops_runtime_auth.timing import Timing
 
 KEY = "record"
@@ -29,10 +30,7 @@ def read(run: Context) -> tuple[Record | None, str]:
 
 def mounted(files: Path) -> Record | None:
     """Return the record that was mounted when this Pod started."""
-    try:
-        return parse((files / "refused" / KEY).read_text(encoding="utf-8", errors="replace"))
-    except OSError:
-        return None
+    return parse(text(files / "refused" / KEY))
 
 
 def require_unrecorded(files: Path, login: Login, now: float, timing: Timing, *, hook: bool) -> None:
