@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from gitops_runtime_auth.errors import ConfigurationError
 from gitops_runtime_auth.kube import api, official
 from gitops_runtime_auth.retry import Deadline
+from tests.fakes.authority import authority
 from tests.fakes.kubernetes import TOKEN, FakeKubernetes
 from tests.fakes.web import Server, as_json
 from tests.unit.kube.conftest import QUICK
@@ -184,6 +186,19 @@ def test_a_kubeconfig_without_a_ca_means_the_public_ones(
     cluster.close()
 
 
+def test_a_kubeconfig_with_a_ca_means_no_public_one(
+    kubernetes: FakeKubernetes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = kubernetes.kubeconfig(tmp_path)
+    (tmp_path / "other.crt").write_text(authority("nobody").pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "kube-ca.crt"))
+    for ca, trusted in (("kube-ca.crt", True), ("other.crt", False)):
+        cluster = api.connect(Deadline(5), QUICK, change_cluster(path, **{"certificate-authority": str(tmp_path / ca)}))
+        with nullcontext() if trusted else pytest.raises(ConfigurationError):
+            assert cluster.get("/api/v1/namespaces/ns")
+        cluster.close()
+
+
 @pytest.fixture
 def simple_authority(tmp_path: Path) -> Iterator[tuple[Server, Path]]:
     """A server whose CA has no more than what older EKS clusters' have: no key identifiers, no key usage."""
@@ -196,10 +211,10 @@ def simple_authority(tmp_path: Path) -> Iterator[tuple[Server, Path]]:
         made = x509.CertificateBuilder(
             issuer, called, key.public_key(), x509.random_serial_number(), now - day, now + day
         )
-        return made.add_extension(extension, critical=True).sign(authority, hashes.SHA256())
+        return made.add_extension(extension, critical=True).sign(ca_key, hashes.SHA256())
 
-    authority, own = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    ca = certificate("kubernetes", authority, x509.BasicConstraints(ca=True, path_length=None))
+    ca_key, own = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    ca = certificate("kubernetes", ca_key, x509.BasicConstraints(ca=True, path_length=None))
     loopback = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
     leaf = certificate("kube-apiserver", own, loopback)
     (tmp_path / "ca.crt").write_bytes(ca.public_bytes(Encoding.PEM))
