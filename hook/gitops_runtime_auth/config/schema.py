@@ -28,7 +28,7 @@ def validate(values: Any, block: str) -> None:
     if error is None:
         return
     key = ".".join(str(part) for part in error.absolute_path).replace("global.external-arg-cd", block)
-    wanted = error.schema.get("description") if isinstance(error.schema, dict) else None
+    wanted = error.schema.get("description")
     what = {
         "required": "it lacks a required key",
         "additionalProperties": "it has a key that this chart does not know",

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import sys
 import time
 
 import pytest
@@ -67,6 +68,11 @@ def test_nothing_is_ever_changed_and_no_credential_is_shown(laptop: FakeLaptop) 
     assert laptop.kubernetes.writes() == []
     for secret in (PASSWORD, *laptop.argocd.sessions.values()):
         assert secret not in found.out + found.err
+
+
+def test_beside_json_there_is_no_spinner_on_a_terminal(laptop: FakeLaptop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert laptop.check().err == ""
 
 
 # The credential
