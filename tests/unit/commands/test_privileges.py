@@ -181,6 +181,9 @@ def test_the_missing_capability_is_added_and_the_others_stay(enabling: World) ->
     before = dict(enabling.argocd.accounts.cm)
     done = enabling.install()
     assert done.code == 0, done.said
+    assert (
+        f"Added accounts.{ACCOUNT}: apiKey,login to ConfigMap argocd-cm in namespace argocd." in done.log.splitlines()
+    )
     after = dict(enabling.argocd.accounts.cm)
     assert {c.strip() for c in after.pop(f"accounts.{ACCOUNT}").split(",")} == {"apiKey", "login"}
     before.pop(f"accounts.{ACCOUNT}")
@@ -222,6 +225,22 @@ def test_what_argocd_never_shows_ends_without_key_and_secret(enabling: World) ->
         " argocd."
     )
     assert done.remedy == ("Check hook.argocdNamespace, and that nothing (GitOps) removes the entry, then try again.")
+    nothing_left(enabling)
+
+
+def test_somebody_who_takes_it_out_again_is_told_of_and_nothing_is_left(enabling: World) -> None:
+    """Argo CD has shown it by then."""
+    enabling.kubernetes.fault(f"GET {CM}$", skip=1, does=lambda: enabling.argocd.account(ACCOUNT, "login"))
+    done = enabling.install()
+    assert done.code == 77
+    assert done.problem == (
+        f"Somebody took accounts.{ACCOUNT} out of ConfigMap argocd-cm in namespace argocd again, right after it was"
+        " added."
+    )
+    assert done.remedy == (
+        "Add it where that ConfigMap is managed (an operator, GitOps, Argo CD's Helm chart): gitops-runtime-auth check"
+        " names the manager and the command."
+    )
     nothing_left(enabling)
 
 
