@@ -43,7 +43,7 @@ def dataclasses_of_the_package() -> Iterator[type]:
 def test_no_confidential_field_is_in_a_repr() -> None:
     looked_at = 0
     for kind in dataclasses_of_the_package():
-        made: object = object.__new__(kind)
+        made: object = kind.__new__(kind)  # type: ignore[call-overload]  # not object.__new__, for exceptions
         names = {field.name for field in dataclasses.fields(kind)}
         for name in names:
             object.__setattr__(made, name, f"canary-{name}")

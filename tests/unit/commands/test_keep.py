@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from gitops_runtime_auth.service.health import Status
+from tests.fakes import LONG
 from tests.fakes.logins import Verdict
 from tests.fakes.web import as_json
 from tests.fakes.world import ACCOUNT, FAST, ONCE, World
@@ -226,7 +227,7 @@ def test_every_replacement_has_its_own_time(installed: World) -> None:
     installed.remove(installed.path())
     keeper.check()
     installed.roll_out()
-    installed.argocd.ahead = 175
+    installed.argocd.ahead = 180 - LONG
     second = installed.key
     installed.remove(installed.path())
     keeper.check()
