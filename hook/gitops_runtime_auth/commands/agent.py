@@ -119,7 +119,7 @@ class Agent:
                 health.beat()
 
 
-def run(environ: Mapping[str, str], mounted: Mounted, port: int, timing: Timing, url: str = "") -> int:
+def run(environ: Mapping[str, str], mounted: Mounted, port: int, timing: Timing, url: str) -> int:
     """Check the key until SIGTERM, and serve /healthz, /readyz and /metrics at ``port``. Raises UsageError."""
     agent = Agent(injected(environ, url), mounted, timing)
     log.setup(as_json=True)

@@ -65,7 +65,7 @@ def _stored(run: Context) -> StoredKeys | None:
 
 def _revoke(run: Context, stored: StoredKeys) -> None:
     """Revoke every key in the Secret, at the Argo CD that made it. Log in only if no key works."""
-    current = stored.current.key_id if stored.current else ""
+    current = stored.current.key_id if stored.current else None
     for key in stored.previous:
         _tell(revoke.revoke_all(run, key, keep=current))
     works = working.ask(run, stored.current).account is not None

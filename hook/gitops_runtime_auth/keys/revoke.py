@@ -71,12 +71,13 @@ def revoke_replaced(run: Context, stored: StoredKeys, keys: Sequence[StoredKey])
     return list(left.values())
 
 
-def revoke_all(run: Context, key: StoredKey, keep: str = "") -> str | None:
+def revoke_all(run: Context, key: StoredKey, keep: str | None = None) -> str | None:
     """Revoke all keys of this release that ``key``'s account has, with ``key`` itself, which is revoked last.
 
     This is done at the Argo CD that made ``key``, within a part of the time, because it may no longer exist. ``keep``
-    is the id of a key that must not be revoked, because two addresses may belong to one Argo CD. With ``keep``, other
-    keys are revoked only if they are older than ``key``, because another run may be about to store a newer one. A key
+    is the id of a key that must not be revoked, because two addresses may belong to one Argo CD. With ``keep``, even an
+    empty one, other keys are revoked only if they are older than ``key``, because another run may be about to store a
+    newer one. A key
     that somebody else wrote into the Secret is not revoked. Returns None if all were revoked, else a sentence about the
     key that is still valid, and how to revoke it.
     """
@@ -91,7 +92,7 @@ def revoke_all(run: Context, key: StoredKey, keep: str = "") -> str | None:
             if (
                 run.installation.owns(other.id)
                 and other.id not in {own, *stays}
-                and (not keep or other.issued_at < born)
+                and (keep is None or other.issued_at < born)
             ):
                 argocd.delete_key(key.account, other.id, key.token)
         argocd.delete_key(key.account, own, key.token)

@@ -156,6 +156,9 @@ def test_an_anonymous_answer_does_not_prove_a_key(bearer: str, listed: list[str]
     assert anonymous.value.problem == (
         f"Argo CD at {served.url} does not accept the token, and answers as to an anonymous user."
     )
+    assert anonymous.value.remedy == (
+        "Make a new key in Argo CD (argocd account generate-token) and store it in the Secret."
+    )
 
 
 def test_an_account_that_may_not_read_itself_is_taken_for_an_anonymous_one() -> None:

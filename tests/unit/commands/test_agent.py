@@ -235,7 +235,9 @@ def test_the_program_serves_its_endpoints_and_ends_with_0_at_sigterm(
             return bool(seen)
 
         wait_until(ready)
-        seen.append((0, httpx.get(f"http://127.0.0.1:{port}/metrics").text))
+        for path in ("healthz", "metrics"):
+            answer = httpx.get(f"http://127.0.0.1:{port}/{path}")
+            seen.append((answer.status_code, answer.text))
 
     def look_and_end() -> None:
         try:
@@ -250,8 +252,8 @@ def test_the_program_serves_its_endpoints_and_ends_with_0_at_sigterm(
     finally:
         ended.set()
     left_behind(before)
-    (ready, metrics) = seen
-    assert ready == (200, "ready\n")
+    ready, alive, metrics = seen
+    assert (ready, alive) == ((200, "ready\n"), (200, "ok\n"))
     key_name = "token" if scheme else ""
     assert f'gitops_runtime_auth_key_info{{key="{key_name}",secret="argocd-token"}} 1.0' in metrics[1]
     line = json.loads(capsys.readouterr().err.splitlines()[0])

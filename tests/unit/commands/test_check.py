@@ -233,9 +233,13 @@ def test_a_secret_that_may_not_be_read_can_be_given(laptop: FakeLaptop) -> None:
     found = laptop.check()
     assert (found.code, found.failed()) == (77, ["Credential"])
     assert "--set-file" in found.only_failure()["remedy"]
-    skipped = [(name, row["found"]) for name, row in found.rows().items() if row["state"] == "skipped"]
-    steps = ("Argo CD", "Version", "Certificate", "Login", "Account")
-    assert skipped == [(name, "not checked") for name in steps]
+    token = laptop.check(
+        "--set", f"{AUTH}.type=token,{AUTH}.tokenSecretKeyRef.name=mine,{AUTH}.tokenSecretKeyRef.key=token"
+    )
+    for checked, proof in ((found, "Login"), (token, "Token")):
+        skipped = [(name, row["found"]) for name, row in checked.rows().items() if row["state"] == "skipped"]
+        steps = ("Argo CD", "Version", "Certificate", proof, "Account")
+        assert skipped == [(name, "not checked") for name in steps]
     given = laptop.folder / "password"
     given.write_text(PASSWORD)
     (laptop.folder / "ca.pem").write_text(authority("argocd").pem)

@@ -23,7 +23,9 @@ def test_key_secret_record_and_what_helm_leaves_are_gone(world: World) -> None:
     world.install()
     world.give(PASSWORD)
     world.install()
-    left = [f"{JOBS}/runtime-auth-ensure", f"{PODS}/runtime-auth-verify"]
+    left = [f"{JOBS}/runtime-auth-ensure", f"{PODS}/runtime-auth-verify", world.path("runtime-auth-inline")]
+    jobs, pods, secrets = ([f"runtime-auth-{name}"] for name in ("ensure", "verify", "inline"))
+    world.derived = {"leftovers": {"jobs": jobs, "pods": pods, "secrets": secrets}}
     kept = [f"{JOBS}/runtime-auth-ensure-of-somebody", f"{PODS}/runtime-app-proxy"]
     for path in (*left, *kept):
         world.put(path, {"metadata": {"name": path.rpartition("/")[2]}})
@@ -32,7 +34,7 @@ def test_key_secret_record_and_what_helm_leaves_are_gone(world: World) -> None:
     assert done.code == 0, done.said
     assert 'Deleted Secret "argocd-token".' in done.log.splitlines()
     assert world.live() == []
-    assert [world.find(path) for path in (*left, world.path(), RECORD)] == [None] * 4
+    assert [world.find(path) for path in (*left, world.path(), RECORD)] == [None] * 5
     assert all(world.find(path) for path in kept)
     assert len(world.argocd.logins.seen) == logins, "the key revokes itself"
 

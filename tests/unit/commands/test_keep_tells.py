@@ -129,11 +129,18 @@ def test_refusals_are_counted_by_what_was_refused(installed: World) -> None:
     assert (metric("refusals_total", what="login") or 0) - logins == 1, "the second time nothing was sent"
 
 
-@pytest.mark.parametrize("age", [0, 3600, 10**7])
-def test_the_keys_age_is_told_by_argocds_clock(installed: World, age: int) -> None:
+@pytest.mark.parametrize("age", [3600, 10**7])
+@pytest.mark.parametrize("kind", ["password", "token"])
+def test_the_keys_age_is_told_by_argocds_clock_and_is_never_negative(installed: World, kind: str, age: int) -> None:
+    if kind == "token":
+        installed.use_token(installed.argocd.make_key(ACCOUNT, "users-own"))
+    keeper = installed.keeper(ONCE)
     installed.argocd.ahead = age
-    installed.keeper(ONCE).check()
+    keeper.check()
     assert abs((metric("key_age_seconds") or 0) - age) < LONG
+    installed.argocd.ahead = -age
+    keeper.check()
+    assert metric("key_age_seconds") == 0
 
 
 def test_the_keys_end_is_told(world: World) -> None:

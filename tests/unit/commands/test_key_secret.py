@@ -45,6 +45,16 @@ def test_a_change_of_its_shape_is_followed_without_a_new_key(world: World) -> No
     assert len(world.argocd.logins.seen) == 1
 
 
+def test_a_mount_that_is_behind_the_secret_is_no_reason_to_write_it_again(world: World) -> None:
+    world.install()
+    world.remount()
+    world.set("keySecret.data", {"token": "token", "url": "url"})
+    assert world.run("ensure").code == 0
+    before = world.writes()
+    assert world.run("ensure").code == 0
+    assert world.writes() == before
+
+
 def test_a_new_name_moves_the_key_without_a_login(world: World) -> None:
     world.install()
     token = world.token

@@ -241,6 +241,16 @@ def test_what_is_younger_than_the_replaced_key_stays(moved: World) -> None:
     assert sorted(moved.argocd.live_keys(ACCOUNT)) == [young]
 
 
+def test_while_the_secret_holds_no_key_another_run_may_be_about_to_store_one(moved: World) -> None:
+    """Somebody emptied it, and the keeper makes another one."""
+    [old], young = moved.argocd.live_keys(ACCOUNT), moved.own_key()
+    moved.argocd.accounts.secret[ACCOUNT].keys[0].issued_at -= 100
+    moved.argocd.make_key(ACCOUNT, young)
+    moved.edit_secret({**moved.secret(), "token": ""})
+    moved.retire()
+    assert moved.argocd.live_keys(ACCOUNT) == [young] != [old]
+
+
 def test_what_others_wrote_into_the_secret_is_not_revoked(moved: World) -> None:
     """Keys that the Secret names but that are not of this installation."""
     users = moved.argocd.make_key(ACCOUNT, "users-own")
