@@ -114,7 +114,7 @@ _SWAPS = (
     (r"(?<!nindent )\b(\d{2,})\b", r"9\1"),
     (r"\b0440\b", "0444"),
     (r"get, update", "get"),
-    (r"\| default [\w.$\"]+", ""),
+    (r"\| default (?:\"[^\"]*\"|[\w.$]+)", ""),
     (r"\bIn\b", "NotIn"),
     # The parts of a hook's annotations.
     (r'"events" "[^",]+', '"events" "x'),
