@@ -37,7 +37,7 @@ authenticate, where the block that counts does not.
 {{- $losers := list -}}
 {{- $who := list -}}
 {{- range $spelling := $spellings -}}
-{{- $auth := $spelling.block.auth | default dict -}}
+{{- $auth := $spelling.block.auth -}}
 {{- $says := omit $auth "type" -}}
 {{- range omit $spelling.block "auth" }}{{ if . }}{{ $says = dict "more" . }}{{ end }}{{ end -}}
 {{- if and $says (not $counts) -}}
