@@ -74,7 +74,7 @@ authenticate, where the block that counts does not.
 {{- $path := printf "%s.auth" .block.name -}}
 {{- $message := "" -}}
 {{- $ref := get $auth (printf "%sSecretKeyRef" $auth.type) | default dict -}}
-{{- $plain := get $auth $auth.type | default "" -}}
+{{- $plain := get $auth $auth.type -}}
 {{- range .block.who -}}
 {{- $message = printf "%s.auth says how to authenticate, but only %s is read, and it has no auth. Put auth there, or keep one of the two blocks." . $.block.name -}}
 {{- end -}}
