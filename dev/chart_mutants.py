@@ -36,7 +36,7 @@ JUDGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "NOTES.txt": (("notes",), ()),  # helm template does not print it
     "_connection.tpl": (
         ("runtime/consumers", "runtime/app-proxy", "hooks/ensure/settings", "networkpolicies", "notes"),
-        ("environment", "settings", "spellings", "nulls", "verdicts"),
+        ("environment", "settings", "spellings", "nulls", "verdicts", "embedding"),
     ),
     "_names.tpl": (
         ("secrets", "keeper/settings", "hooks/ensure/job", "runtime/consumers"),

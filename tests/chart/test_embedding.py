@@ -55,7 +55,9 @@ def test_the_parents_values_alone_drive_the_subchart(parent: Path, name: str) ->
 @pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS)
 @pytest.mark.parametrize("key", ["external-arg-cd", "external-argo-cd", "integrations"])
 def test_a_parents_own_deployments_get_the_same_environment(parent: Path, block: dict[str, Any], key: str) -> None:
-    (parent / "values.yaml").write_text("gitops-runtime-auth: {enabled: true}\n", encoding="utf-8")
+    # The second is a value of the parent's own, which is called as one of this chart.
+    values = "gitops-runtime-auth: {enabled: true}\nkeySecret: {name: of-the-parent}\n"
+    (parent / "values.yaml").write_text(values, encoding="utf-8")
     third = {"argo-cd": {"server": {**block.get("server", {}), "auth": block["auth"]}}}
     manifests = helm.render({"global": {key: third if key == "integrations" else block}}, chart=parent)
     _assert_same_environment(manifests)

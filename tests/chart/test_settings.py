@@ -253,7 +253,12 @@ def test_no_ca_is_mounted_where_the_user_takes_it_away(reference: Any) -> None:
         manifests = helm.render({"global": {name: {"server": {"caSecretKeyRef": reference}}}})
         assert "ca" not in helm.volumes(helm.one(manifests, "Job", "r-auth-ensure"))
     stock = helm.volumes(helm.one(helm.render(), "Job", "r-auth-ensure"))["ca"]["secret"]
-    assert (stock["secretName"], stock["items"]) == ("argocd-secret", [{"key": "tls.crt", "path": "ca.crt"}])
+    assert stock == {
+        "secretName": "argocd-secret",
+        "optional": True,
+        "defaultMode": 0o440,
+        "items": [{"key": "tls.crt", "path": "ca.crt"}],
+    }
 
 
 def test_helm_test_learns_whose_credential_to_prove() -> None:
