@@ -55,7 +55,21 @@ would notice a little more, but take minutes for each mutant. A template with an
 """
 _OF_VERDICTS = "not test_verdicts or spelling or integrations or key-secret-of or lint_refuses"
 """Of test_verdicts.py, what only templates refuse."""
+_IN_BRACKETS = "in brackets a template takes an absent map for an empty one, but without them it does not"
 EQUIVALENT: dict[str, str] = {
+    **{
+        f"templates/_connection.tpl '| default dict' becomes '': {line}": _IN_BRACKETS
+        for line in (
+            "{{- $vendor := get (get (",
+            '{{- $counts = dict "name"',
+            "{{- if not (omit ($counts.auth ",
+            '{{- $_ := set $block "ignored" ',
+            "{{- $credential := ternary ",
+            '{{- $_ := set $secret "labels" ',
+            '{{- $_ := set $secret "annotations" ',
+        )
+    },
+    "templates/_connection.tpl '| default \"\"' becomes '': {{- if eq ($of.name ": "nothing is no Secret's name either",
     "values.schema.json /: without type": "Helm hands over nothing but a map",
     "values.schema.json /properties/global: without type": "Helm refuses a global that is no map itself",
 }
