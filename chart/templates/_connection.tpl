@@ -143,7 +143,7 @@ credential and with the API key.
 {{- dict
     "block" $block.name "losers" $block.losers "ignored" $block.ignored "server" $server "auth" $auth
     "url" (printf "%s://%s%s" $scheme $shown $rootpath) "address" (printf "%s%s" $address $rootpath) "rootpath" $rootpath "port" $port
-    "argocdNamespace" ((.root.Values.hook | default dict).argocdNamespace | default $namespace | default .root.Release.Namespace)
+    "argocdNamespace" ((.root.Values.hook).argocdNamespace | default $namespace | default .root.Release.Namespace)
     "inline" $inline "credential" $credential "key" (eq $auth.type "token" | ternary $credential $key)
   | toJson -}}
 {{- end -}}

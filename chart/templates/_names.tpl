@@ -96,7 +96,7 @@ without the function that prints (github.com/fluxcd/helm-controller/issues/1562)
 {{- $tag = $tag | default $own.tag | default .root.Chart.AppVersion -}}
 {{- if not .image.tag -}}{{- $digest = $digest | default $own.digest -}}{{- end -}}
 {{- end -}}
-{{- $registry := (.root.Values.global | default dict).imageRegistry -}}
+{{- $registry := (.root.Values.global).imageRegistry -}}
 {{- if and $registry (hasPrefix "ghcr.io/gitops-runtime-auth/" $repository) -}}
 {{- $repository = printf "%s/%s" (trimSuffix "/" $registry) (trimPrefix "ghcr.io/" $repository) -}}
 {{- end -}}

@@ -162,7 +162,7 @@ without them and the program can say what is missing.
       - key: record
         path: record
 {{- end }}
-{{- if ($server.caConfigMapKeyRef | default dict).name }}
+{{- if ($server.caConfigMapKeyRef).name }}
 - name: ca
   configMap:
     name: {{ quote $server.caConfigMapKeyRef.name }}
@@ -170,7 +170,7 @@ without them and the program can say what is missing.
     items:
       - key: {{ quote $server.caConfigMapKeyRef.key }}
         path: ca.crt
-{{- else if ($server.caSecretKeyRef | default dict).name }}
+{{- else if ($server.caSecretKeyRef).name }}
 - name: ca
   secret:
     secretName: {{ quote $server.caSecretKeyRef.name }}
@@ -180,14 +180,14 @@ without them and the program can say what is missing.
       - key: {{ quote $server.caSecretKeyRef.key }}
         path: ca.crt
 {{- end }}
-{{- with ($server.headersSecretRef | default dict).name }}
+{{- with ($server.headersSecretRef).name }}
 - name: headers
   secret:
     secretName: {{ quote . }}
     optional: true
     defaultMode: 0440
 {{- end }}
-{{- with ($server.clientCertSecretRef | default dict).name }}
+{{- with ($server.clientCertSecretRef).name }}
 - name: client-cert
   secret:
     secretName: {{ quote . }}
@@ -229,7 +229,7 @@ rights from this chart.
 {{- end -}}
 {{- end -}}
 {{- if not .root.Values.runtime.enabled }}{{ $_ := set $values "enabled" false }}{{ end -}}
-{{- $_ := set $values "own" (not (or $values.command $values.args ($values.image | default dict).repository)) -}}
+{{- $_ := set $values "own" (not (or $values.command $values.args $values.image.repository)) -}}
 {{- toJson $values -}}
 {{- end -}}
 
