@@ -256,6 +256,8 @@ def _mutmut(work: Path, seconds: float, *names: str) -> bool:
     log = work / "mutmut.log"
     shown = sys.stdout.isatty()
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
+    # A shell's background job ignores SIGINT, and so would mutmut, so that the time limit could not stop it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with (
         log.open("wb") as file,
         subprocess.Popen(

@@ -1,13 +1,16 @@
 """The mutation run: what is tried, where, and how its verdicts are counted. mutmut itself is not run here."""
 
 import json
+import signal
 import subprocess
+import time
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from dev import mutants
+from tests.fakes import LONG
 
 CODES = {"killed": 1, "timeout": 36, "survived": 0, "unreached": 33, "unchecked": None}
 
@@ -95,6 +98,17 @@ def test_a_sample_is_drawn_from_each_folder_and_nothing_else_counts(
     assert asked == [("none",), (f"{package}.keys.a.e", f"{package}.kube.a.e")], "what is known is not tried again"
     mutants._forget(tmp_path)
     assert mutants.score("keys", tmp_path) == mutants.Score("keys", killed=2, unchecked=4)
+
+
+def test_the_time_limit_holds_in_a_background_job_too(tmp_path: Path) -> None:
+    """A shell starts it with SIGINT ignored, by which mutmut is told to keep what it knows and to end."""
+    (tmp_path / "mutmut.py").write_text(f"import time\ntime.sleep({LONG})\n")
+    before, began = signal.signal(signal.SIGINT, signal.SIG_IGN), time.monotonic()
+    try:
+        assert mutants._mutmut(tmp_path, 0.3)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert time.monotonic() - began < LONG
 
 
 def test_the_work_folder_follows_the_checkout(root: Path) -> None:
