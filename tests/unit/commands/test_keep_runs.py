@@ -149,7 +149,6 @@ def test_a_replaced_key_is_revoked_soon_after_its_grace_period(installed: World)
 
     def story(running: Running) -> None:
         wait_until(running.is_ready)
-        settle(installed)
         installed.argocd.ahead = 200
         wait_until(lambda: installed.live() == [installed.key])
 
