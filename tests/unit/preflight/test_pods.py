@@ -8,6 +8,7 @@ from gitops_runtime_auth.preflight import pods
 from gitops_runtime_auth.preflight.helm import Rendering
 from tests.fakes.laptop import FakeLaptop
 
+OWNED = {"app.kubernetes.io/managed-by": "gitops-runtime-auth"}
 OURS = {"app.kubernetes.io/name": "gitops-runtime-auth"}
 
 
@@ -85,6 +86,8 @@ def test_a_quota_is_a_remark_of_check_with_the_command_that_shows_it(laptop: Fak
     assert found.row("Quota")["state"] == "warning"
     assert found.row("Quota")["found"] == "team leaves 2 of 2 pods, and 5 are needed"
     assert found.row("Quota")["remedy"] == "kubectl -n ns describe resourcequota team"
+    laptop.secret("argocd-token", labels={**OWNED, "app.kubernetes.io/instance": "rel"}, token="x")
+    assert "Quota" not in laptop.check().rows(), "of an installed release only the hook is new"
 
 
 def test_the_image_is_named_and_so_is_a_pull_secret_that_is_not_there(laptop: FakeLaptop) -> None:
