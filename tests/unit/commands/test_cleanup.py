@@ -121,7 +121,7 @@ def test_a_wrong_password_is_sent_once(world: World) -> None:
     done = world.uninstall()
     assert done.code == 0
     assert world.argocd.logins.verdicts() == [Verdict.OK, Verdict.WRONG]
-    assert f"refuses the login of account {ACCOUNT}" in done.warnings[0]
+    assert f"refuses the login of account {ACCOUNT}: " in done.warnings[0]
     assert done.warnings[0].endswith(BY_HAND)
 
 

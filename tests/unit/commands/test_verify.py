@@ -72,7 +72,7 @@ def test_a_wrong_password_is_77_is_sent_once_and_is_told_last(world: World) -> N
     assert world.argocd.logins.verdicts() == [Verdict.WRONG]
     results = [row[3] for row in table(done)]
     assert results[0] == f"{done.problem} {done.remedy}"
-    assert f"the login of account {ACCOUNT}" in done.problem
+    assert f"the login of account {ACCOUNT}: " in done.problem
     assert json.loads(world.record())["verdict"] == "refused"
     assert results[1] == "It is not an Argo CD token. Correct the Secret that the workload refers to."
     assert results[2] == "accepted", "the others are proven all the same"
