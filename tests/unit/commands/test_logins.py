@@ -272,6 +272,17 @@ def test_lost_answers_are_remembered_by_the_next_run(wrong: World) -> None:
     assert failures(wrong) <= 2
 
 
+def test_a_run_that_dies_while_its_login_is_on_its_way_has_counted_it(wrong: World) -> None:
+    """Here it only can't write the outcome: what is left of it is what it wrote before it sent the password."""
+    wrong.argocd.server.fault(LOGIN, cut="after")
+    assert wrong.install(ONCE).code == 75
+    assert json.loads(wrong.record())["sends"] == 1
+    wrong.kubernetes.fault("PUT .*/configmaps/", skip=1, answer=NO_RIGHT)
+    assert wrong.install(ONCE).code == 75
+    record = json.loads(wrong.record())
+    assert (record["sends"], record["verdict"]) == (2, "unclear")
+
+
 def test_a_lost_answer_to_the_right_password_is_put_right_by_the_run_itself(world: World) -> None:
     world.argocd.server.fault(LOGIN, times=1, cut="after")
     done = world.install()

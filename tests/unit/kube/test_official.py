@@ -119,9 +119,11 @@ def test_a_folder_of_the_service_account_that_every_pod_has() -> None:
     assert official._SERVICE_ACCOUNT == "/var/run/secrets/kubernetes.io/serviceaccount"
 
 
-@pytest.mark.parametrize("absent", ["token", "ca.crt", "environment"])
+@pytest.mark.parametrize("absent", ["token", "ca.crt", "environment", "all that a pod has"])
 def test_no_service_account(in_pod: Path, monkeypatch: pytest.MonkeyPatch, absent: str) -> None:
-    if absent == "environment":
+    if absent == "all that a pod has":
+        monkeypatch.delenv("GITOPS_RUNTIME_AUTH_SERVICE_ACCOUNT")
+    if absent in ("environment", "all that a pod has"):
         monkeypatch.delenv("KUBERNETES_SERVICE_HOST")
     else:
         (in_pod / absent).unlink()
