@@ -33,13 +33,10 @@ def write(
 ) -> str:
     """Create the ConfigMap, or replace exactly ``resource_version``; return the new version.
 
-    Raises ConflictError if it was written in the meantime; after a lost answer that may have been this call.
+    Raises ConflictError if somebody else wrote it in the meantime.
     """
     metadata = owned.metadata(release, chart, spec.component, spec.name, spec.labels, spec.annotations)
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": dict(data)}
     if resource_version:
         metadata["resourceVersion"] = resource_version
-        answer = cluster.replace(configmap_path(release.namespace, spec.name), body)
-    else:
-        answer = cluster.create(configmap_path(release.namespace), body)
-    return owned.version(answer)
+    return owned.write(cluster, configmap_path(release.namespace), body)

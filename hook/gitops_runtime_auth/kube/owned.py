@@ -1,10 +1,11 @@
-"""Labels and annotations by which the product recognizes its own Secret and ConfigMap."""
+"""The product's own Secret and ConfigMap: the labels by which it recognizes them, and how it writes them."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from gitops_runtime_auth.argocd.text import printable
-from gitops_runtime_auth.kube.api import Object
+from gitops_runtime_auth.errors import ConflictError
+from gitops_runtime_auth.kube.api import Cluster, Object
 from gitops_runtime_auth.release import Release
 
 PREFIX = "gitops-runtime-auth"
@@ -44,6 +45,22 @@ def metadata(
     }
 
 
+def write(cluster: Cluster, collection: str, wanted: Object) -> str:
+    """Create an object in ``collection``, or replace exactly its ``resourceVersion``; return the new version.
+
+    Raises ConflictError if somebody else wrote it in the meantime. If an answer is lost after the object was written,
+    the same request is sent again and refused, so after a conflict the object is compared with the wanted one.
+    """
+    path = f"{collection}/{wanted['metadata']['name']}"
+    try:
+        return version(cluster.replace(path, wanted) if version(wanted) else cluster.create(collection, wanted))
+    except ConflictError:
+        found = cluster.get(path)
+        if found is None or _content(found) != _content(wanted):
+            raise
+        return version(found)
+
+
 def is_of(release: Release, found: Object) -> bool:
     """Tell whether the product made this object for ``release``. It was found in the release's namespace."""
     labels = mapping(mapping(found.get("metadata")).get("labels"))
@@ -73,6 +90,11 @@ def owner(found: Object) -> str:
 def version(found: Object) -> str:
     """Return the resourceVersion of an object, empty if it has none."""
     return str(mapping(found.get("metadata")).get("resourceVersion", ""))
+
+
+def _content(found: Object) -> list[Object]:
+    metadata = mapping(found.get("metadata"))
+    return [mapping(part) for part in (found.get("data"), metadata.get("labels"), metadata.get("annotations"))]
 
 
 def mapping(value: Any) -> dict[str, Any]:

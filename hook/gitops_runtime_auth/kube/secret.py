@@ -56,17 +56,15 @@ class KeySecret:
     def write(self, keys: StoredKeys, now: float) -> StoredKeys:
         """Create the Secret, or replace the version that ``keys`` was read from; return the new content.
 
-        If it is unknown since when the key is in use, ``now`` (Unix time) is stored. Raises ConflictError if the Secret
-        was written in the meantime; after a lost answer that may have been this call.
+        If it is unknown since when the key is in use, ``now`` (Unix time) is stored. Raises ConflictError if somebody
+        else wrote the Secret in the meantime.
         """
         written = replace(keys, since=keys.since or now, outdated=False, foreign_key="")
         body = self._object(written)
         if keys.resource_version:
             body["metadata"]["resourceVersion"] = keys.resource_version
-            answer = self._cluster.replace(self._path(self.spec.name), body)
-        else:
-            answer = self._cluster.create(secret_path(self._release.namespace), body)
-        return replace(written, resource_version=owned.version(answer))
+        version = owned.write(self._cluster, secret_path(self._release.namespace), body)
+        return replace(written, resource_version=version)
 
     def delete(self) -> bool:
         """Delete the Secret if it is this release's; tell whether it was there and is gone.

@@ -55,6 +55,18 @@ def test_the_keeper_waits_twice_as_long_after_each_further_refusal(lost: World) 
     assert 2640 <= max(pauses) <= 3900, "an hour at most"
 
 
+@pytest.mark.parametrize("step", [f"PUT {RECORD}$", "POST .*/configmaps$"], ids=["replaced", "created"])
+def test_a_login_is_not_put_off_because_the_answer_to_its_record_was_lost(world: World, step: str) -> None:
+    world.install()
+    world.argocd.revoke(ACCOUNT)
+    if step.startswith("POST"):
+        world.remove(RECORD)
+    fault = world.kubernetes.fault(step, times=1, cut="after")
+    assert world.keeper().check().ready
+    assert fault.met > 1, "it was sent again"
+    assert world.argocd.logins.verdicts() == [Verdict.OK, Verdict.OK]
+
+
 def test_the_right_password_is_noticed_at_once(lost: World) -> None:
     keeper = lost.keeper()
     keeper.check()

@@ -1,5 +1,7 @@
 """A ConfigMap with a record: read, created, and replaced only in the version that was read."""
 
+from copy import deepcopy
+
 import pytest
 
 from gitops_runtime_auth.errors import ConflictError
@@ -25,6 +27,33 @@ def test_created_read_and_replaced(kubernetes: FakeKubernetes, cluster: Cluster)
         with pytest.raises(ConflictError):
             configmap.write(cluster, RELEASE, "c-1", SPEC, {"record": "lost"}, version)
     assert configmap.read(cluster, "ns", "r-auth-refused") == ({}, second)
+
+
+@pytest.mark.parametrize("replaces", [False, True])
+def test_a_lost_answer_is_no_conflict(kubernetes: FakeKubernetes, cluster: Cluster, replaces: bool) -> None:
+    """The object is written, its answer lost, and the request that is sent again refused."""
+    first = configmap.write(cluster, RELEASE, "c-1", SPEC, {"record": "{}"}) if replaces else ""
+    lost = kubernetes.fault("PUT" if replaces else "POST", cut="after", times=1)
+    version = configmap.write(cluster, RELEASE, "c-1", SPEC, {"record": "new"}, first)
+    assert lost.met == 2, "it was sent again"
+    assert configmap.read(cluster, "ns", "r-auth-refused") == ({"record": "new"}, version)
+
+
+@pytest.mark.parametrize("differs", ["record", "team", "note", "gone"])
+def test_what_somebody_else_wrote_meanwhile_is_a_conflict(
+    kubernetes: FakeKubernetes, cluster: Cluster, differs: str
+) -> None:
+    first = configmap.write(cluster, RELEASE, "c-1", SPEC, {"record": "{}"})
+    if differs == "gone":
+        kubernetes.remove(PATH)
+    else:
+        theirs = deepcopy(kubernetes.objects[PATH])
+        for part in (theirs["data"], theirs["metadata"]["labels"], theirs["metadata"]["annotations"]):
+            if differs in part:
+                part[differs] = "theirs"
+        kubernetes.put(PATH, theirs)
+    with pytest.raises(ConflictError):
+        configmap.write(cluster, RELEASE, "c-1", SPEC, {"record": "{}"}, first)
 
 
 def test_what_is_written(kubernetes: FakeKubernetes, cluster: Cluster) -> None:
