@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from urllib3.util import parse_url
 
 from gitops_runtime_auth.errors import ConfigurationError
 from gitops_runtime_auth.kube import api, official
@@ -112,6 +113,18 @@ def test_a_pod_uses_its_service_account(kubernetes: FakeKubernetes, in_pod: Path
     assert client.configuration.ssl_ca_cert == in_pod / "ca.crt"
     assert client.configuration.retries is False
     assert client.configuration.keep_alive is True
+    client.close()
+
+
+@pytest.mark.usefixtures("in_pod")
+@pytest.mark.parametrize(("no_proxy", "proxy"), [("", "http://proxy.test:3128"), ("127.0.0.1", None)])
+def test_a_proxy_of_the_environment_is_used_unless_the_host_is_excluded(
+    monkeypatch: pytest.MonkeyPatch, no_proxy: str, proxy: str | None
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test:3128")
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+    client = official.client()
+    assert getattr(client.pool_manager, "proxy", None) == (parse_url(proxy) if proxy else None)
     client.close()
 
 
