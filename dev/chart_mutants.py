@@ -70,6 +70,7 @@ EQUIVALENT: dict[str, str] = {
         )
     },
     "templates/_connection.tpl '| default \"\"' becomes '': {{- if eq ($of.name ": "nothing is no Secret's name either",
+    "templates/_connection.tpl without: {{- $value = deepCopy $value -}}": "no template reads the map afterwards",
     "values.schema.json /: without type": "Helm hands over nothing but a map",
     "values.schema.json /properties/global: without type": "Helm refuses a global that is no map itself",
 }
