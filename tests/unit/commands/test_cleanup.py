@@ -148,6 +148,18 @@ def test_replaced_keys_die_where_they_were_made(world: World) -> None:
     assert world.other.live_keys() == []
 
 
+def test_a_replaced_key_leaves_the_present_one_to_revoke_itself_without_a_login(world: World) -> None:
+    """Both are of one account, which is reached by two names."""
+    world.install()
+    world.host = "localhost"
+    world.upgrade()
+    logins = len(world.argocd.logins.seen)
+    done = world.uninstall()
+    assert (done.code, done.warnings) == (0, [])
+    assert world.live() == []
+    assert len(world.argocd.logins.seen) == logins
+
+
 def test_without_a_present_key_the_replaced_ones_revoke_what_is_left(world: World) -> None:
     """Somebody emptied the key of the Secret that consumers read; a run died before it stored its own."""
     world.install()

@@ -162,7 +162,9 @@ def test_an_upgrade_that_replaced_nothing_waits_for_nobody(world: World) -> None
 def test_a_disabled_accounts_key_is_named_and_remembered_because_it_would_come_back(moved: World) -> None:
     [old] = moved.argocd.live_keys(ACCOUNT)
     moved.argocd.accounts.enable(ACCOUNT, False)
+    before = moved.writes()
     done = moved.retire()
+    assert moved.writes() == before
     [told] = done.warnings
     assert told.startswith(
         f"The API key {old} of account {ACCOUNT} is still valid: Argo CD account {ACCOUNT} is disabled."
