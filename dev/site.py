@@ -73,6 +73,15 @@ class Site:
         """Make a namespace that goes with the site."""
         self.create("/api/v1/namespaces", {"metadata": {"name": name}})
 
+    def environment(self) -> dict[str, str]:
+        """Return the environment of somebody who has run ``argocd login`` as the admin, by port-forward."""
+        return {
+            **os.environ,
+            "KUBECONFIG": CONFIG,
+            "ARGOCD_AUTH_TOKEN": self.session,
+            "ARGOCD_OPTS": "--port-forward --port-forward-namespace argocd --insecure",
+        }
+
     def close(self) -> None:
         """Take away everything that was made, and end the session."""
         if self._settings:

@@ -39,14 +39,10 @@ def reader(tmp_path: Path) -> Iterator[dict[str, str]]:
     site.cluster.patch(f"{path}argocd-cm", {"data": {"accounts.admin": None}})
     try:
         yield {
-            **os.environ,
+            **site.environment(),
             "PATH": f"{tmp_path}:{tools.CURRENT}:{os.environ['PATH']}",
-            "KUBECONFIG": CONFIG,
             "ADMIN_PASSWORD": site.admin_password,
             "RUNTIME_PASSWORD": secrets.token_hex(12),
-            # As after argocd login: its session, by port-forward.
-            "ARGOCD_AUTH_TOKEN": site.session,
-            "ARGOCD_OPTS": "--port-forward --port-forward-namespace argocd --insecure",
         }
     finally:
         for name in SETTINGS:

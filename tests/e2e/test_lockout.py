@@ -9,9 +9,11 @@ from dev.runtime import CHART, Runtime, runtime
 
 pytestmark = pytest.mark.alone
 MANY = 10
+REFUSALS = 6
+"""More than the five failed logins after which Argo CD locks an account."""
 
 
-def test_ten_upgrades_with_a_wrong_password_are_one_failed_login() -> None:
+def test_upgrades_with_a_wrong_password_are_one_failed_login() -> None:
     """By the server's own count, with one Pod for each upgrade: the first refusal is recorded."""
     with runtime("e2e-lockout") as release:
         sets = release.hook_alone()
@@ -22,15 +24,17 @@ def test_ten_upgrades_with_a_wrong_password_are_one_failed_login() -> None:
         release.revoke(stored)
         release.secret(release.name, password="not-the-password")
         pods: set[str] = set()
+        said: list[str] = []
         before = release.login_failures()
-        for _ in range(MANY):
-            said = release.helm("upgrade", "r", CHART, "--timeout", "90s", *sets, check=False)
-            assert "refuses the login" in said or "It is not sent again" in said, said
+        for _ in range(REFUSALS):
+            said.append(release.helm("upgrade", "r", CHART, "--timeout", "90s", *sets, check=False))
             listed = release.cluster.get(f"/api/v1/namespaces/{release.name}/pods") or {}
             pods |= {pod["metadata"]["uid"] for pod in listed["items"]}
         failures = release.login_failures() - before
         assert 1 <= failures <= 2, "once more at the most, where a busy machine leaves it in doubt"
-        assert len(pods) == MANY
+        assert "refuses the login" in said[0], said
+        assert sum("It is not sent again" in one for one in said) >= REFUSALS - failures, said
+        assert len(pods) == REFUSALS
 
 
 def test_ten_installs_at_once_as_one_account() -> None:

@@ -1,4 +1,4 @@
-"""Fixtures: the site, and releases that are ready to run; and the tables that the tests end with."""
+"""Fixtures: the site, and releases that are ready to run."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,8 +10,6 @@ from tests.faults.release import Release
 
 LONG_FIRST = ("matrix", "storm", "lockout_patterns")
 """Three files are run at a time, in this order: what takes long is not to be left for one worker at the end."""
-TABLE = "table"
-"""Under this name a test records (``record_property``) what is to be printed in the end, whichever process ran it."""
 
 
 @pytest.fixture(scope="session")
@@ -37,13 +35,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Bring the files into that order, those that it does not name last."""
     names = [f"test_{name}" for name in LONG_FIRST]
     items.sort(key=lambda item: names.index(item.path.stem) if item.path.stem in names else len(names))
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the tables that the tests recorded."""
-    for outcome in ("passed", "failed"):
-        for report in terminalreporter.getreports(outcome):
-            for name, text in report.user_properties:
-                if name == TABLE:
-                    terminalreporter.write_sep("-", report.nodeid)
-                    terminalreporter.write_line(str(text))

@@ -13,7 +13,7 @@ import trustme
 from dev.cluster import path_of
 from dev.keys import understood
 from dev.sandbox.tools import CURRENT
-from tests.faults.conftest import TABLE
+from tests.conftest import TABLE
 from tests.faults.place import Site
 from tests.faults.release import Release
 from tests.faults.roles import CONSUMER

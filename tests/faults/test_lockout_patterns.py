@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import cycle, product
 from pathlib import Path
 
-from tests.faults.conftest import TABLE
+from tests.conftest import TABLE
 from tests.faults.place import Site
 from tests.faults.release import Release
 from tests.faults.running import start

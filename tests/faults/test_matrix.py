@@ -17,7 +17,7 @@ from queue import SimpleQueue
 from typing import TypeVar
 
 from dev.cluster import path_of
-from tests.faults.conftest import TABLE
+from tests.conftest import TABLE
 from tests.faults.outcomes import DOUBTFUL, LOGIN, LOGOUT, ONLY_A_WARNING, expected, leaves_the_record
 from tests.faults.release import Release, Result
 from tests.faults.roles import CONSUMER, REFUSED
