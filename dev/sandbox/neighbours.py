@@ -37,8 +37,17 @@ class Definitions:
 
     def files(self) -> list[Path]:
         """Return the files, downloaded on demand."""
-        found = sorted((tools.module_folder(self.recipe, self.module) / self.folder).glob("*.io_*.yaml"))
+        found = sorted((tools.module_folder(self.recipe, self.module) / self.folder).glob("*.*_*.yaml"))
         return [file for file in found if not self.only or any(part in file.name for part in self.only)]
+
+
+MONITORING = Definitions(
+    "prometheus-operator",
+    "github.com/prometheus-operator/prometheus-operator",
+    "example/prometheus-operator-crd",
+    ("prometheusrules", "servicemonitors"),
+)
+"""What the chart makes for the Prometheus operator, which itself does not run here."""
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from kubernetes.client import ApiException
 
 from dev.runtime import BLOCK, CHART, CONSUMERS, Runtime, runtime, within
 from dev.sandbox import tools
+from dev.sandbox.neighbours import MONITORING
+from tests.chart.helm import FOREIGN, render
 
 VARIANTS = ("password inline", "password in a Secret", "token inline", "token in a Secret")
-
-
-@pytest.fixture(params=["helm", "helm4"])
-def helm(request: pytest.FixtureRequest) -> str:
-    return str(tools.which(request.param))
 
 
 @pytest.fixture
@@ -45,11 +43,19 @@ def values(release: Runtime, variant: str) -> list[str]:
     return [*sets, "--set", f"{ref}.name=my-credential,{ref}.key=mine"]
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(
+    ("variant", "program"),
+    [
+        pytest.param(variant, program, marks=[] if ("inline" in variant) == (program == "helm") else [pytest.mark.zoo])
+        for variant in VARIANTS
+        for program in ("helm", "helm4")
+    ],
+)
 def test_every_variant_comes_up_and_each_deployments_own_credential_is_accepted(
-    fresh: Runtime, variant: str, helm: str
+    fresh: Runtime, variant: str, program: str
 ) -> None:
-    fresh.install(*values(fresh, variant), program=helm)
+    """By one of the two helms, which render the same; in the zoo by the other."""
+    fresh.install(*values(fresh, variant), program=str(tools.which(program)))
     for service in CONSUMERS:
         seen = environment(fresh, service)
         assert fresh.argocd.account(fresh.name, seen["ARGO_CD_TOKEN"]).name == fresh.name
@@ -93,6 +99,34 @@ def test_upgrades_keep_the_key_and_replace_a_revoked_one(fresh: Runtime) -> None
     second = fresh.key()
     assert second is not None
     assert fresh.keys() == [second.id] != [first.id]
+
+
+def test_a_missing_capability_is_added_by_a_hook_that_may(fresh: Runtime) -> None:
+    """With the chart's own Role in Argo CD's namespace; tests/faults shows that it allows nothing else."""
+    fresh.give(fresh.name, "login")
+    fresh.install(*fresh.hook_alone(hook__enableApiKey="true", hook__argocdNamespace="argocd"))
+    assert fresh.argocd.account(fresh.name, fresh.session).capabilities == {"apiKey", "login"}
+    assert fresh.one_key()
+
+
+def test_the_prometheus_operators_definitions_accept_the_alerts_and_the_monitor(fresh: Runtime) -> None:
+    """Kubernetes drops fields that a definition does not know, unless it is asked to be strict."""
+    definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    for file in MONITORING.files():
+        definition = yaml.load(file.read_text(encoding="utf-8"), yaml.CSafeLoader)
+        if fresh.cluster.get(f"{definitions}/{definition['metadata']['name']}") is None:
+            fresh.create(definitions, definition)
+    everything = Path(CHART, "ci", "everything-values.yaml").read_text(encoding="utf-8")
+    ours = {o["kind"]: o for o in render(everything, "--namespace", fresh.name) if o["kind"] in FOREIGN}
+    assert set(ours) == FOREIGN
+    for kind, rendered in ours.items():
+        path = f"/apis/monitoring.coreos.com/v1/namespaces/{fresh.name}/{kind.lower()}s"
+        within(30, lambda path=path: fresh.cluster.get(path) is not None, f"{kind} is served")  # type: ignore[misc]
+        with pytest.raises(ApiException, match=r'unknown field \\"spec\.unknown'):
+            fresh.cluster.create(
+                f"{path}?fieldValidation=Strict", {**rendered, "spec": rendered["spec"] | {"unknown": 1}}
+            )
+        fresh.cluster.create(f"{path}?fieldValidation=Strict", rendered)
 
 
 @pytest.mark.zoo
