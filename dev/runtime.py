@@ -120,6 +120,7 @@ class Runtime(Site):
         text = self.cluster.text(f"{path_of('argocd', 'services', 'argocd-server-metrics:8083')}/proxy/metrics")
         found = re.findall(r'^argocd_login_request_total\{status="(\w+)"\} (\d+)', text, re.MULTILINE)
         assert found, "Argo CD counts no logins: nothing can be concluded from that"
+        assert {status for status, _ in found} <= {"success", "failure"}, found
         return {status: int(count) for status, count in found}
 
     def accepts(self, key: StoredKey | None) -> bool:

@@ -1,7 +1,8 @@
-"""``ct install --upgrade`` on a real cluster, under Pod Security `restricted`.
+"""``ct install`` on a real cluster, under Pod Security `restricted`.
 
-Every chart/ci case installs, passes ``helm test`` and goes, from nothing and as an upgrade of the previous chart.
-Each takes two minutes, so they are shared between two files, which run side by side.
+Every chart/ci case installs, passes ``helm test`` and goes; with ``--upgrade`` once more as an upgrade of the previous
+chart, which takes two minutes: so it is done in each run with the two that differ most, and with the others in the zoo.
+The cases are shared between two files, which run side by side.
 """
 
 import os
@@ -14,14 +15,28 @@ from pathlib import Path
 
 import pytest
 
-from dev.cluster import decoded
+from dev.cluster import decoded, path_of
 from dev.runtime import BLOCK, CHART, CONFIG, IMAGE, Runtime, runtime
 from tests.chart import helm
 
 PASSWORD = "a-password"
 ROOT = Path(CHART).parent
 CASES = sorted(case.name for case in Path(CHART).glob("ci/*"))
+UPGRADED = ("everything-values.yaml", "token-ref-values.yaml")
 REPOSITORY, _, TAG = IMAGE.rpartition(":")
+
+
+def cases(token: bool) -> pytest.MarkDecorator:
+    """Return the parameters ``case`` and ``upgrade`` for the cases of ``type: token``, or for all others."""
+    given = []
+    for case in CASES:
+        if case.startswith("token") != token:
+            continue
+        if case not in UPGRADED:
+            given.append(pytest.param(case, False, id=case))
+        upgraded = [] if case in UPGRADED else [pytest.mark.zoo]
+        given.append(pytest.param(case, True, id=f"{case}, also as an upgrade", marks=upgraded))
+    return pytest.mark.parametrize(("case", "upgrade"), given)
 
 
 @contextmanager
@@ -90,18 +105,23 @@ def _history(folder: Path, place: Runtime, case: str) -> Path:
     return now
 
 
-def ct_install(place: Runtime, folder: Path, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
+def ct_install(place: Runtime, folder: Path, monkeypatch: pytest.MonkeyPatch, case: str, upgrade: bool) -> None:
     """Run one case: ct's own word for a file of ``chart/ci``."""
     monkeypatch.setitem(os.environ, "KUBECONFIG", CONFIG)
     monkeypatch.chdir(_history(folder, place, case))
     extra = f"--set=image.repository={REPOSITORY} --set=image.tag={TAG} --set={BLOCK}.server.svc=argocd-server.argocd"
     config = ("--config", ROOT / "ct.yaml", "--charts", "chart", "--namespace", place.name)
-    run = helm.run("ct", "install", "--upgrade", *config, "--helm-extra-set-args", extra)
+    before = _secrets(place)
+    run = helm.run("ct", "install", f"--upgrade={upgrade}".lower(), *config, "--helm-extra-set-args", extra)
     sys.stdout.write(run.out)
     assert run.code == 0, run.out + run.err
     assert run.out.count("Installing chart with values file") == 1
     # ct upgrades it twice: from the previous chart to this one, and from this one to itself.
-    assert run.out.count("has been upgraded") == 2
-    left = place.cluster.get(f"/api/v1/namespaces/{place.name}/secrets") or {}
-    assert "argocd-token" not in {secret["metadata"]["name"] for secret in left["items"]}
+    assert run.out.count("has been upgraded") == (2 if upgrade else 0)
+    assert _secrets(place) == before
     assert [key.id for key in place.argocd.account(f"{place.name}-robot", place.session).keys] == ["ct"]
+
+
+def _secrets(place: Runtime) -> set[str]:
+    found = place.cluster.get(path_of(place.name, "secrets")) or {}
+    return {secret["metadata"]["name"] for secret in found["items"]}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dev.runtime import Runtime
-from tests.e2e.chart_testing import CASES, ct_install, restricted
+from tests.e2e.chart_testing import cases, ct_install, restricted
 
 
 @pytest.fixture(scope="module")
@@ -15,6 +15,6 @@ def place() -> Iterator[Runtime]:
         yield made
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if not case.startswith("token")])
-def test_ct_install(place: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
-    ct_install(place, tmp_path, monkeypatch, case)
+@cases(token=False)
+def test_ct_install(place: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str, upgrade: bool) -> None:
+    ct_install(place, tmp_path, monkeypatch, case, upgrade)

@@ -144,7 +144,10 @@ def test_no_pod_is_refused_from_install_to_uninstall(tmp_path: Path, umbrella: b
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("umbrella", [True, False], ids=["one umbrella chart", "two releases"])
+@pytest.mark.parametrize(
+    "umbrella",
+    [pytest.param(True, id="one umbrella chart"), pytest.param(False, id="two releases", marks=pytest.mark.zoo)],
+)
 def test_a_revoked_key_is_refused_for_the_interval_and_five_seconds_at_most(tmp_path: Path, umbrella: bool) -> None:
     with installed(tmp_path, umbrella, interval=INTERVAL) as place:
         assert place.counts.refusals() == 0

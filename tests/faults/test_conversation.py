@@ -12,6 +12,7 @@ import httpx
 import jwt
 import pytest
 
+from tests.fakes import LONG
 from tests.fakes.argocd import FakeArgoCD
 from tests.fakes.authority import authority
 from tests.faults.real import RealArgoCD, wait
@@ -271,7 +272,7 @@ def shapes(talk: Talk) -> None:
     version = talk.ask("", "GET", "/api/version")
     talk.heard.append(("version", (version.status_code, version.json()["Version"][:4])))
     talk.heard.append(("zipped", version.headers.get("Content-Encoding")))
-    talk.heard.append(("Date", abs(_date(version) - time.time()) < 5))
+    talk.heard.append(("Date", abs(_date(version) - time.time()) < LONG))
     talk.ask("no such route", "GET", "/api/v1/nothing-of-that-name")
     talk.ask("no such method", "PATCH", talk.path("twice"))
     talk.ask("the dashboard", "GET", "/")

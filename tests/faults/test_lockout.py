@@ -115,7 +115,7 @@ def test_answers_that_all_come_late_send_a_password_twice_at_most(site: Site, re
     process.communicate(timeout=120)
     assert process.returncode == 77
     sent = [login.at for login in traffic.logins]
-    assert len(sent) <= 2
+    assert len(sent) in SENDS
     assert all(later - earlier > 15 for earlier, later in pairwise(sent))
     assert not site.locked_out(one.account, one.password)
 

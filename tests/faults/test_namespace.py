@@ -61,7 +61,7 @@ def test_a_keeper_that_is_told_to_stop_leaves_the_key_alone(release: Callable[[]
     key = installed(one)
     with keeper(one) as running:
         running.process.send_signal(signal.SIGTERM)
-        assert running.process.wait(20) == 0
+        assert running.process.wait(PATIENCE) == 0
     assert one.live() == [key]
     assert one.holds_a_good_key()
 
