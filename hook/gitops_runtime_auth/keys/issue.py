@@ -62,12 +62,13 @@ def issue(run: Context, account: str, bearer: str, stored: StoredKeys) -> Workin
     The key that it replaces stays in the Secret as a previous one, because Pods may still use it. Returns None if
     another run wrote the Secret in the meantime; the new key is then revoked. Raises every error of ``errors``.
     """
-    key = run.stored_key(_create(run, account, bearer), account)
     try:
-        _await_accepted(run, key)
-    except AuthError:
-        _revoke_unstored(run, key, bearer)
-        raise
+        key = _create_accepted(run, account, bearer)
+    except FreshKeyRefusedError as e:
+        # When two keys of an account are made at once, Argo CD may lose one: it writes the list that it read before the
+        # other was added (UpdateAccount in util/settings/accounts.go). Whoever resets keys takes the second one, too.
+        log.progress(f"{e.problem} Creating another one.")
+        key = _create_accepted(run, account, bearer)
     wanted = stored.moved_to(key, run.argocd.now())
     if not _store(run, wanted, bearer):
         return None
@@ -78,6 +79,17 @@ def issue(run: Context, account: str, bearer: str, stored: StoredKeys) -> Workin
     except KeyRefusedError:  # another run revoked it before it was in the Secret
         return None
     return WorkingKey(key, shown, wanted, created=True)
+
+
+def _create_accepted(run: Context, account: str, bearer: str) -> StoredKey:
+    """Create a key and wait until Argo CD accepts it; if it never does, revoke it and raise FreshKeyRefusedError."""
+    key = run.stored_key(_create(run, account, bearer), account)
+    try:
+        _await_accepted(run, key)
+    except AuthError:
+        _revoke_unstored(run, key, bearer)
+        raise
+    return key
 
 
 def _report_adoption(run: Context, key_id: str) -> None:

@@ -190,6 +190,18 @@ def test_a_fresh_key_that_another_replica_does_not_know_yet_is_asked_for_again(
     healthy(world)
 
 
+def test_a_key_that_argocd_lost_is_made_once_more(world: World) -> None:
+    """Two keys of an account that are made at once: Argo CD writes the list that it read before the other was added."""
+    made = "POST .*/account/[^/]+/token$"
+    world.argocd.server.fault(f"GET .*/account/{ACCOUNT}$", skip=1, times=1, does=lambda: world.argocd.revoke(ACCOUNT))
+    done = world.install(ONCE)
+    assert done.code == 0, done.said
+    assert "no longer knows it. Creating another one." in done.log
+    assert len(world.argocd.server.asked(made)) == 2
+    assert world.argocd.logins.verdicts() == [Verdict.OK]
+    healthy(world)
+
+
 def test_a_key_that_argocd_never_comes_to_know_leaves_nothing_behind(world: World) -> None:
     world.argocd.lags = 1 << 30
     done = world.install(ONCE)
@@ -201,6 +213,7 @@ def test_a_key_that_argocd_never_comes_to_know_leaves_nothing_behind(world: Worl
     )
     assert world.live() == []
     assert world.token == ""
+    assert len(world.argocd.made) == 2, "once more, in case that only another key was made at the same moment"
 
 
 def test_the_account_in_the_secret_is_the_one_of_the_settings(world: World) -> None:
