@@ -1,8 +1,10 @@
 """helm uninstall leaves no key in Argo CD and no Secret, and ends whatever is gone; helm test before it."""
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -47,10 +49,10 @@ def test_argocd_gone_does_not_block(surroundings: Runtime) -> None:
     surroundings.install()
     stored = surroundings.key()
     assert stored is not None
-    # The policy stands for an Argo CD that is gone: the clean-up can't reach where the key was made.
-    policy = {"metadata": {"name": "x"}, "spec": {"selector": {"none": "none"}, "ports": [{"port": 443}]}}
-    surroundings.cluster.create(f"/api/v1/namespaces/{surroundings.name}/services", policy)
-    surroundings.helm("upgrade", "r", CHART, "--reuse-values", "--no-hooks", "--set", f"{BLOCK}.server.svc=x")
+    # The Argo CD that made the key is gone, for the Job alone: its name leads to where nothing listens.
+    gone = [{"ip": "127.0.0.1", "hostnames": [urlsplit(stored.url).hostname]}]
+    aliases = ["--set-json", f"hook.hostAliases={json.dumps(gone)}"]
+    surroundings.helm("upgrade", "r", CHART, "--reuse-values", "--no-hooks", *aliases)
     began = time.monotonic()
     said = surroundings.helm("uninstall", "r", "--timeout", "4m")
     assert time.monotonic() - began < 180
