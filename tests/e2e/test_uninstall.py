@@ -56,7 +56,8 @@ def test_argocd_gone_does_not_block(surroundings: Runtime) -> None:
     began = time.monotonic()
     said = surroundings.helm("uninstall", "r", "--timeout", "4m")
     assert time.monotonic() - began < 180
-    assert f"argocd account delete-token --account {surroundings.name} {stored.id}" in said
+    assert f"WARNING: Revoking the API key {stored.id} failed: Argo CD at {stored.url} does not answer" in said, said
+    assert said.count("argocd account delete-token") == 1
     assert surroundings.cluster.get(path_of(surroundings.name, "secrets", KEY_SECRET)) is None
 
 
