@@ -36,19 +36,29 @@ def reader(tmp_path: Path) -> Iterator[dict[str, str]]:
     program.chmod(0o755)
     site, path = Site(), "/api/v1/namespaces/argocd/configmaps/"
     before: dict[str, Any] = {name: (site.cluster.get(path + name) or {}).get("data") or {} for name in SETTINGS}
+    environ = {
+        **site.environment(),
+        "PATH": f"{tmp_path}:{tools.CURRENT}:{os.environ['PATH']}",
+        "ADMIN_PASSWORD": site.admin_password,
+        "RUNTIME_PASSWORD": secrets.token_hex(12),
+    }
+    remove_releases(tmp_path, environ)  # which ``make demo`` leaves to look at
     site.cluster.patch(f"{path}argocd-cm", {"data": {"accounts.admin": None}})
     try:
-        yield {
-            **site.environment(),
-            "PATH": f"{tmp_path}:{tools.CURRENT}:{os.environ['PATH']}",
-            "ADMIN_PASSWORD": site.admin_password,
-            "RUNTIME_PASSWORD": secrets.token_hex(12),
-        }
+        yield environ
     finally:
+        remove_releases(tmp_path, environ)  # of a page that broke off
         for name in SETTINGS:
             after = (site.cluster.get(path + name) or {}).get("data") or {}
             site.cluster.patch(path + name, {"data": dict.fromkeys(after) | before[name]})
         site.close()
+
+
+def remove_releases(folder: Path, environ: dict[str, str]) -> None:
+    """Uninstall the pages' releases."""
+    for namespace in ("argocd", "runtime"):
+        run(f"helm uninstall my-runtime -n {namespace} --ignore-not-found --wait", folder, environ)
+    run("kubectl delete namespace runtime --ignore-not-found", folder, environ)
 
 
 def install(folder: Path, environ: dict[str, str]) -> None:
@@ -71,21 +81,15 @@ PAGES = sorted({block.page for block in ALL if block.mark == "cluster"})
 @pytest.mark.parametrize("page", PAGES)
 def test_the_commands_of_a_page_work(page: str, tmp_path: Path, reader: dict[str, str]) -> None:
     blocks: list[Block] = [block for block in ALL if block.page == page]
-    try:
-        for block in blocks:
-            if block.options.get("setup") == "install":
-                install(tmp_path, reader)
-            if block.mark in ("file", "part"):
-                text = IMAGE if block.options["file"] == "image.yaml" else block.text
-                (tmp_path / block.options["file"]).parent.mkdir(parents=True, exist_ok=True)
-                (tmp_path / block.options["file"]).write_text(text, encoding="utf-8")
-            if block.mark in ("cluster", "run"):
-                run(block.text, tmp_path, reader, int(block.options.get("expect", "0")), str(block))
-    finally:
-        # A page that broke off leaves no release behind for the next.
-        for namespace in ("argocd", "runtime"):
-            run(f"helm uninstall my-runtime -n {namespace} --ignore-not-found", tmp_path, reader)
-        run("kubectl delete namespace runtime --ignore-not-found", tmp_path, reader)
+    for block in blocks:
+        if block.options.get("setup") == "install":
+            install(tmp_path, reader)
+        if block.mark in ("file", "part"):
+            text = IMAGE if block.options["file"] == "image.yaml" else block.text
+            (tmp_path / block.options["file"]).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / block.options["file"]).write_text(text, encoding="utf-8")
+        if block.mark in ("cluster", "run"):
+            run(block.text, tmp_path, reader, int(block.options.get("expect", "0")), str(block))
 
 
 LOOKS = re.compile(r"kubectl (-n \S+ )?(get|auth|logs deployment)\b|argocd account get ")
@@ -98,11 +102,8 @@ def test_the_commands_in_the_text_that_only_look_work(tmp_path: Path, reader: di
     (tmp_path / "kubeconfig").write_bytes(Path(CONFIG).read_bytes())
     run("kubectl config set-context --current --namespace argocd", tmp_path, reader)
     looks = [command for command in INLINE if LOOKS.match(command.text)]
-    try:
-        install(tmp_path, reader)
-        for command in looks:
-            text = re.sub(r"\b(NAMESPACE|NAME|RELEASE)\b", lambda found: STANDS_FOR[found[0]], command.text)
-            run(text, tmp_path, reader, where=str(command))
-    finally:
-        run("helm uninstall my-runtime -n argocd --ignore-not-found", tmp_path, reader)
+    install(tmp_path, reader)
+    for command in looks:
+        text = re.sub(r"\b(NAMESPACE|NAME|RELEASE)\b", lambda found: STANDS_FOR[found[0]], command.text)
+        run(text, tmp_path, reader, where=str(command))
     assert len(looks) > 8

@@ -207,10 +207,11 @@ def test_with_kubernetes_gone_the_mounted_secret_serves(world: World) -> None:
     assert world.live() == []
 
 
-def test_a_kubernetes_api_that_hangs_leaves_time_for_revoking(world: World) -> None:
+def test_a_kubernetes_api_that_hangs_leaves_time_for_revoking(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.install()
     world.remount()
     world.set("hook.timeout", 10)
+    monkeypatch.setattr(cleanup, "_SHARE", 0.1)  # a hang of one second, for which the test waits
     hangs = threading.Event()
     world.kubernetes.fault("GET .*/secrets/", times=1, does=lambda: hangs.wait(30))
     done = world.run("cleanup", timing=ONCE)
