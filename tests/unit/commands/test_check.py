@@ -87,8 +87,9 @@ def test_a_stored_key_that_works_saves_the_login(laptop: FakeLaptop) -> None:
 
 
 def test_a_stored_key_of_another_server_or_account_is_not_sent(laptop: FakeLaptop) -> None:
-    key = laptop.argocd.make_key("admin", "other")
+    laptop.argocd.account("somebody")
     for elsewhere in ({"url": "https://elsewhere"}, {"account": "somebody"}):
+        key = laptop.argocd.make_key(elsewhere.get("account", "admin"), "other")
         store_key(laptop, key, **elsewhere)
         assert laptop.check().code == 0
         assert key not in laptop.argocd.received

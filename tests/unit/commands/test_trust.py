@@ -8,7 +8,7 @@ from tests.fakes import SOON
 from tests.fakes.argocd import FakeArgoCD
 from tests.fakes.authority import authority
 from tests.fakes.web import Answer, as_json
-from tests.fakes.world import ACCOUNT, FAST, PASSWORD, World
+from tests.fakes.world import ACCOUNT, PASSWORD, World
 
 PAGE = Answer(200, b"<!doctype html><html>Please sign in</html>", {"Content-Type": "text/html"})
 REDIRECT = Answer(302, b"", {"Location": "https://sso.example.invalid/\x9b31m?login"})
@@ -26,6 +26,14 @@ def test_no_password_before_the_server_has_shown_to_be_argocd(world: World, comm
     assert world.argocd.server.asked("/session") == []
     if command == "ensure":
         assert done.code == 78
+
+
+def test_nor_does_the_install_hook_send_a_stored_key(world: World) -> None:
+    world.install()
+    world.argocd.received.clear()
+    world.argocd.server.fault("/api/version$", answer=PAGE)
+    assert world.upgrade().code == 78
+    assert world.argocd.received == set()
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -102,11 +110,17 @@ def test_a_key_goes_only_to_the_server_that_made_it(world: World) -> None:
     assert world.argocd.received.isdisjoint({world.token, *world.other.sessions.values()})
 
 
+@pytest.mark.parametrize("verified", [True, False], ids=["verified", "insecureSkipVerify"])
 @pytest.mark.parametrize("command", ["retire", "cleanup"])
-def test_a_replaced_key_is_revoked_where_it_was_made_with_the_trust_of_then(world: World, command: str) -> None:
+def test_a_replaced_key_is_revoked_where_it_was_made_with_the_trust_of_then(
+    world: World, command: str, verified: bool
+) -> None:
+    world.trust(world.argocd if verified else None)
+    world.insecure = not verified
     world.install()
     first, token = world.key, world.token
     world.move_to(world.other)
+    world.insecure = False
     world.upgrade()
     world.roll_out()
     world.remount()
@@ -116,13 +130,16 @@ def test_a_replaced_key_is_revoked_where_it_was_made_with_the_trust_of_then(worl
     assert world.argocd.received.isdisjoint(world.other.made)
 
 
+@pytest.mark.parametrize("verified", [True, False], ids=["verified", "insecureSkipVerify for the new one"])
 @pytest.mark.parametrize("command", ["retire", "cleanup"])
-def test_a_stored_address_with_another_certificate_gets_no_key(world: World, command: str) -> None:
+def test_a_stored_address_with_another_certificate_gets_no_key(world: World, command: str, verified: bool) -> None:
     """Somebody else sits at the old server's address by now."""
     world.install()
     token, port = world.token, world.argocd.server.port
     world.move_to(world.other)
+    world.insecure = not verified
     world.upgrade()
+    world.roll_out()
     world.argocd.close()
     impostor = FakeArgoCD(authority("other").tls)
     impostor.server.close()
@@ -155,14 +172,14 @@ def test_headers_that_the_user_gives_go_out_with_every_request_and_into_no_log(w
 
 def test_those_headers_do_not_go_to_another_server(world: World) -> None:
     world.install()
+    before = len(world.argocd.server.log)
     world.move_to(world.other)
     world.mount("headers", **{"X-Proxy-Token": "canary-header"})
     world.headers = "proxy"
     world.upgrade()
+    world.roll_out()
     world.retire()
-    before = len(world.argocd.server.log)
-    assert before
-    assert {r.headers.get("X-Proxy-Token") for r in world.argocd.server.log} == {None}
+    assert {r.headers.get("X-Proxy-Token") for r in world.argocd.server.log[before:]} == {None}
 
 
 # Secrets that come late
@@ -175,6 +192,7 @@ def test_a_missing_password_is_named(world: World) -> None:
     assert '"mine"' in done.problem
     assert '"password"' in done.problem
     assert world.namespace in done.problem
+    assert done.seconds < SOON, "hook.waitForSecrets counts, not hook.timeout"
 
 
 def test_a_password_that_comes_late_is_waited_for(world: World) -> None:
@@ -186,12 +204,16 @@ def test_a_password_that_comes_late_is_waited_for(world: World) -> None:
     assert '"mine"' in done.log, "the log says what is waited for"
 
 
-def test_a_ca_that_comes_late_is_waited_for(world: World) -> None:
+@pytest.mark.parametrize("late", [False, True])
+def test_a_missing_ca_is_waited_for_and_named(world: World, late: bool) -> None:
     world.trust(None)
-    world.set("hook.waitForSecrets", 10)
-    world.later(0.3, lambda: world.trust(world.argocd))
-    done = world.install(FAST)
-    assert done.code == 0, done.said
+    world.set("hook.waitForSecrets", 10 if late else 0)
+    if late:
+        world.later(0.3, lambda: world.trust(world.argocd))
+    done = world.install()
+    assert done.code == (0 if late else 78)
+    assert 'Secret "ca", key "ca.crt" does not exist' in done.log
+    assert late or done.seconds < SOON
 
 
 def test_nothing_is_waited_for_where_a_stored_key_is_good(world: World) -> None:
@@ -213,6 +235,7 @@ def test_headers_that_are_missing_are_waited_for_and_named(world: World, late: b
     assert done.code == (0 if late else 78)
     assert '"proxy"' in done.log
     assert late or world.argocd.server.log == []
+    assert late or done.seconds < SOON
 
 
 def test_without_the_names_that_the_chart_gives_nothing_is_sent(world: World) -> None:
