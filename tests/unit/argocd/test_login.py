@@ -192,6 +192,8 @@ def doubtful(seconds: float, delays: tuple[float, ...], timing: Timing) -> bool:
         (9.0, (0.0, 0.0, 0.1), NERVOUS, True),
         (9.0, (0.1, 0.0, 0.0), NERVOUS, True),
         (9.0, (0.1, 0.1, 0.1), NERVOUS, False),
+        (0.7, (0.3, 0.3, 0.3), Timing(), True),  # with the shipped constants
+        (9.0, (0.0, 0.3, 0.0), Timing(), True),
     ],
 )
 def test_probes_tell_whether_times_mean_anything(

@@ -3,10 +3,13 @@
 import json
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
+from gitops_runtime_auth.argocd.http import Answer, Transport
 from gitops_runtime_auth.service.health import Status
+from gitops_runtime_auth.timing import Timing
 from tests.fakes.keeper import metric
 from tests.fakes.logins import LOCKS_AFTER, Verdict
 from tests.fakes.web import as_text
@@ -89,6 +92,23 @@ def test_answers_that_are_lost_never_lock_the_account(lost: World, minutes: int)
             other = lost.keeper(ONCE)
     assert failures(lost) < LOCKS_AFTER
     assert failures(lost) <= 2
+
+
+def test_a_login_of_the_keeper_may_take_40_seconds(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long was measured, because Argo CD takes an account's logins one after the other. Nobody waits for it here."""
+    given, send = list[float](), Transport.send
+
+    def noted(self: Transport, method: str, path: str, *, timeout: float, **how: Any) -> Answer:
+        if path == "/api/v1/session":
+            given.append(timeout)
+        return send(self, method, path, timeout=timeout, **how)
+
+    world.install()
+    world.argocd.revoke(ACCOUNT)
+    monkeypatch.setattr(Transport, "send", noted)
+    assert world.keeper(replace(FAST, check=Timing().check)).check().ready
+    assert len(given) == 1
+    assert given[0] > 40
 
 
 def test_a_record_that_cannot_be_written_stops_the_keeper_from_sending(lost: World) -> None:
