@@ -215,7 +215,7 @@ def test_the_deadline_ends_what_does_not_heal(name: str) -> None:
 
 
 def test_a_request_is_over_a_second_after_the_deadline() -> None:
-    with serving(Reply(delay=LONG)) as served, client(served, 0.0) as argocd:
+    with serving(Reply(delay=LONG)) as served, client(served, 0.0, Timing()) as argocd:
         began = time.monotonic()
         with pytest.raises(UnreachableError):
             argocd.version()

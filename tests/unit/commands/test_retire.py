@@ -338,6 +338,7 @@ def test_pods_that_still_use_the_former_key_hold_the_secret(to_token: World) -> 
     assert done.code == 0
     assert "Deployment runtime-sources-server did not finish the rollout in time" in done.warnings[0]
     assert "stay valid: the one of the former type. The keeper" in done.warnings[0]
+    assert done.seconds < SOON, "the last 25 s of hook.timeout are for revoking"
     assert to_token.secret() != {}
     assert len(to_token.argocd.live_keys()) == 2
 

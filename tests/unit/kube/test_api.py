@@ -197,6 +197,14 @@ def test_the_last_try_has_a_second(kubernetes: FakeKubernetes, cluster: Cluster)
     kubernetes.put(X, {})
     kubernetes.fault("GET", delay=0.3)
     assert impatient(cluster).get(X)
+    ended = threading.Event()
+    kubernetes.server.heal()
+    kubernetes.fault("GET", does=lambda: ended.wait(LONG))
+    began = time.monotonic()
+    with pytest.raises(UnreachableError):
+        impatient(cluster).get(X)
+    assert time.monotonic() - began < SOON
+    ended.set()
 
 
 def test_a_request_has_its_own_bound(kubernetes: FakeKubernetes, in_pod: Path) -> None:

@@ -128,6 +128,7 @@ def test_a_port_that_the_service_has_not_is_named(laptop: FakeLaptop) -> None:
     [
         ("https://argocd-server", False, Service("ns", "argocd-server", 443)),
         ("http://argocd-server.argocd:8080/x", False, Service("argocd", "argocd-server", 8080)),
+        ("http://argocd-server", False, Service("ns", "argocd-server", 80)),
         ("https://argocd-server", True, Service("ns", "argocd-server", 443)),
         ("https://argocd-server.argocd.svc", True, Service("argocd", "argocd-server", 443)),
         ("https://argocd-server.argocd.svc.cluster.local", True, Service("argocd", "argocd-server", 443)),

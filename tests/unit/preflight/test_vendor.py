@@ -15,13 +15,13 @@ NEW = {"global": {"integrations": {"argo-cd": {"server": {**SERVER, "auth": LOGI
 OWN = {"global": {"external-arg-cd": {"server": SERVER, "auth": LOGIN}}}
 
 
-def settings(block: str) -> dict[str, Any]:
+def settings(block: str, scheme: str = "https") -> dict[str, Any]:
     """Return the part of settings.json that matters, as the chart writes it."""
     return {
         "values": {"global": {"external-arg-cd": {"server": SERVER, "auth": LOGIN}}},
         "derived": {
             "block": block,
-            "url": "https://argocd-server.argocd/argocd",
+            "url": f"{scheme}://argocd-server.argocd/argocd",
             "key": {"name": "argocd-token", "key": "token"},
         },
     }
@@ -69,13 +69,15 @@ def test_a_block_that_says_the_type_alone_is_read_for_the_type() -> None:
 
 
 @pytest.mark.parametrize("counts", [vendor.OURS, vendor.VENDOR_OLD, vendor.VENDOR_NEW])
-def test_the_block_to_paste_gives_the_vendor_the_key_and_keeps_ours_apart(counts: str) -> None:
-    found = vendor.compare(NEW, settings(counts))
+@pytest.mark.parametrize(("scheme", "port"), [("https", 443), ("http", 80)])
+def test_the_block_to_paste_gives_the_vendor_the_key_and_keeps_ours_apart(counts: str, scheme: str, port: int) -> None:
+    found = vendor.compare(NEW, settings(counts, scheme))
     assert found is not None
     pasted = yaml.safe_load(found.paste)
     server = pasted["global"]["integrations"]["argo-cd"]["server"]
     assert server == {
         **SERVER,
+        "port": port,
         "auth": {"type": "token", "tokenSecretKeyRef": {"name": "argocd-token", "key": "token"}},
     }
     assert pasted["argo-cd"] == {"enabled": False}
