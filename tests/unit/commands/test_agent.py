@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from itertools import pairwise
 from pathlib import Path
 
 import httpx
@@ -202,10 +203,19 @@ def test_a_new_key_is_checked_at_once(argocd: FakeArgoCD, key: str, tmp_path: Pa
 def test_it_is_alive_while_it_waits(argocd: FakeArgoCD, key: str) -> None:
     loop = Loop(Injected(argocd.url, key, None), Mounted(Path("/none")), Timing(agent_interval=60.0, look=0.01))
     loop.health._stalls_after = 0.1
+    beats, beat = list[float](), loop.health.beat
+
+    def noted() -> None:
+        beats.append(time.monotonic())
+        beat()
+
+    loop.health.beat = noted  # type: ignore[method-assign]
     wait_until(lambda: bool(loop.statuses))
     time.sleep(0.2)
     wait_until(loop.health.alive)
     loop.stop()
+    looks = [b - a for a, b in pairwise(beats)]
+    assert sum(looks) / len(looks) >= 0.009, "it looks for another key now and then, and does not spin"
 
 
 def _free_port() -> int:

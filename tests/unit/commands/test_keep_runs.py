@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 from unittest import mock
 
@@ -116,13 +117,23 @@ def test_it_is_ready_alive_and_measured_until_it_is_told_to_stop(
 
 
 def test_it_is_alive_while_it_waits(installed: World) -> None:
+    beats = list[float]()
+
+    def counted(self: health.Health, beat: Callable[[health.Health], None] = health.Health.beat) -> None:
+        beats.append(time.monotonic())
+        beat(self)
+
     def story(running: Running) -> None:
         wait_until(running.is_ready)
         settle(installed)
+        beats.clear()
         time.sleep(0.4)
         wait_until(lambda: running.get("/healthz").status_code == 200)
 
-    keeping(installed, story, replace(STEADY, stalls_after=0.3))
+    with mock.patch.object(health.Health, "beat", counted):
+        keeping(installed, story, replace(STEADY, stalls_after=0.3))
+    looks = [b - a for a, b in pairwise(beats)]
+    assert sum(looks) / len(looks) >= 0.009, "it looks for another password now and then, and does not spin"
 
 
 def test_a_deleted_secret_is_made_anew_at_once(installed: World) -> None:

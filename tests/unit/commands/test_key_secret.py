@@ -2,6 +2,7 @@
 
 import pytest
 
+from gitops_runtime_auth.timing import Timing
 from tests.fakes.kubestatus import (
     RefusedError,
     already_exists,
@@ -12,7 +13,7 @@ from tests.fakes.kubestatus import (
     terminating,
 )
 from tests.fakes.web import as_text
-from tests.fakes.world import ACCOUNT, ONCE, World, ids_in
+from tests.fakes.world import ACCOUNT, FAST, ONCE, World, ids_in
 
 PUT, POST, GET = "PUT .*/secrets/argocd-token$", "POST .*/secrets$", "GET .*/secrets/argocd-token$"
 
@@ -211,9 +212,10 @@ def test_two_upgrades_at_once_end_with_one_key(world: World) -> None:
     assert world.token == world.argocd.made[1]
 
 
-def test_a_write_whose_answer_was_lost_is_looked_for(world: World) -> None:
+@pytest.mark.parametrize("timing", [FAST, ONCE], ids=["sent again", "not sent again"])
+def test_a_write_whose_answer_was_lost_is_looked_for(world: World, timing: Timing) -> None:
     world.kubernetes.fault(POST, times=1, cut="after")
-    assert world.install().code == 0
+    assert world.install(timing).code == 0
     assert world.live() == [world.key]
     assert len(world.argocd.made) == 1
 
