@@ -107,16 +107,16 @@ def test_the_right_password_is_sent_at_once_and_empties_the_record(wrong: World)
     assert wrong.argocd.logins.verdicts() == [Verdict.WRONG, Verdict.OK]
 
 
-def test_the_same_password_is_sent_for_another_account_and_to_another_server(wrong: World) -> None:
+def test_the_same_password_is_sent_to_another_server_and_for_another_account(wrong: World) -> None:
     wrong.install()
-    wrong.argocd.account("second")
-    wrong.auth["username"] = "second"
-    wrong.install()
-    assert wrong.argocd.logins.verdicts("second") == [Verdict.WRONG]
     wrong.move_to(wrong.other)
     wrong.give("wrong")
     wrong.install()
     assert wrong.other.logins.verdicts() == [Verdict.WRONG]
+    wrong.other.account("second")
+    wrong.auth["username"] = "second"
+    wrong.install()
+    assert wrong.other.logins.verdicts("second") == [Verdict.WRONG]
 
 
 def test_the_record_holds_a_salted_slow_hash_only(wrong: World) -> None:
