@@ -294,7 +294,7 @@ def _commands(file: Path) -> Iterator[tuple[str, ...]]:
         yield ("helm", "unittest", "--strict", "--failfast", "chart", *flags)
     if files:
         # What else the schema refuses has been judged without helm. What noticed the fault before comes first.
-        some = "settings_that or slip" if file.name == "values.schema.json" else _OF_VERDICTS
+        some = "settings_that or slip or formats" if file.name == "values.schema.json" else _OF_VERDICTS
         pytest = (sys.executable, "-m", "pytest", "-x", "-q", "--ff", "-k", some)
         yield (*pytest, *(f"tests/chart/test_{name}.py" for name in files))
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,9 @@ HELMS = ("helm", "helm4")
 KUBERNETES = "1.37.0"
 FOREIGN = {"ServiceMonitor", "PrometheusRule"}
 """Kinds of the Prometheus operator, which Kubernetes' own schemas do not have."""
+
+API_SERVER = "10.96.0.1"
+"""What the kubelet gives every container as ``KUBERNETES_SERVICE_HOST``."""
 
 Manifest = dict[str, Any]
 
@@ -184,8 +188,9 @@ def environment(manifest: Manifest) -> dict[str, Any]:
 
 
 def expand(value: str) -> str:
-    """Expand as the kubelet does, with no variable known: ``$$`` becomes ``$``, an unknown ``$(VAR)`` stays.
+    """Expand as the kubelet does: ``$$`` becomes ``$``, an unknown ``$(VAR)`` stays.
 
     Source: Kubernetes' third_party/forked/golang/expansion.
     """
-    return value.replace("$$", "$")
+    known = {"KUBERNETES_SERVICE_HOST": API_SERVER}
+    return re.sub(r"\$\$|\$\((\w+)\)", lambda m: known.get(m[1], m[0]) if m[1] else "$", value)

@@ -90,8 +90,9 @@ def test_names_stay_within_63_characters(case: str, release: str) -> None:
     assert all("." not in name for kind, name in names if kind == "Service")
 
 
-def test_a_name_that_is_cut_ends_in_no_dot_and_carries_a_hash() -> None:
-    release = "a-release-name-that-is-cut-right-be.hind-a-dot"
+@pytest.mark.parametrize("sign", [".", "-"])
+def test_a_name_that_is_cut_ends_in_no_dot_or_dash_and_carries_a_hash(sign: str) -> None:
+    release = f"a-release-name-that-is-cut-right-be{sign}hind-a-sign"
     (name,) = (
         m["metadata"]["name"] for m in helm.render(release=release) if m["metadata"]["name"].endswith("rollback")
     )

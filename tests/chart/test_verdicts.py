@@ -4,12 +4,14 @@ A file of ok/ or bad/ says in its first line what it proves. In bad/, each line 
 must print, and no other.
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+import yaml
 
 from tests.chart import helm
 from tests.chart.test_schema import SCHEMA
@@ -92,6 +94,21 @@ def test_set_of_a_number_like_password_hints_at_set_string(name: str) -> None:
     assert refused.code == 1
     assert "--set-string" in refused.err
     assert helm.template(None, "--set-string", f"{path}=12345", helm=name).code == 0
+
+
+REPEATED = re.compile(r"(.)\{([0-9]+)\}")
+FORMATS: dict[str, dict[str, list[Any]]] = yaml.safe_load(
+    REPEATED.sub(lambda m: m[1] * int(m[2]), (HERE / "formats.yaml").read_text(encoding="utf-8"))
+)
+
+
+@pytest.mark.parametrize("place", FORMATS)
+def test_formats_at_their_bounds(place: str) -> None:
+    """Without helm, which takes half a second for each file of ok/ and bad/."""
+    judge = jsonschema.Draft7Validator({**SCHEMA, "$ref": f"#/{place}"})
+    cases = FORMATS[place]
+    assert [value for value in cases["right"] if not judge.is_valid(value)] == []
+    assert [value for value in cases["wrong"] if judge.is_valid(value)] == []
 
 
 def test_every_case_says_what_it_proves() -> None:
