@@ -225,6 +225,12 @@ def test_a_value_that_helm_was_told_not_to_check_is_named_in_the_users_spelling_
             ";",
         ),
         (
+            "values/keySecret/data/1",
+            2,
+            "keySecret.data.1 is not right: it must be one of ['token', 'url', 'server', 'account']",
+            ";",
+        ),
+        (
             "values/keeper/interval",
             0,
             "keeper.interval is not right: it breaks the rule minimum",
