@@ -83,7 +83,7 @@ def _log_in_and_revoke(run: Context) -> None:
     login = Login(run.settings.server.url, run.settings.auth.username, run.credential())
     recorded = record.mounted(run.files)
     if recorded is not None and recorded.is_of(login):
-        log.info("Argo CD refused this password before, so it is not used to look for keys.")
+        log.info("Argo CD refused this password before, or did not answer, so it is not used to look for keys.")
         return
     with run.argocd.session(login.account, login.password, again_in_doubt=False) as token:
         for key in issue.account_of_session(run, login.account, token).keys:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from gitops_runtime_auth import context, log
 from gitops_runtime_auth.context import Context
-from gitops_runtime_auth.errors import AuthError, RbacError, RefusedError, RetryableError
+from gitops_runtime_auth.errors import AuthError, ConfigurationError, RbacError, RefusedError, WrongServerError
 from gitops_runtime_auth.keys import user_token
 from gitops_runtime_auth.kube import api, events, namespace
 from gitops_runtime_auth.kube.api import Object
@@ -48,6 +48,8 @@ def check_token(run: Context) -> Verdict:
     except AuthError as e:
         if isinstance(e, RefusedError):
             metrics.answered(valid=False)
+        elif isinstance(e, ConfigurationError) and not isinstance(e, WrongServerError):
+            metrics.KEY_VALID.set(0)  # the token is missing, or none that Argo CD could accept
         raise
     metrics.answered(valid=True)
     now, born, end = run.argocd.now(), token.issued_at, token.claims.expires_at
@@ -146,8 +148,6 @@ class Loop:
             verdict = check_token(self._base.again(self._base.timing.check)) if token else self._keeper.check()
         except AuthError as e:
             verdict = Verdict(status_of(e), e.problem, e.remedy)
-            if not isinstance(e, RetryableError):
-                metrics.KEY_VALID.set(0)
         if self._state.report(verdict.status, verdict.reason):
             if not verdict.ready or verdict.warn:
                 self._emit("Warning", "AuthenticationFailed" if not verdict.ready else "ApiKeyExpires", verdict)

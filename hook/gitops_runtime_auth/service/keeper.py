@@ -63,6 +63,7 @@ class Keeper:
             case Step.WAIT:
                 return tell.reset_by_others(run, memory)
             case Step.ISSUE:
+                metrics.KEY_VALID.set(0)  # even if the Secret was deleted, so that Argo CD was not asked
                 try:
                     return self._hand_over(run, self._issue(run, seen))
                 except FreshKeyRefusedError:  # lost before it was ever accepted

@@ -10,7 +10,8 @@ import pytest
 
 from tests.fakes import LONG
 from tests.fakes.keeper import metric
-from tests.fakes.world import ACCOUNT, ONCE, PASSWORD, World
+from tests.fakes.web import as_text
+from tests.fakes.world import ACCOUNT, NO_RIGHT, ONCE, PASSWORD, World
 
 
 @pytest.fixture
@@ -35,17 +36,17 @@ def break_it(world: World, how: str) -> None:
             world.argocd.account(ACCOUNT, "login")
         case "unreachable":
             world.argocd.server.fault(".*", cut="before")
+        case "no rights":
+            world.kubernetes.fault("GET .*/secrets/", answer=NO_RIGHT)
         case "gateway":
-            from tests.fakes.web import as_text
-
             world.argocd.server.fault(".*", answer=as_text(200, "<html>sign in</html>"))
 
 
 REFUSED = ["revoked, wrong password", "revoked, no password", "disabled", "vanished", "no apiKey"]
-UNKNOWN = ["unreachable"]
+UNKNOWN = ["unreachable", "gateway"]
 
 
-@pytest.mark.parametrize("how", [*REFUSED, *UNKNOWN, "gateway"])
+@pytest.mark.parametrize("how", [*REFUSED, *UNKNOWN, "no rights"])
 def test_trouble_is_told_by_readiness_and_one_event(installed: World, how: str) -> None:
     keeper = installed.keeper(ONCE)
     keeper.check()
@@ -64,8 +65,17 @@ def test_trouble_is_told_by_readiness_and_one_event(installed: World, how: str) 
     assert len(new) <= 1 + told_anew, "a state is told once"
 
 
-@pytest.mark.parametrize(("how", "valid"), [*((h, 0.0) for h in REFUSED), *((h, 1.0) for h in UNKNOWN)])
-def test_the_key_is_invalid_only_when_argocd_says_so(installed: World, how: str, valid: float) -> None:
+@pytest.mark.parametrize(
+    ("how", "valid", "refused", "up"),
+    [
+        *((how, 0, 1, 1) for how in REFUSED),
+        *((how, 1, 0, 0) for how in UNKNOWN),
+        ("no rights", 1, 0, 1),
+    ],
+)
+def test_the_key_is_invalid_only_when_argocd_says_so(
+    installed: World, how: str, valid: int, refused: int, up: int
+) -> None:
     keeper = installed.keeper(ONCE)
     keeper.check()
     assert metric("key_valid") == 1
@@ -74,8 +84,17 @@ def test_the_key_is_invalid_only_when_argocd_says_so(installed: World, how: str,
     keeper.give((installed.files / "credential" / "value").read_text() if "no password" not in how else "")
     keeper.check()
     assert metric("key_valid") == valid
-    assert (metric("refusals_total", what="key") or 0) - refusals == 1 - valid
-    assert metric("argocd_up") == (0 if how in UNKNOWN else 1)
+    assert (metric("refusals_total", what="key") or 0) - refusals == refused
+    assert metric("argocd_up") == up
+
+
+def test_where_there_is_no_key_it_is_invalid_too(installed: World) -> None:
+    installed.keeper(ONCE).check()
+    assert metric("key_valid") == 1
+    installed.remove(installed.path())
+    installed.give("wrong")
+    assert not installed.keeper(ONCE).check().ready, "one that has never seen the key"
+    assert metric("key_valid") == 0
 
 
 def test_the_time_of_the_last_check_that_argocd_answered_is_told(installed: World) -> None:
@@ -208,6 +227,14 @@ def test_a_users_token_that_ends_soon_is_warned_of_once(given: World) -> None:
     ]
     given.argocd.ahead = 86400 + 5
     assert not keeper.check().ready
+
+
+def test_a_gateways_page_says_nothing_about_a_users_token(given: World) -> None:
+    keeper = given.keeper(ONCE)
+    assert keeper.check().ready
+    break_it(given, "gateway")
+    assert not keeper.check().ready
+    assert metric("key_valid") == 1
 
 
 @pytest.mark.parametrize("token", ["", "no token", "a.b.c"])
