@@ -92,6 +92,7 @@ def _replaced(release: Release) -> None:
     """An upgrade made another key in the same place, and there is no keeper: the pods still have the first one."""
     _revoked(release)
     done(release)
+    time.sleep(GRACE_PERIOD)
 
 
 def _deleted(release: Release) -> None:

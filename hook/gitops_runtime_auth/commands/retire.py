@@ -1,5 +1,6 @@
 """``retire``, the hook after an upgrade or rollback: revokes the replaced keys when nothing uses them any more."""
 
+import math
 import time
 from collections.abc import Mapping
 
@@ -77,7 +78,7 @@ def _revoke_replaced(run: Context) -> str:
     run.key_secret.delete_former()
     left_seconds = stored.since + run.settings.grace_period - _now(run)
     if left_seconds > 0:
-        return f"The keeper revokes the replaced API keys in {left_seconds:.0f} s (keeper.gracePeriod)."
+        return f"The keeper revokes the replaced API keys in {math.ceil(left_seconds)} s (keeper.gracePeriod)."
     return _summary(revoke.revoke_replaced(run, stored, stored.previous))
 
 

@@ -75,7 +75,8 @@ def test_after_a_refused_install_nobody_logs_in(world: World) -> None:
     world.argocd.ahead = 3600
     done = world.uninstall()
     assert done.code == 0
-    assert "Argo CD refused this password before, or did not answer, so it is not used to look for keys." in done.log.splitlines()
+    words = "Argo CD refused this password before, or did not answer, so it is not used to look for keys."
+    assert words in done.log.splitlines()
     assert world.argocd.logins.verdicts() == [Verdict.WRONG]
 
 
