@@ -18,10 +18,11 @@ class Mounted:
     ca_file: Path | None = None
     insecure: bool = False
 
-    def endpoint(self, url: str, ca_origin: str = "") -> Endpoint:
+    def endpoint(self, url: str, ca_origin: str | None = None) -> Endpoint:
         """Return the endpoint of the Argo CD at ``url``, with the present content of the files.
 
-        ``ca_origin`` is the place of the CA certificate in the user's values; without it, messages name the file.
+        ``ca_origin`` is the place of the CA certificate in the user's values, empty if they name none. Whoever does not
+        know the values leaves it out; then messages name the file.
         """
         ca, certificate = self.ca_file or self.folder / "ca" / "ca.crt", self.folder / "client-cert"
         headers = [(file.name, text(file)) for file in sorted((self.folder / "headers").glob("[!.]*"))]
@@ -29,7 +30,7 @@ class Mounted:
             url=url.rstrip("/"),
             insecure_skip_verify=self.insecure,
             ca=text(ca),
-            ca_origin=ca_origin or f"The mounted CA certificate {ca}",
+            ca_origin=f"The mounted CA certificate {ca}" if ca_origin is None else ca_origin,
             headers=tuple((name, value.strip()) for name, value in headers if value is not None),
             client_cert=certificate if (certificate / "tls.crt").exists() else None,
         )

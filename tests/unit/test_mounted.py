@@ -11,6 +11,11 @@ def test_nothing_mounted_is_an_endpoint_with_public_trust(tmp_path: Path) -> Non
     assert endpoint == Endpoint("https://argocd/path", ca_origin=endpoint.ca_origin)
 
 
+def test_a_ca_that_no_value_names_has_no_place(tmp_path: Path) -> None:
+    """So that a message says which value is not set, and names no file that nobody meant to be there."""
+    assert Mounted(tmp_path).endpoint("https://argocd", "").ca_origin == ""
+
+
 def test_everything_that_is_mounted_counts(tmp_path: Path) -> None:
     for name, content in {
         "ca/ca.crt": "the CA",
