@@ -16,7 +16,8 @@ class Timing:
     kubernetes_request: float = 10.0
     """Timeout of a request to the Kubernetes API; a watch may be silent for this much longer than it should last."""
     event: float = 5.0
-    """Time for writing an Event, including retries. A run must not be delayed for an Event."""
+    """Time for writing an Event or emptying the record of refused passwords, including retries. A run must not be
+    delayed for these."""
     fastest_verdict: float = 0.5
     """Argo CD delays its answer by at least this much if it has looked at the password (``verificationDelayNoiseMin``
     in ``util/session/sessionmanager.go``). A faster refusal is no verdict on the password."""

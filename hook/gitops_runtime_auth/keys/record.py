@@ -96,8 +96,10 @@ class LockoutRecord:
         self._try_to_update(lambda _: None)
 
     def _try_to_update(self, change: Callable[[Record | None], Record | None]) -> None:
+        # The run goes on without it, so it must not take the time for making and storing the key.
+        brief = replace(self._run, deadline=self._run.deadline.at_most(self._run.timing.event))
         try:
-            self._update(change)
+            LockoutRecord(brief, self._login)._update(change)
         except AuthError as e:
             log.warning(f"The record of refused logins could not be changed ({e})")
 

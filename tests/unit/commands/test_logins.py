@@ -368,3 +368,14 @@ def test_a_kubernetes_api_that_hangs_does_not_hold_a_refusal_up(wrong: World) ->
         "The Kubernetes API does not answer, so this login is not recorded. Do not send it again soon."
     )
     assert done.seconds < SOON
+
+
+def test_a_record_that_cannot_be_emptied_does_not_take_the_time_for_the_key(world: World) -> None:
+    hangs = threading.Event()
+    world.kubernetes.fault(f"GET .*/configmaps/{REFUSED}$", skip=1, times=1, does=lambda: hangs.wait(LONG))
+    done = world.install(replace(FAST, event=0.1))
+    hangs.set()
+    assert done.code == 0, done.said
+    assert any(warning.startswith("The record of refused logins could not be changed (") for warning in done.warnings)
+    assert done.seconds < SOON
+    assert world.live() == [world.key]
