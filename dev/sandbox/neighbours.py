@@ -47,7 +47,7 @@ MONITORING = Definitions(
     "example/prometheus-operator-crd",
     ("prometheusrules", "servicemonitors"),
 )
-"""What the chart makes for the Prometheus operator, which itself does not run here."""
+"""Kinds of the Prometheus operator that the chart makes objects of. The operator itself is not started."""
 
 
 @dataclass(frozen=True)

@@ -93,13 +93,13 @@ class LockoutRecord:
 
     def clear(self) -> None:
         """Empty the record after a login that Argo CD accepted."""
-        self._try_to_update(lambda _: None)
+        # The run goes on afterwards, and needs its time for making and storing the key.
+        brief = replace(self._run, deadline=self._run.deadline.at_most(self._run.timing.event))
+        LockoutRecord(brief, self._login)._try_to_update(lambda _: None)
 
     def _try_to_update(self, change: Callable[[Record | None], Record | None]) -> None:
-        # The run goes on without it, so it must not take the time for making and storing the key.
-        brief = replace(self._run, deadline=self._run.deadline.at_most(self._run.timing.event))
         try:
-            LockoutRecord(brief, self._login)._update(change)
+            self._update(change)
         except AuthError as e:
             log.warning(f"The record of refused logins could not be changed ({e})")
 
