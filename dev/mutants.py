@@ -35,7 +35,7 @@ _COPIED = ("chart", "dev", "docs", "tests", "Makefile", "README.md")
 _MUTMUT = {
     "source_paths": ["src"],
     "also_copy": [*_COPIED],
-    "pytest_add_cli_args_test_selection": ["tests/unit", "--ignore=tests/unit/dev"],
+    "pytest_add_cli_args_test_selection": ["tests/unit"],
     "use_git_change_detection": False,
     "timeout_multiplier": 2.0,
     "timeout_constant": 10.0,

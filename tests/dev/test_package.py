@@ -14,7 +14,7 @@ import yaml
 from dev.sandbox import tools
 from gitops_runtime_auth.__main__ import main
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 VERSION = yaml.safe_load((ROOT / "chart/Chart.yaml").read_text(encoding="utf-8"))["version"]
 
 
