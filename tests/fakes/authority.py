@@ -26,4 +26,5 @@ def authority(of: str) -> Authority:
     leaf = ca.issue_cert(*NAMES)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     leaf.configure_cert(tls)
+    tls.num_tickets = 0  # no client resumes a session
     return Authority(ca.cert_pem.bytes().decode(), tls, leaf.cert_chain_pems[0].bytes().decode())

@@ -4,6 +4,7 @@ import base64
 import json
 import stat
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import yaml
 
 from dev.sandbox.tools import CURRENT
 from gitops_runtime_auth.__main__ import main
-from gitops_runtime_auth.preflight.helm import HelmRun
+from gitops_runtime_auth.preflight.helm import HelmRun, Rendering
 from gitops_runtime_auth.retry import Deadline
 from gitops_runtime_auth.timing import Timing
 from tests.fakes.argocd import FakeArgoCD
@@ -30,16 +31,25 @@ KINDS["", "v1"] |= {"resourcequotas": "ResourceQuota", "limitranges": "LimitRang
 FAST = Timing(first_retry=0.01, longest_retry=0.05, fastest_verdict=0.0, jitter=60.0)
 
 
-_real = HelmRun._helm
-_rendered: dict[tuple[object, ...], bytes] = {}
+_render, _given_values = HelmRun.render, HelmRun.given_values
+_rendered: dict[object, Rendering] = {}
+_given: dict[object, dict[str, Any]] = {}
 
 
-def _remembering(run: HelmRun, arguments: Sequence[str], deadline: Deadline) -> bytes:
-    """Ask helm, unless it was asked the same by an earlier test: rendering takes longer than all else together."""
-    asked = (*arguments, run.stdin)
+def _render_once(run: HelmRun, cluster: Sequence[str], deadline: Deadline) -> Rendering:
+    """Have helm render, unless it did the same for an earlier test: that takes longer than all else together."""
+    asked = repr((run, run.values, run.stdin, cluster))
     if asked not in _rendered:
-        _rendered[asked] = _real(run, arguments, deadline)
+        _rendered[asked] = _render(run, cluster, deadline)
     return _rendered[asked]
+
+
+def _merge_once(run: HelmRun, deadline: Deadline) -> dict[str, Any]:
+    """The same for the values that helm merges."""
+    asked = repr((run.values, run.stdin))
+    if asked not in _given:
+        _given[asked] = _given_values(run, deadline)
+    return deepcopy(_given[asked])
 
 
 @dataclass(frozen=True)
@@ -84,7 +94,8 @@ class FakeLaptop:
         self.programs = folder / "bin"
         self.programs.mkdir()
         (self.programs / "helm").symlink_to(CURRENT / "helm")
-        patch.setattr(HelmRun, "_helm", _remembering)
+        patch.setattr(HelmRun, "render", _render_once)
+        patch.setattr(HelmRun, "given_values", _merge_once)
         patch.setenv("PATH", str(self.programs))
         patch.setenv("HOME", str(folder))
         patch.setenv("GOGC", "off")  # a third of the processor's time that helm takes is for its garbage
@@ -132,7 +143,8 @@ class FakeLaptop:
 
     def plain_helm(self) -> None:
         """Have a helm that renders each time."""
-        self._patch.setattr(HelmRun, "_helm", _real)
+        self._patch.setattr(HelmRun, "render", _render)
+        self._patch.setattr(HelmRun, "given_values", _given_values)
 
     def program(self, name: str, script: str) -> None:
         """Put a shell script on PATH."""

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import TCPServer, ThreadingMixIn
@@ -17,7 +17,8 @@ import trustme
 
 from gitops_runtime_auth.argocd.client import ArgoCD
 from gitops_runtime_auth.argocd.endpoint import Endpoint
-from gitops_runtime_auth.argocd.http import Transport
+from gitops_runtime_auth.argocd.http import Answer, Transport
+from gitops_runtime_auth.errors import KeyRefusedError
 from gitops_runtime_auth.retry import Deadline
 from gitops_runtime_auth.timing import Timing
 
@@ -33,13 +34,17 @@ LOGIN = "POST /api/v1/session"
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer. ``raw`` is sent as it is, piece by piece with ``pause`` seconds in between, instead of the rest."""
+    """One answer. ``raw`` is sent as it is, piece by piece with ``pause`` seconds in between, instead of the rest.
+
+    It is sent after ``delay`` seconds; a ``client`` is told that it took ``took`` seconds.
+    """
 
     status: int = 200
     json: object = None
     text: str | bytes | None = None
     headers: dict[str, str] = field(default_factory=dict)
     delay: float = 0.0
+    took: float = 0.0
     raw: tuple[bytes, ...] = ()
     pause: float = 0.0
 
@@ -77,6 +82,8 @@ class Served:
     tls: bool
     replies: dict[str, list[Reply]]
     asked: list[Asked] = field(default_factory=list)
+    took: float = 0.0
+    """What the last answer says that it took."""
 
     @property
     def url(self) -> str:
@@ -90,7 +97,9 @@ class Served:
 
     def reply(self, line: str) -> Reply:
         replies = self.replies.get(line) or self.replies.get("*") or [ARGOCD]
-        return replies.pop(0) if len(replies) > 1 else replies[0]
+        reply = replies.pop(0) if len(replies) > 1 else replies[0]
+        self.took = reply.took
+        return reply
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -194,11 +203,27 @@ def transport(endpoint: Endpoint | str, **more: Any) -> Iterator[Transport]:
         made.close()
 
 
+class _Told(Transport):
+    """Takes from each reply how long it took: nobody has to wait for it, and a busy machine changes nothing."""
+
+    def __init__(self, endpoint: Endpoint, served: Served) -> None:
+        super().__init__(endpoint)
+        self._served = served
+
+    def send(self, method: str, path: str, **how: Any) -> Answer:
+        try:
+            return replace(super().send(method, path, **how), seconds=self._served.took)
+        except KeyRefusedError as e:
+            e.seconds = self._served.took
+            raise
+
+
 @contextmanager
 def client(
     served: Served, seconds: float = 5.0, timing: Timing = QUICK, endpoint: Endpoint | None = None
 ) -> Iterator[ArgoCD]:
-    made = ArgoCD(Transport(endpoint or Endpoint(served.url)), Deadline(seconds), timing)
+    """Yield a client with a deadline ``seconds`` from now."""
+    made = ArgoCD(_Told(endpoint or Endpoint(served.url), served), Deadline(seconds), timing)
     try:
         yield made
     finally:

@@ -204,8 +204,7 @@ def test_what_heals_is_asked_again(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in CALLS if name != "logout"])
 def test_the_deadline_ends_what_does_not_heal(name: str) -> None:
     line, _, call = CALLS[name]
-    seconds = 0.2
-    with serving({line: BUSY}) as served, client(served, seconds) as argocd:
+    with serving({line: BUSY}) as served, client(served, 0.2) as argocd:
         began = time.monotonic()
         with pytest.raises(TemporaryError):
             call(argocd)

@@ -20,6 +20,8 @@ from tests.fakes.world import cheap_scrypt
 
 OURS = {"app.kubernetes.io/managed-by": "gitops-runtime-auth", "app.kubernetes.io/instance": "rel"}
 AUTH = "global.external-arg-cd.auth"
+MINE = f"{AUTH}.type=token,{AUTH}.tokenSecretKeyRef.name=mine,{AUTH}.tokenSecretKeyRef.key=token"
+"""The token in a Secret: for one in the values, the chart computes a slow hash."""
 
 
 def store_key(laptop: FakeLaptop, token: str, *, account: str = "admin", url: str = "", release: str = "rel") -> None:
@@ -235,9 +237,7 @@ def test_a_secret_that_may_not_be_read_can_be_given(laptop: FakeLaptop) -> None:
     found = laptop.check()
     assert (found.code, found.failed()) == (77, ["Credential"])
     assert "--set-file" in found.only_failure()["remedy"]
-    token = laptop.check(
-        "--set", f"{AUTH}.type=token,{AUTH}.tokenSecretKeyRef.name=mine,{AUTH}.tokenSecretKeyRef.key=token"
-    )
+    token = laptop.check("--set", MINE)
     for checked, proof in ((found, "Login"), (token, "Token")):
         skipped = [(name, row["found"]) for name, row in checked.rows().items() if row["state"] == "skipped"]
         steps = ("Argo CD", "Version", "Certificate", proof, "Account")
@@ -275,9 +275,7 @@ def test_a_good_token_needs_no_login_capability(laptop: FakeLaptop) -> None:
     laptop.argocd.account("robot", "apiKey")
     laptop.argocd.may_see.add("robot")
     laptop.secret("mine", token=f"  {laptop.argocd.make_key('robot', 'own')}\n")
-    found = laptop.check(
-        "--set", f"{AUTH}.type=token,{AUTH}.tokenSecretKeyRef.name=mine,{AUTH}.tokenSecretKeyRef.key=token"
-    )
+    found = laptop.check("--set", MINE)
     assert {row["state"] for row in found.rows().values()} == {"ok"}, found.out
     assert not {"login", "Login", "API key Secret"} & set(found.rows())
     assert found.row("Values")["found"] == "type token, Argo CD at https://argocd-server, namespace ns"
@@ -288,14 +286,13 @@ def test_tokens_that_can_not_serve_are_refused(laptop: FakeLaptop) -> None:
     laptop.argocd.account("robot", "apiKey")
     revoked = laptop.argocd.make_key("robot", "revoked")
     laptop.argocd.revoke("robot")
-    secret = f"{AUTH}.tokenSecretKeyRef.name=mine,{AUTH}.tokenSecretKeyRef.key=token"
     for token, code, part in (
         (laptop.argocd.make_key("robot", "short", expires_in=3600), 78, "expires"),
         ("no-token", 78, "no JWT"),
         (revoked, 77, "the key has been revoked"),
     ):
         laptop.secret("mine", token=token)
-        found = laptop.check("--set", f"{AUTH}.type=token,{secret}")
+        found = laptop.check("--set", MINE)
         assert (found.code, found.failed()) == (code, ["Token"]), found.out
         assert part in found.only_failure()["found"]
         assert "argocd account generate-token" in found.only_failure()["remedy"]
@@ -305,22 +302,20 @@ def test_tokens_that_can_not_serve_are_refused(laptop: FakeLaptop) -> None:
 def test_the_releases_own_key_is_refused_as_the_hook_would(laptop: FakeLaptop) -> None:
     laptop.argocd.account("robot", "apiKey")
     own = laptop.argocd.make_key("robot", "gra.0123456789ab.ns.rel.20260101t000000z-0123456789ab")
-    token = ("--set", f"{AUTH}.type=token", "--set-string", f"{AUTH}.token={own}")
     laptop.secret("argocd-token", token=own)
-    key_secret = f"{AUTH}.type=token,{AUTH}.tokenSecretKeyRef.name=argocd-token,{AUTH}.tokenSecretKeyRef.key=token"
-    for arguments in ((*token, "--release", "rel"), ("--set", key_secret)):
+    laptop.secret("mine", token=own)
+    for arguments in (("--set", MINE, "--release", "rel"), ("--set", MINE.replace("mine", "argocd-token"))):
         found = laptop.check(*arguments)
         assert (found.code, found.failed()) == (78, ["Token"])
         assert "made for itself" in found.only_failure()["found"]
-    assert laptop.check(*token, "--release", "another").code == 0, "two releases may share a key"
+    assert laptop.check("--set", MINE, "--release", "another").code == 0, "two releases may share a key"
 
 
 def test_an_expiring_token_is_taken_when_somebody_else_renews_it(laptop: FakeLaptop) -> None:
     laptop.argocd.account("robot", "apiKey")
     token = laptop.argocd.make_key("robot", "short", expires_in=3600)
-    found = laptop.check(
-        "--set", f"{AUTH}.type=token,{AUTH}.acceptExpiring=true", "--set-string", f"{AUTH}.token={token}"
-    )
+    laptop.secret("mine", token=token)
+    found = laptop.check("--set", f"{MINE},{AUTH}.acceptExpiring=true")
     assert found.code == 0
     until = datetime.fromtimestamp(jwt.decode(token, options={"verify_signature": False})["exp"], UTC)
     assert found.row("Token")["found"] == f"an API key, and Argo CD accepts it until {until:%Y-%m-%d %H:%M} UTC"
@@ -365,9 +360,9 @@ def test_a_disabled_account_shows_as_such_though_the_login_is_refused(laptop: Fa
 
 def test_an_account_that_vanished_is_told_by_its_key(laptop: FakeLaptop) -> None:
     laptop.argocd.account("robot", "apiKey")
-    token = laptop.argocd.make_key("robot", "own")
+    laptop.secret("mine", token=laptop.argocd.make_key("robot", "own"))
     laptop.argocd.accounts.vanish("robot")
-    found = laptop.check("--set", f"{AUTH}.type=token", "--set-string", f"{AUTH}.token={token}")
+    found = laptop.check("--set", MINE)
     assert (found.code, found.failed()) == (77, ["Account"])
     assert '"accounts.robot": "apiKey"' in found.row("Account")["remedy"]
 

@@ -212,7 +212,7 @@ def test_a_kubernetes_api_that_hangs_leaves_time_for_revoking(world: World, monk
     world.install()
     world.remount()
     world.set("hook.timeout", 10)
-    monkeypatch.setattr(cleanup, "_SHARE", 0.1)  # a hang of one second, for which the test waits
+    monkeypatch.setattr(cleanup, "_SHARE", 0.01)  # a hang of a moment, for which the test waits
     hangs = threading.Event()
     world.kubernetes.fault("GET .*/secrets/", times=1, does=lambda: hangs.wait(30))
     done = world.run("cleanup", timing=ONCE)

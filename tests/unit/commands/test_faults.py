@@ -13,7 +13,6 @@ from tests.fakes.kubestatus import RefusedError
 from tests.fakes.logins import Verdict
 from tests.fakes.web import Answer, Fault, Request, as_text
 from tests.fakes.world import REFUSED, World, ids_in
-from tests.faults import outcomes, roles
 from tests.faults.traffic import step_name
 
 FAULTS: dict[str, dict[str, dict[str, Any]]] = {
@@ -63,6 +62,9 @@ def break_at(world: World, name: str, occurrence: int, kind: str) -> Fault:
 
 def expected(name: str, occurrence: int, kind: str) -> int:
     """Return the exit code in the table of ``tests/faults``, where the release is called otherwise."""
+    # Loads the official Kubernetes client, which would be a fifth of each worker's start.
+    from tests.faults import outcomes, roles
+
     shared = step_name(*name.split(" ", 2)).replace(REFUSED, roles.REFUSED)
     return outcomes.expected("install", shared, occurrence + 1, kind)
 

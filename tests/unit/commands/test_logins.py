@@ -214,11 +214,11 @@ def test_too_many_logins_until_the_deadline_end_as_temporary_and_are_not_held_ag
     ("login", "versions"),
     [
         (0.0, [0.0]),
-        (0.3, [0.0]),
-        (0.0, [0.3, 0.0]),
-        (0.1, [0.0, 0.3, 0.1]),
-        (0.2, [0.2]),
-        (0.3, [0.3, 0.0, 0.0, 0.3]),
+        (0.15, [0.0]),
+        (0.0, [0.15, 0.0]),
+        (0.05, [0.0, 0.15, 0.05]),
+        (0.1, [0.1]),
+        (0.15, [0.15, 0.0, 0.0, 0.15]),
     ],
 )
 def test_no_pattern_of_answer_times_sends_a_wrong_password_more_than_twice(
@@ -228,7 +228,7 @@ def test_no_pattern_of_answer_times_sends_a_wrong_password_more_than_twice(
     for n, delay in enumerate(versions):
         wrong.argocd.server.fault(VERSION, skip=n, times=1, delay_answer=delay)
     wrong.argocd.server.fault(LOGIN, delay_answer=login)
-    assert wrong.install(replace(FAST, jitter=0.1)).code == 77
+    assert wrong.install(replace(FAST, jitter=0.05)).code == 77
     assert failures(wrong) <= 2
     wrong.install()
     assert failures(wrong) <= 2
@@ -295,8 +295,8 @@ def test_a_lost_answer_to_the_right_password_is_put_right_by_the_run_itself(worl
 
 def test_a_login_may_take_longer_than_any_other_request(world: World) -> None:
     """Argo CD takes logins of one account one after the other: 40 s were measured."""
-    world.argocd.logins.takes = (0.6, 0.6)
-    done = world.install(replace(FAST, request=0.3))
+    world.argocd.logins.takes = (0.3, 0.3)
+    done = world.install(replace(FAST, request=0.15))
     assert done.code == 0, done.said
     assert world.argocd.logins.verdicts() == [Verdict.OK]
 

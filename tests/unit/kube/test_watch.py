@@ -218,10 +218,10 @@ def test_a_server_that_ends_each_watch_at_once_does_not_make_it_spin(
 
 def test_the_pause_is_short_again_after_a_watch_that_lasted(kubernetes: FakeKubernetes, cluster: Cluster) -> None:
     kubernetes.fault("GET", answer=as_text(403, "no"), times=3)
-    kubernetes.fault("GET", answer=as_text(403, "no"), delay=1.1, skip=0, times=1)
+    kubernetes.fault("GET", answer=as_text(403, "no"), delay=0.6, skip=0, times=1)
     kubernetes.fault("GET", answer=as_text(403, "no"))
     pauses = Pauses(6)
-    Watch(cluster, WATCHED, lambda _: None, pauses, replace(PACED, longest_retry=1.0)).run()
+    Watch(cluster, WATCHED, lambda _: None, pauses, PACED).run()
     within(pauses.noted, 0.1, 0.2, 0.4, 0.1, 0.2, 0.4)
 
 
