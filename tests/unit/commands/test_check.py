@@ -462,6 +462,7 @@ def test_plain_http_is_a_remark(laptop: FakeLaptop) -> None:
 
 
 def test_an_argocd_that_does_not_answer_is_69(laptop: FakeLaptop) -> None:
+    laptop.check()  # helm has rendered when the second begins
     laptop.argocd.close()
     found = laptop.check("--timeout", "1")
     assert (found.code, found.failed()) == (69, ["Argo CD"])
