@@ -3,8 +3,7 @@
 import base64
 import json
 import stat
-from collections.abc import Sequence
-from copy import deepcopy
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,7 @@ import yaml
 
 from dev.sandbox.tools import CURRENT
 from gitops_runtime_auth.__main__ import main
-from gitops_runtime_auth.preflight.helm import HelmRun, Rendering
-from gitops_runtime_auth.retry import Deadline
+from gitops_runtime_auth.preflight.helm import HelmRun
 from gitops_runtime_auth.timing import Timing
 from tests.fakes.argocd import FakeArgoCD
 from tests.fakes.authority import authority
@@ -32,24 +30,24 @@ FAST = Timing(first_retry=0.01, longest_retry=0.05, fastest_verdict=0.0, jitter=
 
 
 _render, _given_values = HelmRun.render, HelmRun.given_values
-_rendered: dict[object, Rendering] = {}
-_given: dict[object, dict[str, Any]] = {}
 
 
-def _render_once(run: HelmRun, cluster: Sequence[str], deadline: Deadline) -> Rendering:
-    """Have helm render, unless it did the same for an earlier test: that takes longer than all else together."""
-    asked = repr((run, run.values, run.stdin, cluster))
-    if asked not in _rendered:
-        _rendered[asked] = _render(run, cluster, deadline)
-    return _rendered[asked]
+def _once(ask: Callable[..., Any]) -> Callable[..., Any]:
+    """Remember what helm answered, so that it runs once for all tests that ask the same: a run takes longer than the
+    rest of a test."""
+    answers: dict[str, Any] = {}
+
+    def remembering(run: HelmRun, *how: Any) -> Any:
+        *about, _deadline = how
+        asked = repr((run, run.values, run.stdin, about))
+        if asked not in answers:
+            answers[asked] = ask(run, *how)
+        return answers[asked]
+
+    return remembering
 
 
-def _merge_once(run: HelmRun, deadline: Deadline) -> dict[str, Any]:
-    """The same for the values that helm merges."""
-    asked = repr((run.values, run.stdin))
-    if asked not in _given:
-        _given[asked] = _given_values(run, deadline)
-    return deepcopy(_given[asked])
+_render_once, _given_values_once = _once(_render), _once(_given_values)
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ class FakeLaptop:
         self.programs.mkdir()
         (self.programs / "helm").symlink_to(CURRENT / "helm")
         patch.setattr(HelmRun, "render", _render_once)
-        patch.setattr(HelmRun, "given_values", _merge_once)
+        patch.setattr(HelmRun, "given_values", _given_values_once)
         patch.setenv("PATH", str(self.programs))
         patch.setenv("HOME", str(folder))
         patch.setenv("GOGC", "off")  # a third of the processor's time that helm takes is for its garbage

@@ -36,7 +36,7 @@ LOGIN = "POST /api/v1/session"
 class Reply:
     """One answer. ``raw`` is sent as it is, piece by piece with ``pause`` seconds in between, instead of the rest.
 
-    It is sent after ``delay`` seconds; a ``client`` is told that it took ``took`` seconds.
+    The server waits ``delay`` seconds before it. ``took`` are the seconds that ``client`` believes it took.
     """
 
     status: int = 200
@@ -83,7 +83,7 @@ class Served:
     replies: dict[str, list[Reply]]
     asked: list[Asked] = field(default_factory=list)
     took: float = 0.0
-    """What the last answer says that it took."""
+    """``Reply.took`` of the last answer."""
 
     @property
     def url(self) -> str:
@@ -204,7 +204,7 @@ def transport(endpoint: Endpoint | str, **more: Any) -> Iterator[Transport]:
 
 
 class _Told(Transport):
-    """Takes from each reply how long it took: nobody has to wait for it, and a busy machine changes nothing."""
+    """Reports ``Reply.took`` instead of the measured time: tests need not wait, and a busy machine changes nothing."""
 
     def __init__(self, endpoint: Endpoint, served: Served) -> None:
         super().__init__(endpoint)
