@@ -11,7 +11,7 @@ import pytest
 from dev.cluster import path_of
 from dev.keys import KEY_SECRET
 from dev.runtime import BLOCK, CHART, Runtime, runtime, within
-from tests.e2e.leftovers import objects, remove_as_documented
+from tests.e2e.leftovers import ABANDONED, FORGOTTEN, objects, remove_as_documented
 
 
 @pytest.fixture
@@ -87,17 +87,19 @@ def test_a_namespace_that_is_being_deleted_does_not_block(surroundings: Runtime)
     surroundings.cluster.patch(held_there, {"metadata": {"finalizers": None}})
 
 
-def test_what_argo_cd_leaves_when_it_abandons_the_hook_is_removed_as_documented(
-    surroundings: Runtime, tmp_path: Path
-) -> None:
-    """It does so only now and then, so that here helm leaves the same: key, Secret, and a Job that can't start."""
+@pytest.mark.parametrize("done", [FORGOTTEN, ABANDONED])
+def test_what_argo_cd_leaves_is_removed_as_documented(surroundings: Runtime, tmp_path: Path, done: str) -> None:
+    """It leaves something only now and then, so that here helm leaves the same: all of the hook, or a Job that can't
+    start, with key and Secret."""
     before = objects(surroundings)
     surroundings.install(*surroundings.hook_alone())
     surroundings.helm("uninstall", "r", "--no-hooks", "--wait")
     surroundings.helm("template", "r", CHART, *surroundings.hook_alone(), "--output-dir", str(tmp_path))
-    job = tmp_path / "gitops-runtime-auth" / "templates" / "hooks" / "cleanup" / "job.yaml"
-    surroundings.kubectl("create", "-f", str(job))
-    remove_as_documented(surroundings, before)
+    hook = tmp_path / "gitops-runtime-auth" / "templates" / "hooks" / "cleanup"
+    surroundings.kubectl("create", "-f", str(hook / "job.yaml" if done == ABANDONED else hook))
+    if done == FORGOTTEN:
+        surroundings.kubectl("wait", "--for=condition=Complete", "job/r-auth-cleanup", "--timeout=60s")
+    assert remove_as_documented(surroundings, before) == done
 
 
 def test_after_a_failed_install(surroundings: Runtime) -> None:
