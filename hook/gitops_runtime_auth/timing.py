@@ -15,6 +15,8 @@ class Timing:
     """Timeout of a request to Argo CD, except for logins."""
     kubernetes_request: float = 10.0
     """Timeout of a request to the Kubernetes API; a watch may be silent for this much longer than it should last."""
+    last_try: float = 1.0
+    """Time by which a request may outlast its deadline, so that the last one has a chance to succeed."""
     event: float = 5.0
     """Time for writing an Event or emptying the record of refused passwords, including retries. A run must not be
     delayed for these."""

@@ -25,14 +25,14 @@ _PAGE = Answer(200, b"<!doctype html><title>Argo CD</title>", {"Content-Type": "
 class RefusalError(Exception):
     """An answer other than 200: HTTP status, gRPC code, Argo CD's words."""
 
-    def __init__(self, status: int, code: int, words: str) -> None:
+    def __init__(self, status: int, code: int, words: str, **headers: str) -> None:
         super().__init__(words)
-        self.answer = as_json(status, {"error": words, "code": code, "message": words})
+        self.answer = as_json(status, {"error": words, "code": code, "message": words}, **headers)
 
 
-def unauthenticated(words: str) -> RefusalError:
+def unauthenticated(words: str, **headers: str) -> RefusalError:
     """Return the refusal with which Argo CD answers 401."""
-    return RefusalError(401, 16, words)
+    return RefusalError(401, 16, words, **headers)
 
 
 class AccountApi:
@@ -152,7 +152,9 @@ class AccountApi:
         body = request.object()
         username, password = str(body.get("username", "")), str(body.get("password", ""))
         self._argocd.received.add(password)
-        match self._argocd.logins.come(username, password):
+        verdict = self._argocd.logins.come(username, password)
+        took = {"X-Took": str(self._argocd.logins.refusal_seems)} if verdict.needs_a_look else {}
+        match verdict:
             case Verdict.OK:
                 token = self._argocd.open_session(username)
                 cookie = f"argocd.token={token}; path=/; SameSite=lax; httpOnly; Secure"
@@ -162,11 +164,11 @@ class AccountApi:
             case Verdict.TOO_LONG:
                 raise RefusalError(400, 3, f"Username is too long ({LONGEST_NAME} bytes max)")
             case Verdict.DISABLED:
-                raise unauthenticated(f"Account {username} is disabled")
+                raise unauthenticated(f"Account {username} is disabled", **took)
             case Verdict.NO_LOGIN:
-                raise unauthenticated(f"Account {username} does not have login capability")
+                raise unauthenticated(f"Account {username} does not have login capability", **took)
             case _:
-                raise unauthenticated("Invalid username or password")
+                raise unauthenticated("Invalid username or password", **took)
 
     def _end_nothing(self, _: Request) -> Answer:
         return as_json(200, {})

@@ -4,7 +4,7 @@ import base64
 import json
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ NAMESPACE = "ns"
 PASSWORD = "canary-password-of-admin"
 KINDS["", "v1"] |= {"resourcequotas": "ResourceQuota", "limitranges": "LimitRange"}  # which check alone reads
 FAST = Timing(first_retry=0.01, longest_retry=0.05, fastest_verdict=0.0, jitter=60.0)
+ONCE = replace(FAST, first_retry=3600.0, longest_retry=3600.0)
+"""Nothing is tried twice: the pause before that would be longer than any deadline."""
 
 
 _render, _given_values = HelmRun.render, HelmRun.given_values

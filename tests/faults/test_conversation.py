@@ -48,7 +48,6 @@ class Fake:
     def __init__(self, accounts: dict[str, str]) -> None:
         self.argocd = FakeArgoCD(authority("argocd").tls)
         self.argocd.logins.takes = (0.5, 1.0)
-        self.argocd.logins.refusal_takes = 0.5
         self.names = {part: f"me-{part}" for part in accounts}
         self.password = "canary-of-all"
         for part, entry in accounts.items():

@@ -4,9 +4,12 @@ import gc
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
+from unittest import mock
 
 import pytest
 
+from gitops_runtime_auth.argocd import http
 from tests.fakes.authority import authority
 from tests.fakes.laptop import FakeLaptop
 from tests.fakes.world import World
@@ -28,6 +31,20 @@ def one_ca(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SSL_CERT_DIR", str(folder / "none"))
         patch.setenv("SSL_CERT_FILE", str(folder / "nobody.pem"))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def told_times() -> Iterator[None]:
+    """An answer may say how many seconds it took (``X-Took``), beside those that it did take."""
+    measure = http._Clock.__call__
+
+    def told(clock: http._Clock, event: str, info: dict[str, Any]) -> None:
+        measure(clock, event, info)
+        if event.endswith("receive_response_headers.complete"):
+            clock._answered += sum(float(value) for name, value in info["return_value"][3] if name == b"X-Took")
+
+    with mock.patch.object(http._Clock, "__call__", told):
         yield
 
 

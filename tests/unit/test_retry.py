@@ -58,12 +58,12 @@ def test_the_deadline_ends_it_with_the_last_error() -> None:
 
     began = time.monotonic()
     with pytest.raises(UnreachableError):
-        retry(Deadline(0.3), "it", attempt, SHORT)
+        retry(Deadline(0.1), "it", attempt, SHORT)
     assert time.monotonic() - began < SOON
 
 
 def test_a_wait_that_the_server_asks_for_is_kept() -> None:
-    left = [TemporaryError("p", "r", retry_after=0.3)]
+    left = [TemporaryError("p", "r", retry_after=0.1)]
 
     def attempt() -> None:
         if left:
@@ -71,7 +71,7 @@ def test_a_wait_that_the_server_asks_for_is_kept() -> None:
 
     began = time.monotonic()
     retry(Deadline(5), "it", attempt, SHORT)
-    assert time.monotonic() - began >= 0.3
+    assert time.monotonic() - began >= 0.1
 
 
 def test_a_wait_longer_than_the_deadline_is_not_begun() -> None:

@@ -10,8 +10,6 @@ from gitops_runtime_auth.retry import Deadline, retry
 from gitops_runtime_auth.timing import Timing
 
 VERSION_PATH = "/api/version"
-_GRACE = 1.0
-"""Seconds by which a request may outlast the deadline, so that the last one has a chance to succeed."""
 _LONGEST_VERSION = 40
 """Characters."""
 
@@ -57,7 +55,7 @@ class Calls:
         expected: int = 200,
     ) -> Answer:
         """Send a request once, as ``Transport.send`` does. The default ``timeout`` (seconds) is ``Timing.request``."""
-        seconds = min(self.timing.request, _GRACE + self.deadline.left()) if timeout is None else timeout
+        seconds = min(self.timing.request, self.timing.last_try + self.deadline.left()) if timeout is None else timeout
         try:
             with log.Span(f"{method} {path}"):
                 answer = self._transport.send(

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 """A Kubernetes object, or a part of one, as JSON."""
 
-_LAST_TRY = 1.0
-"""Seconds for a request at least, so that the last try before the deadline can succeed."""
-
 
 def namespace_path(namespace: str) -> str:
     """Return the API path of a namespace."""
@@ -132,7 +129,7 @@ class Cluster:
 
         def attempt() -> Object | None:
             with log.Span(f"kubernetes {method} {path}"):
-                patience = min(self.timing.kubernetes_request, _LAST_TRY + self.deadline.left())
+                patience = min(self.timing.kubernetes_request, self.timing.last_try + self.deadline.left())
                 response = self._send(method, path, body, patience)
                 content = _read(response)
             found = _parsed(content)

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import jwt
 import pytest
@@ -213,12 +214,13 @@ def test_the_deadline_ends_what_does_not_heal(name: str) -> None:
         assert len(served.asked) > 2
 
 
-def test_a_request_is_over_a_second_after_the_deadline() -> None:
-    with serving(Reply(delay=LONG)) as served, client(served, 0.0, Timing()) as argocd:
+def test_the_last_try_outlasts_the_deadline() -> None:
+    with serving(Reply(delay=LONG)) as served, client(served, 0.0, replace(QUICK, last_try=0.2)) as argocd:
         began = time.monotonic()
         with pytest.raises(UnreachableError):
             argocd.version()
-        assert 0.9 < time.monotonic() - began < SOON
+        assert 0.18 < time.monotonic() - began < SOON
+    assert Timing().last_try == 1.0
 
 
 def test_a_request_takes_no_longer_than_timing_says() -> None:

@@ -64,7 +64,7 @@ def test_what_comes_back() -> None:
 
 
 def test_the_time_of_connecting_is_not_in_the_answers_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    look_up, wrap, slow = socket.getaddrinfo, ssl.SSLContext.wrap_socket, 0.1
+    look_up, wrap, slow = socket.getaddrinfo, ssl.SSLContext.wrap_socket, 0.05
 
     def looks_up(*given: Any, **more: Any) -> Any:
         time.sleep(slow)

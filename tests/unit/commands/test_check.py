@@ -14,7 +14,7 @@ import pytest
 from tests.fakes import LONG
 from tests.fakes.argocd import FakeArgoCD
 from tests.fakes.authority import authority
-from tests.fakes.laptop import PASSWORD, FakeLaptop
+from tests.fakes.laptop import ONCE, PASSWORD, FakeLaptop
 from tests.fakes.web import as_json
 from tests.fakes.world import cheap_scrypt
 
@@ -263,9 +263,9 @@ def test_a_foreign_secret_is_refused_and_whose_it_is_said(laptop: FakeLaptop) ->
 
 
 def test_a_secret_of_another_release_is_foreign_to_the_named_one(laptop: FakeLaptop) -> None:
-    store_key(laptop, laptop.argocd.make_key("admin", "key"), release="other")
-    assert laptop.check("--release", "mine").failed() == ["API key Secret"]
-    assert laptop.check("--release", "other").code == 0
+    store_key(laptop, laptop.argocd.make_key("admin", "key"), release="another")
+    assert laptop.check("--release", "rel").failed() == ["API key Secret"]
+    assert laptop.check("--release", "another").code == 0
 
 
 # type: token
@@ -303,12 +303,13 @@ def test_the_releases_own_key_is_refused_as_the_hook_would(laptop: FakeLaptop) -
     laptop.argocd.account("robot", "apiKey")
     own = laptop.argocd.make_key("robot", "gra.0123456789ab.ns.rel.20260101t000000z-0123456789ab")
     token = ("--set", f"{AUTH}.type=token", "--set-string", f"{AUTH}.token={own}")
-    laptop.secret("argocd-token", token=own)
+    for name in ("argocd-token", "mine"):
+        laptop.secret(name, token=own)
     for arguments in ((*token, "--release", "rel"), ("--set", MINE.replace("mine", "argocd-token"))):
         found = laptop.check(*arguments)
         assert (found.code, found.failed()) == (78, ["Token"])
         assert "made for itself" in found.only_failure()["found"]
-    assert laptop.check(*token, "--release", "another").code == 0, "two releases may share a key"
+    assert laptop.check("--set", MINE, "--release", "another").code == 0, "two releases may share a key"
 
 
 def test_an_expiring_token_is_taken_when_somebody_else_renews_it(laptop: FakeLaptop) -> None:
@@ -462,9 +463,8 @@ def test_plain_http_is_a_remark(laptop: FakeLaptop) -> None:
 
 
 def test_an_argocd_that_does_not_answer_is_69(laptop: FakeLaptop) -> None:
-    laptop.check()  # what helm renders is remembered, so that it takes none of the second that follows
     laptop.argocd.close()
-    found = laptop.check("--timeout", "1")
+    found = laptop.check(timing=ONCE)
     assert (found.code, found.failed()) == (69, ["Argo CD"])
 
 

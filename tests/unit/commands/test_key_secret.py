@@ -1,5 +1,7 @@
 """The key Secret as ``ensure`` writes it: of the user's own shape, never over somebody else's, moved without a gap."""
 
+from dataclasses import replace
+
 import pytest
 
 from gitops_runtime_auth.timing import Timing
@@ -272,7 +274,7 @@ def test_an_id_is_never_used_twice(world: World) -> None:
 def test_a_key_that_another_run_revokes_before_it_stands_in_the_secret_is_made_anew(world: World) -> None:
     """That run listed the account before, and took this key for one that a crash had left."""
     world.kubernetes.fault(POST, times=1, does=lambda: world.argocd.revoke(ACCOUNT))
-    done = world.install()
+    done = world.install(replace(FAST, fresh_shows=0.1))
     assert done.code == 0, done.said
     assert world.live() == [world.key]
     assert world.argocd.accepts(world.token)

@@ -235,7 +235,7 @@ def test_no_pattern_of_answer_times_sends_a_wrong_password_more_than_twice(
 
 
 def test_with_the_shipped_constants_a_wrong_password_on_a_quiet_machine_is_sent_once(wrong: World) -> None:
-    wrong.argocd.logins.refusal_takes = 0.95
+    wrong.argocd.logins.refusal_seems = 0.95
     assert wrong.install(replace(SHIPPED, jitter=10.0)).code == 77
     assert wrong.argocd.logins.verdicts() == [Verdict.WRONG]
 
@@ -249,7 +249,7 @@ def test_with_the_shipped_constants_a_refusal_in_under_half_a_second_is_no_verdi
 
 
 def test_with_the_shipped_constants_a_slow_answer_is_sent_once_more_at_most(wrong: World) -> None:
-    wrong.argocd.logins.refusal_takes = 0.5
+    wrong.argocd.logins.refusal_seems = 0.5
     wrong.argocd.server.fault(VERSION, times=1, delay_answer=0.4)
     wrong.argocd.server.fault(LOGIN, delay_answer=0.1)
     assert wrong.install(SHIPPED).code == 77

@@ -218,7 +218,7 @@ def test_a_replica_that_lags_is_not_taken_for_somebody_who_takes_it_back(enablin
 
 def test_what_argocd_never_shows_ends_without_key_and_secret(enabling: World) -> None:
     enabling.argocd.accounts.cm_shows_after = 3600
-    done = enabling.install()
+    done = enabling.install(replace(FAST, capability_shows=0.1))
     assert done.code == 75
     assert done.problem == (
         f"Argo CD does not show accounts.{ACCOUNT} yet, 0 s after apiKey was added to ConfigMap argocd-cm in namespace"

@@ -198,7 +198,7 @@ def test_a_missing_password_is_named(world: World) -> None:
 def test_a_password_that_comes_late_is_waited_for(world: World) -> None:
     world.give("")
     world.set("hook.waitForSecrets", 10)
-    world.later(0.3, lambda: world.give(PASSWORD))
+    world.later(0.1, lambda: world.give(PASSWORD))
     done = world.install()
     assert done.code == 0, done.said
     assert '"mine"' in done.log, "the log says what is waited for"
@@ -209,7 +209,7 @@ def test_a_missing_ca_is_waited_for_and_named(world: World, late: bool) -> None:
     world.trust(None)
     world.set("hook.waitForSecrets", 10 if late else 0)
     if late:
-        world.later(0.3, lambda: world.trust(world.argocd))
+        world.later(0.1, lambda: world.trust(world.argocd))
     done = world.install()
     assert done.code == (0 if late else 78)
     assert 'Secret "ca", key "ca.crt" does not exist' in done.log
@@ -230,7 +230,7 @@ def test_headers_that_are_missing_are_waited_for_and_named(world: World, late: b
     world.headers = "proxy"
     world.set("hook.waitForSecrets", 10 if late else 0)
     if late:
-        world.later(0.3, lambda: world.mount("headers", **{"X-Team": "runtime"}))
+        world.later(0.1, lambda: world.mount("headers", **{"X-Team": "runtime"}))
     done = world.install()
     assert done.code == (0 if late else 78)
     assert '"proxy"' in done.log

@@ -193,9 +193,9 @@ def test_no_answer_until_the_deadline(kubernetes: FakeKubernetes, cluster: Clust
     assert raised.value.remedy == "Check the network policies and the API server's health, then try again."
 
 
-def test_the_last_try_has_a_second(kubernetes: FakeKubernetes, cluster: Cluster) -> None:
+def test_the_last_try_outlasts_the_deadline(kubernetes: FakeKubernetes, cluster: Cluster) -> None:
     kubernetes.put(X, {})
-    kubernetes.fault("GET", delay=0.3)
+    kubernetes.fault("GET", delay=0.1)
     assert impatient(cluster).get(X)
     ended = threading.Event()
     kubernetes.server.heal()

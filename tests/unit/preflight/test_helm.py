@@ -8,7 +8,7 @@ import pytest
 
 from dev.sandbox.tools import CURRENT
 from gitops_runtime_auth.config.schema import chart_file
-from tests.fakes.laptop import FakeLaptop
+from tests.fakes.laptop import ONCE, FakeLaptop
 
 BLOCK = "global.external-arg-cd"
 
@@ -185,5 +185,5 @@ def test_an_inline_credential_is_read_from_what_the_chart_makes_of_it(laptop: Fa
 
 def test_the_chart_is_rendered_without_a_cluster_too(laptop: FakeLaptop) -> None:
     laptop.kubernetes.close()
-    found = laptop.check("--kube-version", "v1.34.0", "--timeout", "3")
+    found = laptop.check("--kube-version", "v1.34.0", timing=ONCE)
     assert found.row("Values")["state"] == "ok"
