@@ -111,17 +111,25 @@ class Server:
         """The time that the header ``Date`` tells."""
         self.lock = threading.Lock()
         self._connections: set[socket.socket] = set()
-        self._listening = socket.create_server(("127.0.0.1", 0), backlog=256)
-        self.port: int = self._listening.getsockname()[1]
-        self._open = True
-        self._accepting = threading.Thread(target=self._accept, daemon=True)
-        self._accepting.start()
+        # Bound all the time, so that no other process gets the port while this server is down.
+        self._kept = socket.socket()
+        self._kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._kept.bind(("127.0.0.1", 0))
+        self.port: int = self._kept.getsockname()[1]
+        self._open = False
+        self._accepting: threading.Thread
+        self.open_again()
 
     @property
     def url(self) -> str:
         return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     def close(self) -> None:
+        """Go down for ever: another server may have the port."""
+        self.go_down()
+        self._kept.close()
+
+    def go_down(self) -> None:
         """Stop listening and hang up: from now on a connection is refused."""
         if not self._open:
             return
@@ -140,7 +148,7 @@ class Server:
                     connection.shutdown(socket.SHUT_RDWR)
 
     def open_again(self) -> None:
-        """Listen again at the same port."""
+        """Listen at the port (again)."""
         self._listening = socket.create_server(("127.0.0.1", self.port), backlog=256)
         self._open = True
         self._accepting = threading.Thread(target=self._accept, daemon=True)

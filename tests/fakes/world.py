@@ -337,6 +337,12 @@ class World:
 
     upgrade = install
 
+    def begin_installed(self) -> None:
+        """Be where the first ``install`` leads. It was run once in this process; its results are brought in here."""
+        from tests.fakes import installed
+
+        installed.bring_into(self)
+
     def rollback(self, timing: Timing = FAST) -> Run:
         """Run the pre-rollback hook in a new pod."""
         self.remount()

@@ -110,7 +110,7 @@ def test_the_kubernetes_client_is_one_with_a_deadline_for_each_check(
         assert first.get("/api/v1/namespaces/ns") is not None
         monkeypatch.delenv("KUBERNETES_SERVICE_HOST")  # a second client could not be made
         began = time.monotonic()
-        kubernetes.close()
+        kubernetes.server.go_down()
         with pytest.raises(Exception, match="does not answer"):
             connections.cluster(Deadline(0.2)).get("/api/v1/namespaces/ns")
         assert time.monotonic() - began < SOON

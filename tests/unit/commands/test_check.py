@@ -463,7 +463,7 @@ def test_plain_http_is_a_remark(laptop: FakeLaptop) -> None:
 
 
 def test_an_argocd_that_does_not_answer_is_69(laptop: FakeLaptop) -> None:
-    laptop.argocd.close()
+    laptop.argocd.server.go_down()
     found = laptop.check(timing=ONCE)
     assert (found.code, found.failed()) == (69, ["Argo CD"])
 

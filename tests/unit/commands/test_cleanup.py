@@ -40,7 +40,7 @@ def test_key_secret_record_and_what_helm_leaves_are_gone(world: World) -> None:
 
 
 def test_all_of_this_releases_keys_and_no_other_go(world: World) -> None:
-    world.install()
+    world.begin_installed()
     foreign = ["users-own", "gra.ffffffffffff.runtime-ns.runtime.20260101t000000z-0123456789ab", f"{world.prefix}x"]
     for name in foreign:
         world.argocd.make_key(ACCOUNT, name, age=1e6)
@@ -52,7 +52,7 @@ def test_all_of_this_releases_keys_and_no_other_go(world: World) -> None:
 
 @pytest.mark.parametrize("lost", ["the Secret", "the key"])
 def test_without_a_good_key_one_login_finds_what_is_left_and_its_session_is_ended(world: World, lost: str) -> None:
-    world.install()
+    world.begin_installed()
     foreign = "gra.ffffffffffff.runtime-ns.runtime.20260101t000000z-0123456789ab"
     world.argocd.make_key(ACCOUNT, foreign)
     world.argocd.make_key(ACCOUNT, world.own_key())
@@ -106,7 +106,7 @@ def test_a_record_stays_while_it_keeps_the_next_install_from_sending_the_passwor
 
 def test_a_refusal_of_another_password_is_none_of_this_one(world: World) -> None:
     """The user corrected it and uninstalls without another install: keys of a former install may live."""
-    world.install()
+    world.begin_installed()
     world.remove(world.path())
     world.give("wrong")
     world.install()
@@ -116,7 +116,7 @@ def test_a_refusal_of_another_password_is_none_of_this_one(world: World) -> None
 
 
 def test_a_wrong_password_is_sent_once(world: World) -> None:
-    world.install()
+    world.begin_installed()
     world.remove(world.path())
     world.give("wrong")
     done = world.uninstall()
@@ -127,7 +127,7 @@ def test_a_wrong_password_is_sent_once(world: World) -> None:
 
 
 def test_the_user_secrets_may_be_gone_already(world: World) -> None:
-    world.install()
+    world.begin_installed()
     key = world.key
     world.remove(world.path())
     world.give("")
@@ -139,7 +139,7 @@ def test_the_user_secrets_may_be_gone_already(world: World) -> None:
 
 
 def test_replaced_keys_die_where_they_were_made(world: World) -> None:
-    world.install()
+    world.begin_installed()
     world.move_to(world.other)
     world.upgrade()
     world.argocd.account("third")
@@ -151,7 +151,7 @@ def test_replaced_keys_die_where_they_were_made(world: World) -> None:
 
 def test_a_replaced_key_leaves_the_present_one_to_revoke_itself_without_a_login(world: World) -> None:
     """Both are of one account, which is reached by two names."""
-    world.install()
+    world.begin_installed()
     world.host = "localhost"
     world.upgrade()
     logins = len(world.argocd.logins.seen)
@@ -163,7 +163,7 @@ def test_a_replaced_key_leaves_the_present_one_to_revoke_itself_without_a_login(
 
 def test_without_a_present_key_the_replaced_ones_revoke_what_is_left(world: World) -> None:
     """Somebody emptied the key of the Secret that consumers read; a run died before it stored its own."""
-    world.install()
+    world.begin_installed()
     world.move_to(world.other)
     world.upgrade()
     world.argocd.make_key(ACCOUNT, world.own_key())
@@ -176,7 +176,7 @@ def test_without_a_present_key_the_replaced_ones_revoke_what_is_left(world: Worl
 
 def test_settings_of_a_failed_upgrade_do_not_hide_the_key_of_before(world: World) -> None:
     """The Secret still holds the former account's key when the upgrade's hook was refused."""
-    world.install()
+    world.begin_installed()
     world.argocd.account("second")
     world.use("second")
     world.give("wrong")
@@ -187,9 +187,9 @@ def test_settings_of_a_failed_upgrade_do_not_hide_the_key_of_before(world: World
 
 
 def test_with_argocd_gone_the_key_is_named_and_the_rest_is_deleted(world: World) -> None:
-    world.install()
+    world.begin_installed()
     key = world.key
-    world.argocd.server.close()
+    world.argocd.server.go_down()
     done = world.uninstall(ONCE)
     assert done.code == 0
     assert key in ids_in(done.log)
@@ -199,7 +199,7 @@ def test_with_argocd_gone_the_key_is_named_and_the_rest_is_deleted(world: World)
 
 
 def test_with_kubernetes_gone_the_mounted_secret_serves(world: World) -> None:
-    world.install()
+    world.begin_installed()
     world.remount()
     world.kubernetes.fault("/secrets/", cut="before")
     done = world.run("cleanup", timing=ONCE)
@@ -209,7 +209,7 @@ def test_with_kubernetes_gone_the_mounted_secret_serves(world: World) -> None:
 
 
 def test_a_kubernetes_api_that_hangs_leaves_time_for_revoking(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    world.install()
+    world.begin_installed()
     world.remount()
     world.set("hook.timeout", 10)
     monkeypatch.setattr(cleanup, "_SHARE", 0.01)  # a hang of a moment, for which the test waits
@@ -236,7 +236,7 @@ def test_the_process_ends_before_its_jobs_deadline(
 
 
 def test_somebody_elses_secret_stays(world: World) -> None:
-    world.install()
+    world.begin_installed()
     world.edit(world.path(), **{"labels": {"app.kubernetes.io/managed-by": "Helm"}})
     done = world.uninstall()
     assert 'Secret "argocd-token" is not this release\'s, so it stays.' in done.log.splitlines()
@@ -244,7 +244,7 @@ def test_somebody_elses_secret_stays(world: World) -> None:
 
 
 def test_a_disabled_account_costs_no_login(world: World) -> None:
-    world.install()
+    world.begin_installed()
     key = world.key
     world.argocd.accounts.enable(ACCOUNT, False)
     done = world.uninstall()
@@ -256,7 +256,7 @@ def test_a_disabled_account_costs_no_login(world: World) -> None:
     "broken", ["no settings", "other settings", "odd settings", "odd secret", "no mounts", "every answer", "a 500"]
 )
 def test_helm_uninstall_is_never_failed(world: World, broken: str) -> None:
-    world.install()
+    world.begin_installed()
     environ: dict[str, str] = {}
     match broken:
         case "no settings":
@@ -290,7 +290,7 @@ def test_the_users_own_token_is_left_alone(world: World) -> None:
 
 def test_a_release_that_went_to_a_token_and_failed_leaves_no_key_of_its_own(world: World) -> None:
     """The upgrade's ``retire`` never ran: the Secret with the former key is still there."""
-    world.install()
+    world.begin_installed()
     world.use_token(world.argocd.make_key(ACCOUNT, "users-own"))
     world.uninstall()
     assert world.argocd.live_keys() == ["users-own"]

@@ -176,7 +176,7 @@ def test_an_argocd_that_gives_every_key_an_end_is_put_up_with(world: World) -> N
     assert len(world.argocd.made) == 1
 
 
-@pytest.mark.parametrize("lag", [{"lags": 3}, {"lag_seconds": 0.3}], ids=["some replicas", "all replicas"])
+@pytest.mark.parametrize("lag", [{"lags": 3}, {"lag_seconds": 0.1}], ids=["some replicas", "all replicas"])
 def test_a_fresh_key_that_another_replica_does_not_know_yet_is_asked_for_again(
     world: World, lag: dict[str, float]
 ) -> None:
@@ -254,7 +254,7 @@ def test_before_a_rollback_what_cannot_be_mended_is_a_warning(
     elif broken == "account":
         world.argocd.accounts.enable(ACCOUNT, False)
     elif broken == "argocd":
-        world.argocd.close()
+        world.argocd.server.go_down()
     elif broken == "settings":
         world.derived["url"] = None
     elif broken == "unforeseen":
@@ -298,7 +298,7 @@ def test_each_step_that_is_tried_again_is_told_by_its_name(world: World) -> None
 
 
 def test_a_missing_argocd_is_69_within_the_deadline(world: World) -> None:
-    world.argocd.close()
+    world.argocd.server.go_down()
     done = world.install(ONCE)
     assert done.code == 69
     assert world.server.url in done.problem
@@ -325,11 +325,11 @@ def test_odd_words_in_retry_after_are_no_wait(world: World, asked: str) -> None:
 
 
 def test_a_wait_that_is_asked_for_is_kept(world: World) -> None:
-    world.argocd.server.fault("GET .*/version", times=1, answer=as_text(429, "no", **{"Retry-After": "1"}))
+    """A minute is longer than the hook may take, so that it ends at once instead of asking again."""
+    world.argocd.server.fault("GET .*/version", times=1, answer=as_text(429, "no", **{"Retry-After": "60"}))
     done = world.install()
-    assert done.code == 0
-    first, second = (r.at for r in world.argocd.server.asked("GET .*/version")[:2])
-    assert second - first >= 1
+    assert (done.code, done.seconds < SOON) == (75, True), done.said
+    assert len(world.argocd.server.asked("GET .*/version")) == 1
 
 
 def test_the_run_is_told_in_few_lines_without_a_secret(world: World) -> None:

@@ -19,7 +19,7 @@ def installed(world: World) -> World:
     """A release that runs: the key is there, and the consumer was rolled out with it."""
     world.consumers = [CONSUMER]
     world.workload(CONSUMER)
-    world.install()
+    world.begin_installed()
     world.roll_out()
     return world
 
@@ -143,10 +143,11 @@ def test_a_keeper_never_deletes_a_secret(installed: World) -> None:
 def test_an_old_key_is_rotated_without_a_login(installed: World, max_age: str, seconds: int) -> None:
     installed.set("keeper.maxAge", max_age)
     keeper, old = installed.keeper(), installed.key
-    installed.argocd.accounts.secret[ACCOUNT].keys[0].issued_at -= seconds - 20
+    [listed] = installed.argocd.accounts.secret[ACCOUNT].keys
+    listed.issued_at = int(time.time()) - seconds + 20
     assert keeper.check().ready
     assert installed.key == old, "not yet"
-    installed.argocd.accounts.secret[ACCOUNT].keys[0].issued_at -= 40
+    listed.issued_at -= 40
     assert keeper.check().ready
     assert installed.key != old
     assert installed.argocd.logins.verdicts() == [Verdict.OK]
@@ -270,7 +271,7 @@ def test_what_an_upgrade_replaced_is_left_to_its_hook_first(installed: World) ->
 def test_a_server_that_is_gone_does_not_stop_the_keeper(installed: World) -> None:
     installed.move_to(installed.other)
     installed.upgrade()
-    installed.argocd.close()
+    installed.argocd.server.go_down()
     installed.set("keeper.maxAge", "60s")
     installed.roll_out()
     keeper = installed.keeper()

@@ -1,17 +1,19 @@
 """What the keeper leaves behind when it ends: no key if its namespace is being deleted, else the key in use."""
 
+from dataclasses import replace
+
 import pytest
 
 from gitops_runtime_auth.service.health import Status
 from tests.fakes.web import Answer, as_json
-from tests.fakes.world import ACCOUNT, NAMESPACE_PATH, NO_RIGHT, ONCE, World
+from tests.fakes.world import ACCOUNT, FAST, NAMESPACE_PATH, NO_RIGHT, ONCE, World
 
 IDENTITY_GONE = as_json(401, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Unauthorized"})
 
 
 @pytest.fixture
 def installed(world: World) -> World:
-    world.install()
+    world.begin_installed()
     return world
 
 
@@ -56,7 +58,7 @@ def test_a_key_that_argocd_never_answered_about_is_revoked_with_its_namespace(in
 @pytest.mark.parametrize("answer", [NO_RIGHT, IDENTITY_GONE], ids=["the Role is another one", "the Pod is gone"])
 def test_a_keeper_that_ends_without_rights_leaves_the_key_to_its_successor(installed: World, answer: Answer) -> None:
     """An upgrade with another ServiceAccount; a Pod that was deleted by force, or whose node was lost for a while."""
-    keeper = installed.keeper()
+    keeper = installed.keeper(replace(FAST, leaving=0.05))
     keeper.check()
     installed.kubernetes.fault(".*", answer=answer)
     keeper.leave()

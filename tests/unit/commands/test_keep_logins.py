@@ -23,7 +23,7 @@ CONSUMER = "deployment/runtime-sources-server"
 @pytest.fixture
 def lost(world: World) -> World:
     """The key is revoked, and the password in the user's Secret is wrong by now."""
-    world.install()
+    world.begin_installed()
     world.argocd.revoke(ACCOUNT)
     world.give("wrong")
     return world

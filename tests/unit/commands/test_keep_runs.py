@@ -96,7 +96,7 @@ def keeping(world: World, story: Callable[[Running], None], timing: Timing = STE
 
 @pytest.fixture
 def installed(world: World) -> World:
-    world.install()
+    world.begin_installed()
     return world
 
 
@@ -201,7 +201,7 @@ def test_why_it_is_not_ready_is_told_in_a_word_to_whoever_asks(installed: World)
 def test_it_does_not_spin(installed: World, trouble: str) -> None:
     match trouble:
         case "argocd":
-            installed.argocd.server.close()
+            installed.argocd.server.go_down()
         case "kubernetes":
             installed.kubernetes.fault(".*", answer=NO_RIGHT)
         case "password":

@@ -361,7 +361,7 @@ def test_a_disabled_account_is_no_wrong_password(world: World) -> None:
 def test_a_kubernetes_api_that_hangs_does_not_hold_a_refusal_up(wrong: World) -> None:
     hangs = threading.Event()
     wrong.kubernetes.fault(".*", does=lambda: hangs.wait(LONG))
-    done = wrong.install(replace(FAST, recording=0.2, event=0.1))
+    done = wrong.install(replace(FAST, recording=0.2, event=0.1, last_try=0.1))
     hangs.set()
     assert done.code == 77
     assert done.warnings[0] == (
@@ -373,7 +373,7 @@ def test_a_kubernetes_api_that_hangs_does_not_hold_a_refusal_up(wrong: World) ->
 def test_a_record_that_cannot_be_emptied_does_not_take_the_time_for_the_key(world: World) -> None:
     hangs = threading.Event()
     world.kubernetes.fault(f"GET .*/configmaps/{REFUSED}$", skip=1, times=1, does=lambda: hangs.wait(LONG))
-    done = world.install(replace(FAST, event=0.1))
+    done = world.install(replace(FAST, event=0.1, last_try=0.1))
     hangs.set()
     assert done.code == 0, done.said
     assert any(warning.startswith("The record of refused logins could not be changed (") for warning in done.warnings)

@@ -200,7 +200,7 @@ def test_only_apikey_is_ever_added(enabling: World) -> None:
 
 
 def test_what_argocd_shows_late_is_waited_for(enabling: World) -> None:
-    enabling.argocd.accounts.cm_shows_after = 0.3
+    enabling.argocd.accounts.cm_shows_after = 0.1
     done = enabling.install()
     assert done.code == 0, done.said
 

@@ -21,7 +21,7 @@ def moved(world: World) -> World:
     world.wait_for = ["deployment/runtime-app-proxy"]
     for name in (*world.consumers, *world.wait_for):
         world.workload(name)
-    world.install()
+    world.begin_installed()
     world.use(SECOND)
     world.upgrade()
     world.roll_out()
@@ -285,7 +285,7 @@ def test_nothing_of_the_password_stays(to_token: World) -> None:
 
 def test_a_secret_is_not_deleted_while_its_key_lives(to_token: World) -> None:
     """It is the only way left to revoke the key."""
-    to_token.argocd.server.close()
+    to_token.argocd.server.go_down()
     done = to_token.retire(ONCE)
     assert done.code == 0
     assert to_token.secret() != {}
@@ -354,7 +354,7 @@ def test_a_release_that_always_had_a_token_asks_argocd_nothing(world: World) -> 
 def test_a_rollout_that_finishes_meanwhile_is_waited_for(moved: World) -> None:
     moved.status_of(CONSUMER, availableReplicas=0)
     moved.set("hook.timeout", 60)
-    moved.later(0.3, lambda: moved.kubernetes.rollouts.finish(moved.path_of(CONSUMER)))
+    moved.later(0.1, lambda: moved.kubernetes.rollouts.finish(moved.path_of(CONSUMER)))
     moved.retire()
     assert moved.argocd.live_keys() == [moved.key]
 
@@ -392,7 +392,7 @@ def test_somebody_elses_secret_is_left_alone(moved: World) -> None:
 @pytest.mark.parametrize("down", ["argocd", "kubernetes", "rights"])
 def test_an_upgrade_that_is_done_is_not_failed(moved: World, down: str) -> None:
     if down == "argocd":
-        moved.argocd.server.close()
+        moved.argocd.server.go_down()
     elif down == "kubernetes":
         moved.kubernetes.fault(".*", cut="before")
     else:

@@ -140,9 +140,9 @@ def test_a_stored_address_with_another_certificate_gets_no_key(world: World, com
     world.insecure = not verified
     world.upgrade()
     world.roll_out()
-    world.argocd.close()
+    world.argocd.server.go_down()
     impostor = FakeArgoCD(authority("other").tls)
-    impostor.server.close()
+    impostor.server.go_down()
     impostor.server.port = port
     impostor.server.open_again()
     try:

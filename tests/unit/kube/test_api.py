@@ -182,7 +182,7 @@ def test_the_server_says_how_long_to_wait(kubernetes: FakeKubernetes, cluster: C
 
 
 def test_no_answer_until_the_deadline(kubernetes: FakeKubernetes, cluster: Cluster) -> None:
-    kubernetes.server.close()
+    kubernetes.server.go_down()
     began = time.monotonic()
     with pytest.raises(
         UnreachableError, match=r"^The Kubernetes API does not answer \(NewConnectionError\)\.$"

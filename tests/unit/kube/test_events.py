@@ -109,7 +109,7 @@ def test_a_lost_answer_fails_nothing(kubernetes: FakeKubernetes, cluster: Cluste
 
 def test_an_event_holds_nothing_up(kubernetes: FakeKubernetes, in_pod: Path, debug: list[str]) -> None:
     cluster = api.connect(Deadline(3600), replace(QUICK, event=0.2))
-    kubernetes.server.close()
+    kubernetes.server.go_down()
     began = time.monotonic()
     events.emit(cluster, POD, "ns", "Normal", "R", "words")
     assert 0.05 < time.monotonic() - began < SOON
@@ -119,7 +119,7 @@ def test_an_event_holds_nothing_up(kubernetes: FakeKubernetes, in_pod: Path, deb
 
 def test_an_event_does_not_outlast_the_run(kubernetes: FakeKubernetes, in_pod: Path, debug: list[str]) -> None:
     cluster = api.connect(Deadline(0), replace(QUICK, event=LONG))
-    kubernetes.server.close()
+    kubernetes.server.go_down()
     began = time.monotonic()
     events.emit(cluster, POD, "ns", "Normal", "R", "words")
     assert time.monotonic() - began < SOON

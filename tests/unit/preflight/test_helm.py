@@ -184,6 +184,6 @@ def test_an_inline_credential_is_read_from_what_the_chart_makes_of_it(laptop: Fa
 
 
 def test_the_chart_is_rendered_without_a_cluster_too(laptop: FakeLaptop) -> None:
-    laptop.kubernetes.close()
+    laptop.kubernetes.server.go_down()
     found = laptop.check("--kube-version", "v1.34.0", timing=ONCE)
     assert found.row("Values")["state"] == "ok"
