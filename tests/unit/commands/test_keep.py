@@ -367,7 +367,7 @@ def test_standing_by_ends(installed: World, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_keeper_that_starts_later_does_not_stand_by(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """``helm rollback --no-hooks`` after an upgrade to another account: the settings are newer than the Secret."""
-    world.install()
+    world.begin_installed()
     world.argocd.account("second")
     world.use("second")
     world.upgrade()

@@ -60,7 +60,7 @@ def test_the_keeper_waits_twice_as_long_after_each_further_refusal(lost: World) 
 
 @pytest.mark.parametrize("step", [f"PUT {RECORD}$", "POST .*/configmaps$"], ids=["replaced", "created"])
 def test_a_login_is_not_put_off_because_the_answer_to_its_record_was_lost(world: World, step: str) -> None:
-    world.install()
+    world.begin_installed()
     world.argocd.revoke(ACCOUNT)
     if step.startswith("POST"):
         world.remove(RECORD)
@@ -170,7 +170,7 @@ def test_a_claim_is_taken_back_when_no_password_was_sent(lost: World) -> None:
 
 
 def test_too_many_logins_in_flight_pass(world: World) -> None:
-    world.install()
+    world.begin_installed()
     world.argocd.revoke(ACCOUNT)
     world.argocd.logins.busy = 2
     keeper = world.keeper(replace(FAST, fastest_verdict=1.0))
@@ -217,7 +217,7 @@ def test_keys_that_are_reset_again_and_again_storm_nothing(world: World) -> None
 
 def test_keys_that_are_reset_before_they_were_ever_accepted_storm_nothing(world: World) -> None:
     """External Secrets puts the field back within milliseconds of every change of argocd-secret."""
-    world.install()
+    world.begin_installed()
     world.argocd.revoke(ACCOUNT)
     world.argocd.lags = 10**6
     keeper, logins = world.keeper(replace(FAST, fresh_shows=0.05)), len(world.argocd.logins.seen)
@@ -237,7 +237,7 @@ def test_keys_that_are_reset_before_they_were_ever_accepted_storm_nothing(world:
 
 
 def test_the_pause_between_two_keys_grows(world: World) -> None:
-    world.install()
+    world.begin_installed()
     keeper, sent = world.keeper(), []
     for seconds in (0, 10, 20, *range(60, 3000, 130)):  # no pause ends at a look, whatever the seconds' fractions
         world.argocd.ahead = seconds
@@ -270,7 +270,7 @@ def test_it_heals_by_itself(world: World) -> None:
 
 
 def test_two_losses_are_no_storm(world: World) -> None:
-    world.install()
+    world.begin_installed()
     keeper = world.keeper()
     for _ in range(2):
         world.argocd.revoke(ACCOUNT)

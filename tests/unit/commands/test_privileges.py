@@ -34,7 +34,7 @@ def test_a_missing_capability_is_named_with_the_commands_that_give_it(
 @pytest.mark.parametrize("kind", ["password", "token"])
 def test_where_argocd_names_the_lacking_capability_only_the_remedy_takes_no_other_away(world: World, kind: str) -> None:
     """Argo CD refuses a key because of ``apiKey``, without a word about ``login``."""
-    world.install()
+    world.begin_installed()
     if kind == "token":
         world.use_token(world.argocd.make_key(ACCOUNT, "users-own"))
     world.argocd.account(ACCOUNT, "login")
@@ -91,7 +91,7 @@ def test_both_switches_of_admin_are_named(world: World, switch: str) -> None:
 
 def test_an_account_that_vanished_keeps_its_key_for_its_return(world: World) -> None:
     """Argo CD keeps the keys of an account whose entry in argocd-cm is removed: the entry makes them valid again."""
-    world.install()
+    world.begin_installed()
     key, logins = world.key, len(world.argocd.logins.seen)
     world.argocd.accounts.vanish(ACCOUNT)
     done = world.upgrade()

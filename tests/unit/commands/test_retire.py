@@ -223,7 +223,7 @@ def test_a_secret_that_does_not_say_since_when_its_key_is_in_use_says_so_from_no
 
 def test_two_names_of_one_argocd_keep_the_present_key(world: World) -> None:
     """The key of the first name is revoked, the one in use is not, although both are of one account."""
-    world.install()
+    world.begin_installed()
     first = world.key
     world.host = "localhost"
     world.upgrade()
@@ -298,7 +298,7 @@ def test_a_secret_is_not_deleted_while_its_key_lives(to_token: World) -> None:
 @pytest.mark.parametrize("command", ["retire", "cleanup"])
 def test_a_key_that_the_settings_hold_is_never_revoked(world: World, command: str) -> None:
     """A second net behind ``ensure``, which refuses such settings."""
-    world.install()
+    world.begin_installed()
     key, token = world.key, world.token
     world.use_token(token)
     world.remount()
@@ -308,7 +308,7 @@ def test_a_key_that_the_settings_hold_is_never_revoked(world: World, command: st
 
 @pytest.mark.parametrize("command", ["retire", "cleanup"])
 def test_a_secret_that_the_settings_name_is_never_deleted(world: World, command: str) -> None:
-    world.install()
+    world.begin_installed()
     world.use_token(world.token, "argocd-token")
     world.remount()
     assert world.run(command).code == 0
@@ -319,7 +319,7 @@ def test_a_secret_that_the_settings_name_is_never_deleted(world: World, command:
 @pytest.mark.parametrize("command", ["retire", "cleanup"])
 def test_a_secret_of_a_former_name_that_the_settings_name_is_never_deleted(world: World, command: str) -> None:
     """The key moved to another Secret, and the user has put a token of their own into the former one."""
-    world.install()
+    world.begin_installed()
     world.set("keySecret.name", "another")
     world.set("keySecret.formerNames", ["argocd-token"])
     world.upgrade()

@@ -29,7 +29,7 @@ def test_no_password_before_the_server_has_shown_to_be_argocd(world: World, comm
 
 
 def test_nor_does_the_install_hook_send_a_stored_key(world: World) -> None:
-    world.install()
+    world.begin_installed()
     world.argocd.received.clear()
     world.argocd.server.fault("/api/version$", answer=PAGE)
     assert world.upgrade().code == 78
@@ -98,7 +98,7 @@ def test_plain_http_to_a_tls_port_is_told(world: World) -> None:
 
 
 def test_a_key_goes_only_to_the_server_that_made_it(world: World) -> None:
-    world.install()
+    world.begin_installed()
     first, token = world.key, world.token
     world.move_to(world.other)
     done = world.upgrade()
@@ -134,7 +134,7 @@ def test_a_replaced_key_is_revoked_where_it_was_made_with_the_trust_of_then(
 @pytest.mark.parametrize("command", ["retire", "cleanup"])
 def test_a_stored_address_with_another_certificate_gets_no_key(world: World, command: str, verified: bool) -> None:
     """Somebody else sits at the old server's address by now."""
-    world.install()
+    world.begin_installed()
     token, port = world.token, world.argocd.server.port
     world.move_to(world.other)
     world.insecure = not verified
@@ -171,7 +171,7 @@ def test_headers_that_the_user_gives_go_out_with_every_request_and_into_no_log(w
 
 
 def test_those_headers_do_not_go_to_another_server(world: World) -> None:
-    world.install()
+    world.begin_installed()
     before = len(world.argocd.server.log)
     world.move_to(world.other)
     world.mount("headers", **{"X-Proxy-Token": "canary-header"})
@@ -217,7 +217,7 @@ def test_a_missing_ca_is_waited_for_and_named(world: World, late: bool) -> None:
 
 
 def test_nothing_is_waited_for_where_a_stored_key_is_good(world: World) -> None:
-    world.install()
+    world.begin_installed()
     world.give("")
     world.set("hook.waitForSecrets", 60)
     world.set("hook.timeout", 60)

@@ -167,7 +167,7 @@ def test_a_password_of_the_record_is_not_sent(world: World, age: int, verdict: s
 
 def test_however_often_it_is_run_a_wrong_password_is_sent_once(world: World) -> None:
     """Whoever sees ``helm test`` fail runs it again, and the keeper and the hook come on top."""
-    world.install()
+    world.begin_installed()
     world.give(WRONG)
     for _ in range(6):
         assert run(world, "--deployments=app-proxy", ARGO_CD_PASSWORD=WRONG).code == 77
