@@ -53,6 +53,11 @@ def settle(world: World) -> None:
         time.sleep(0.2)
 
 
+def end(server: health.Server) -> None:
+    server.shutdown()
+    server.server_close()
+
+
 def keeping(world: World, story: Callable[[Running], None], timing: Timing = STEADY) -> int:
     """Run ``keep`` with ``story`` beside it, then end it as Kubernetes does; return its exit code."""
     running, failed, serve, ends = Running(), list[BaseException](), health.serve, list[health.Server]()
@@ -88,7 +93,7 @@ def keeping(world: World, story: Callable[[Running], None], timing: Timing = STE
     left_behind(before)
     world.kubernetes.watches.finish()
     for server in ends:  # its process would end; here it takes half a second, which nobody waits for
-        threading.Thread(target=server.shutdown, daemon=True).start()
+        threading.Thread(target=end, args=(server,), daemon=True).start()
     if failed:
         raise failed[0]
     return code
