@@ -11,7 +11,7 @@ from gitops_runtime_auth.retry import Deadline
 from gitops_runtime_auth.timing import Timing
 from tests.fakes.kubernetes import FakeKubernetes
 
-QUICK = Timing(first_retry=0.002, longest_retry=0.01, last_try=0.5)
+QUICK = Timing(first_retry=0.002, longest_retry=0.01, last_try=0.8)
 
 
 @pytest.fixture
