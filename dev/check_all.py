@@ -59,7 +59,9 @@ CHECKS = (
     Check("chart", "helm unittest", ("helm", "unittest", "--strict", "-f", "tests/**/*_test.yaml", "chart")),
     Check("chart", "ct lint", ("ct", "lint", "--config", "ct.yaml")),
     Check("chart", "values contract", _pytest("-nauto", "--dist=worksteal", "tests/chart")),
-    Check("unit", "unit tests", _pytest("-n4", "--dist=worksteal", "tests/unit")),  # many tests wait and need no CPU
+    Check(
+        "unit", "unit tests", _pytest("-n4", "--dist=worksteal", "tests/unit")
+    ),  # more than cores, for many tests wait
     Check("dev", "development tools", _pytest("-nauto", "--dist=worksteal", "tests/dev")),
     Check("docs", "documentation", _pytest("tests/docs")),
     Check("cluster", "sandbox", _sandbox("up")),

@@ -13,9 +13,9 @@ from tests.docs.blocks import ALL, INLINE
 
 _HOOK = {f"{kind}/r-auth-cleanup" for kind in ("ConfigMap", "Job", "Role", "RoleBinding", "ServiceAccount")}
 FORGOTTEN = "not waited for"
-"""The cache showed the running Job in the meantime: nothing is deleted, and the Job does its work."""
+"""The cache shows the running Job by then, so Argo CD deletes nothing, and the Job revokes the key."""
 ABANDONED = "deprived of what it needs"
-"""It did not: what the Job needs is deleted, so that the key lives on."""
+"""The cache does not show the Job, so Argo CD deletes all other objects of the hook, and the key is not revoked."""
 _LEFT = {FORGOTTEN: _HOOK, ABANDONED: {"ConfigMap/r-auth-refused", "Job/r-auth-cleanup", f"Secret/{KEY_SECRET}"}}
 _PAGE = "docs/gitops.md"
 

@@ -89,8 +89,8 @@ def test_a_namespace_that_is_being_deleted_does_not_block(surroundings: Runtime)
 
 @pytest.mark.parametrize("done", [FORGOTTEN, ABANDONED])
 def test_what_argo_cd_leaves_is_removed_as_documented(surroundings: Runtime, tmp_path: Path, done: str) -> None:
-    """It leaves something only now and then, so that here helm leaves the same: all of the hook, or a Job that can't
-    start, with key and Secret."""
+    """Argo CD leaves something only sometimes, so this test makes the same by helm: all objects of the hook; or a Job
+    that can't start, with the key and its Secret."""
     before = objects(surroundings)
     surroundings.install(*surroundings.hook_alone())
     surroundings.helm("uninstall", "r", "--no-hooks", "--wait")

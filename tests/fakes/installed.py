@@ -1,6 +1,6 @@
-"""What the first install leaves. The product makes it once in this process; then it is brought into other worlds.
+"""Brings a world into the state after a first install.
 
-An install takes longer than most of the tests that begin with one.
+The product runs that install once in each test process, because it takes longer than most tests that begin with one.
 """
 
 import base64
@@ -16,7 +16,7 @@ from tests.fakes.world import ACCOUNT, CM, NAMESPACE_PATH, World
 
 @cache
 def _made() -> World:
-    """Return a world after an install, which nobody serves any more."""
+    """Run the install, and return its world, whose servers are closed."""
     with TemporaryDirectory() as folder:
         world = World(Path(folder))
         done = world.install()
@@ -26,7 +26,7 @@ def _made() -> World:
 
 
 def bring_into(world: World) -> None:
-    """Have the key, the objects and the history of an install in a world with the settings that it began with."""
+    """Copy key, objects and requests of the install into a world that has the same settings."""
     made = _made()
     assert not world.runs, "only the first install can be brought in"
     assert _settings(world) == _settings(made), "the install had other settings"

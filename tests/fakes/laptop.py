@@ -28,15 +28,15 @@ PASSWORD = "canary-password-of-admin"
 KINDS["", "v1"] |= {"resourcequotas": "ResourceQuota", "limitranges": "LimitRange"}  # which check alone reads
 FAST = Timing(first_retry=0.01, longest_retry=0.05, fastest_verdict=0.0, jitter=60.0)
 ONCE = replace(FAST, first_retry=3600.0, longest_retry=3600.0)
-"""Nothing is tried twice: the pause before that would be longer than any deadline."""
+"""No request is sent again, because the pause before that is longer than any deadline."""
 
 
 _render, _given_values = HelmRun.render, HelmRun.given_values
 
 
 def _once(ask: Callable[..., Any]) -> Callable[..., Any]:
-    """Remember what helm answered, so that it runs once for all tests that ask the same: a run takes longer than the
-    rest of a test."""
+    """Return ``ask`` with a memory. Helm takes longer than the rest of a test, so it runs once for all tests that ask
+    it the same."""
     answers: dict[str, Any] = {}
 
     def remembering(run: HelmRun, *how: Any) -> Any:

@@ -34,7 +34,7 @@ class Verdict(Enum):
 
     @property
     def needs_a_look(self) -> bool:
-        """Tell whether Argo CD looks at the password before, which takes its time."""
+        """Tell whether Argo CD compares the password before it answers. Such an answer is delayed."""
         return self not in (Verdict.BUSY, Verdict.BLANK, Verdict.TOO_LONG)
 
     @property
@@ -64,8 +64,8 @@ class Logins:
         self.takes = (0.0, 0.0)
         """Seconds, at least and at most, for a login that is looked at; the real one takes (0.5, 1.0)."""
         self.refusal_seems = 0.1
-        """Seconds that a refusal after a look says it took (``X-Took``), beside those that it did. The unit tests
-        believe it, so that they need not wait."""
+        """Seconds that a delayed refusal has in its header ``X-Took``. The unit tests add them to the measured time
+        (``told_times``), so that they need not wait."""
         self._accounts = accounts
         self._now = now
         self._in_flight = 0

@@ -125,12 +125,12 @@ class Server:
         return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     def close(self) -> None:
-        """Go down for ever: another server may have the port."""
+        """Stop serving, and release the port."""
         self.go_down()
         self._kept.close()
 
     def go_down(self) -> None:
-        """Stop listening and hang up: from now on a connection is refused."""
+        """Stop listening and end all connections. New ones are refused until ``open_again``."""
         if not self._open:
             return
         self._open = False
@@ -148,7 +148,7 @@ class Server:
                     connection.shutdown(socket.SHUT_RDWR)
 
     def open_again(self) -> None:
-        """Listen at the port (again)."""
+        """Listen at the port."""
         self._listening = socket.create_server(("127.0.0.1", self.port), backlog=256)
         self._open = True
         self._accepting = threading.Thread(target=self._accept, daemon=True)

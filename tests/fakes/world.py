@@ -66,7 +66,7 @@ FAST = Timing(
 )
 """Every wait shortened tenfold or more. Spans that a test lets pass by Argo CD's clock are as users have them."""
 ONCE = Timing(**{**FAST.__dict__, "first_retry": 3600.0, "longest_retry": 3600.0})
-"""Nothing is tried twice: the pause before that would be longer than any deadline."""
+"""No request is sent again, because the pause before that is longer than any deadline."""
 
 
 @dataclass
@@ -338,7 +338,7 @@ class World:
     upgrade = install
 
     def begin_installed(self) -> None:
-        """Be where the first ``install`` leads. It was run once in this process; its results are brought in here."""
+        """Bring the release into the state after a first ``install``, which runs once in each test process."""
         from tests.fakes import installed
 
         installed.bring_into(self)

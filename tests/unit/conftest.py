@@ -36,7 +36,7 @@ def one_ca(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def told_times() -> Iterator[None]:
-    """An answer may say how many seconds it took (``X-Took``), beside those that it did take."""
+    """The client adds the seconds in header ``X-Took`` to the time that it measures, so that no server has to wait."""
     measure = http._Clock.__call__
 
     def told(clock: http._Clock, event: str, info: dict[str, Any]) -> None:

@@ -325,11 +325,11 @@ def test_odd_words_in_retry_after_are_no_wait(world: World, asked: str) -> None:
 
 
 def test_a_wait_that_is_asked_for_is_kept(world: World) -> None:
-    """A minute is longer than the hook may take, so that it ends at once instead of asking again."""
-    world.argocd.server.fault("GET .*/version", times=1, answer=as_text(429, "no", **{"Retry-After": "60"}))
+    world.argocd.server.fault("GET .*/version", times=1, answer=as_text(429, "no", **{"Retry-After": "1"}))
     done = world.install()
-    assert (done.code, done.seconds < SOON) == (75, True), done.said
-    assert len(world.argocd.server.asked("GET .*/version")) == 1
+    assert done.code == 0
+    first, second = (r.at for r in world.argocd.server.asked("GET .*/version")[:2])
+    assert second - first >= 1
 
 
 def test_the_run_is_told_in_few_lines_without_a_secret(world: World) -> None:

@@ -62,8 +62,8 @@ def break_at(world: World, name: str, occurrence: int, kind: str) -> Fault:
 
 def expected(name: str, occurrence: int, kind: str) -> int:
     """Return the exit code in the table of ``tests/faults``, where the release is called otherwise."""
-    # Imported here because it loads the official Kubernetes client: that takes a fifth of the time in which a test
-    # process starts, and only this one needs it.
+    # Imported here, because it loads the official Kubernetes client, which takes a fifth of the time that a test
+    # process needs to start. Only this test needs it.
     from tests.faults import outcomes, roles
 
     shared = step_name(*name.split(" ", 2)).replace(REFUSED, roles.REFUSED)

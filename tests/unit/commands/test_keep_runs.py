@@ -220,7 +220,7 @@ def test_it_does_not_spin(installed: World, trouble: str) -> None:
 
     def story(running: Running) -> None:
         wait_until(lambda: bool(checks))
-        time.sleep(0.15)
+        time.sleep(0.3)
 
     with mock.patch.object(keep.Loop, "turn", counted):
         keeping(installed, story, ONCE)
