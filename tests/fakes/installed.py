@@ -1,43 +1,51 @@
-"""Brings a world into the state after a first install.
+"""Brings a world into the state after a story that the product has lived through in another one, once in each process.
 
-The product runs that install once in each test process, because it takes longer than most tests that begin with one.
+A first install takes longer than most tests that begin with one.
 """
 
 import base64
 import json
+from collections.abc import Callable
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.fakes.kubeobjects import Object
-from tests.fakes.world import ACCOUNT, CM, NAMESPACE_PATH, World
+from tests.fakes.world import CM, World
+
+
+def install(world: World) -> None:
+    """Make a first install."""
+    done = world.install()
+    assert done.code == 0, done.said
 
 
 @cache
-def _made() -> World:
-    """Run the install, and return its world, whose servers are closed."""
+def _after(story: Callable[[World], None]) -> World:
+    """Tell the story, and return its world, whose servers are closed."""
     with TemporaryDirectory() as folder:
         world = World(Path(folder))
-        done = world.install()
+        story(world)
         world.close()
-    assert done.code == 0, done.said
     return world
 
 
-def bring_into(world: World) -> None:
-    """Copy key, objects and requests of the install into a world that has the same settings."""
-    made = _made()
-    assert not world.runs, "only the first install can be brought in"
-    assert _settings(world) == _settings(made), "the install had other settings"
-    world.uid = made.uid  # a part of the key's id
-    world.kubernetes.objects[NAMESPACE_PATH]["metadata"]["uid"] = made.uid
-    for path in sorted(set(made.kubernetes.objects) - set(world.kubernetes.objects)):
-        world.kubernetes.put(path, _moved(made.kubernetes.objects[path], made.url, world.url))
+def bring_into(world: World, story: Callable[[World], None]) -> None:
+    """Copy keys, objects and requests of the story into a world that has the settings of the story's end."""
+    made = _after(story)
+    assert not world.runs, "a story begins with the first install"
+    assert _settings(world) == _settings(made), "the story has other settings"
+    world.uid = made.uid  # a part of each key's id
+    data = {**world.get(CM)["data"], **made.get(CM)["data"]}
+    store = world.kubernetes.store
+    store.objects |= {path: _moved(found, made.url, world.url) for path, found in made.kubernetes.objects.items()}
+    store.version = made.kubernetes.store.version
+    world.put(CM, {"data": data})
     argocd = world.argocd
     argocd.signature = made.argocd.signature
-    argocd.accounts.secret[ACCOUNT].keys = deepcopy(made.argocd.accounts.secret[ACCOUNT].keys)
-    world.put(CM, {"data": {**world.get(CM)["data"], **made.get(CM)["data"]}})
+    argocd.ahead += made.argocd.ahead
+    argocd.accounts.secret |= deepcopy(made.argocd.accounts.secret)
     argocd.made += made.argocd.made
     argocd.received |= made.argocd.received
     argocd.logins.seen += made.argocd.logins.seen

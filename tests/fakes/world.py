@@ -341,7 +341,7 @@ class World:
         """Bring the release into the state after a first ``install``, which runs once in each test process."""
         from tests.fakes import installed
 
-        installed.bring_into(self)
+        installed.bring_into(self, installed.install)
 
     def rollback(self, timing: Timing = FAST) -> Run:
         """Run the pre-rollback hook in a new pod."""

@@ -298,7 +298,7 @@ def test_each_way_of_failing_says_whether_the_request_was_sent(error: Exception,
 
 
 def test_an_endless_answer_is_cut_off() -> None:
-    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
+    head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
     exact, more = MAX_ANSWER, MAX_ANSWER + 1
     replies = [Reply(raw=(head % size + b" " * (size - 2) + b"{}",)) for size in (exact, more)]
     with serving({"*": replies}) as served, transport(served.url) as sender:

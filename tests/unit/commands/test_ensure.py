@@ -34,7 +34,7 @@ def test_the_key_has_no_end(world: World) -> None:
 
 
 def test_an_upgrade_with_a_good_key_logs_in_nobody_and_writes_nothing(world: World) -> None:
-    world.install()
+    world.begin_installed()
     before = len(world.kubernetes.server.asked("^(POST|PUT|PATCH|DELETE) "))
     done = world.upgrade()
     assert done.code == 0, done.said
@@ -46,7 +46,7 @@ def test_an_upgrade_with_a_good_key_logs_in_nobody_and_writes_nothing(world: Wor
 
 @pytest.mark.parametrize("keys", [0, 3000], ids=["alone", "among 3000 keys"])
 def test_an_upgrade_costs_the_same_however_many_keys_the_account_has(world: World, keys: int) -> None:
-    world.install()
+    world.begin_installed()
     for n in range(keys):
         world.argocd.make_key(ACCOUNT, f"somebody-elses-{n}", age=3600)
     before = len(world.argocd.server.log)
@@ -55,7 +55,7 @@ def test_an_upgrade_costs_the_same_however_many_keys_the_account_has(world: Worl
 
 
 def test_a_revoked_key_is_replaced_by_exactly_one(world: World) -> None:
-    world.install()
+    world.begin_installed()
     old = world.key
     world.argocd.revoke(ACCOUNT)
     done = world.upgrade()
@@ -67,7 +67,7 @@ def test_a_revoked_key_is_replaced_by_exactly_one(world: World) -> None:
 
 
 def test_a_deleted_secret_is_made_anew_and_the_key_that_it_held_is_revoked(world: World) -> None:
-    world.install()
+    world.begin_installed()
     old = world.key
     world.remove(world.path())
     assert world.upgrade().code == 0
@@ -89,7 +89,7 @@ def test_keys_of_others_are_left_alone(world: World) -> None:
         "mine",
         "6d1f3c52-2c0b-4f0e-8a83-3a4d9b3ef001",
     ]
-    world.install()
+    world.begin_installed()
     for stranger in strangers:
         world.argocd.make_key(ACCOUNT, stranger, age=1e6)
     world.argocd.revoke(ACCOUNT, world.key)
@@ -105,7 +105,7 @@ def test_keys_of_others_are_left_alone(world: World) -> None:
 )
 def test_a_key_that_a_crash_left_goes_once_nobody_can_be_about_to_store_it(world: World, age: int, stays: bool) -> None:
     """``hook.timeout`` is 20 s here, and a minute is added for a pod to start in."""
-    world.install()
+    world.begin_installed()
     world.argocd.accounts.secret[ACCOUNT].keys[0].issued_at -= 1000
     left = world.own_key()
     world.argocd.make_key(ACCOUNT, left, age=age)
@@ -136,7 +136,7 @@ def test_a_key_that_another_run_makes_meanwhile_is_not_revoked(world: World) -> 
 
 def test_leftovers_are_judged_by_the_secret_as_the_api_shows_it(world: World) -> None:
     """The mounted Secret may be minutes old: a keeper has replaced the key since, and the old one still works."""
-    world.install()
+    world.begin_installed()
     world.remount()
     stale = {name: (world.files / "key" / name).read_text() for name in world.secret()}
     second = world.own_key()
@@ -149,7 +149,7 @@ def test_leftovers_are_judged_by_the_secret_as_the_api_shows_it(world: World) ->
 
 
 def test_a_stored_key_of_another_release_is_not_taken_and_not_revoked(world: World) -> None:
-    world.install()
+    world.begin_installed()
     foreign = "gra.ffffffffffff.elsewhere.runtime.20260101t000000z-0123456789ab"
     token = world.argocd.make_key(ACCOUNT, foreign)
     world.edit_secret({**world.secret(), "token": token})
@@ -218,7 +218,7 @@ def test_a_key_that_argocd_never_comes_to_know_leaves_nothing_behind(world: Worl
 
 def test_the_account_in_the_secret_is_the_one_of_the_settings(world: World) -> None:
     """Another user name in the values: the stored key is the former account's, so it is not taken."""
-    world.install()
+    world.begin_installed()
     first = world.key
     world.argocd.account("second")
     world.use("second")
@@ -229,7 +229,7 @@ def test_the_account_in_the_secret_is_the_one_of_the_settings(world: World) -> N
 
 def test_a_rollback_takes_the_key_of_then_without_a_login(world: World) -> None:
     """The upgrade went to another account; a rollback brings the first one's settings, and a password of today."""
-    world.install()
+    world.begin_installed()
     first = world.key
     world.argocd.account("second")
     world.use("second")

@@ -103,7 +103,7 @@ def test_a_login_of_the_keeper_may_take_40_seconds(world: World, monkeypatch: py
             given.append(timeout)
         return send(self, method, path, timeout=timeout, **how)
 
-    world.install()
+    world.begin_installed()
     world.argocd.revoke(ACCOUNT)
     monkeypatch.setattr(Transport, "send", noted)
     assert world.keeper(replace(FAST, check=Timing().check)).check().ready
@@ -185,7 +185,7 @@ def test_keys_that_are_reset_again_and_again_storm_nothing(world: World) -> None
     """Git, External Secrets or Terraform writes argocd-secret: 24 wipes within two minutes."""
     world.consumers = [CONSUMER]
     world.workload(CONSUMER)
-    world.install()
+    world.begin_installed()
     world.roll_out()
     keeper, restarts, verdict = world.keeper(), set(), None
     losses = metric("key_losses_total") or 0
@@ -254,7 +254,7 @@ def test_the_pause_between_two_keys_grows(world: World) -> None:
 def test_it_heals_by_itself(world: World) -> None:
     world.consumers = [CONSUMER]
     world.workload(CONSUMER)
-    world.install()
+    world.begin_installed()
     keeper = world.keeper()
     for wipe in range(6):
         world.argocd.ahead = wipe * 5

@@ -37,7 +37,7 @@ def test_it_holds_what_the_user_asks_for_under_his_names(world: World) -> None:
 
 
 def test_a_change_of_its_shape_is_followed_without_a_new_key(world: World) -> None:
-    world.install()
+    world.begin_installed()
     key = world.key
     world.set("keySecret.data", {"token": "token", "url": "url"})
     world.set("keySecret.labels", {"team": "a"})
@@ -49,7 +49,7 @@ def test_a_change_of_its_shape_is_followed_without_a_new_key(world: World) -> No
 
 
 def test_a_mount_that_is_behind_the_secret_is_no_reason_to_write_it_again(world: World) -> None:
-    world.install()
+    world.begin_installed()
     world.remount()
     world.set("keySecret.data", {"token": "token", "url": "url"})
     assert world.run("ensure").code == 0
@@ -59,7 +59,7 @@ def test_a_mount_that_is_behind_the_secret_is_no_reason_to_write_it_again(world:
 
 
 def test_a_new_name_moves_the_key_without_a_login(world: World) -> None:
-    world.install()
+    world.begin_installed()
     token = world.token
     world.set("keySecret.name", "another")
     world.set("keySecret.formerNames", ["argocd-token"])
@@ -133,7 +133,7 @@ def test_adoption_leaves_a_secret_that_somebody_owns(world: World) -> None:
 
 @pytest.mark.parametrize("damage", [{}, {"token": ""}, {"token": "\xff junk"}, {"token": "a.b.c"}])
 def test_a_damaged_secret_is_made_anew(world: World, damage: dict[str, str]) -> None:
-    world.install()
+    world.begin_installed()
     world.edit_secret(damage)
     assert world.upgrade().code == 0
     assert world.live() == [world.key]
@@ -141,7 +141,7 @@ def test_a_damaged_secret_is_made_anew(world: World, damage: dict[str, str]) -> 
 
 @pytest.mark.parametrize("state", ["", "{", "[]", '{"previous": "x"}', '{"previous": [7, {"token": 1}]}', "null"])
 def test_a_damaged_state_is_no_reason_to_fail(world: World, state: str) -> None:
-    world.install()
+    world.begin_installed()
     world.edit_secret({**world.secret(), "state": state})
     assert world.upgrade().code == 0
     assert world.argocd.accepts(world.token)
@@ -164,7 +164,7 @@ def test_what_somebody_wrote_into_the_memory_is_bounded_and_sent_nowhere(world: 
     """``state.previous`` can be edited by whoever may edit the Secret."""
     import json
 
-    world.install()
+    world.begin_installed()
     state = json.loads(world.secret()["state"])
     entry = {"token": "a.b.c", "account": "x", "url": world.other.url, "ca": "", "insecure": True}
     state["previous"] = [entry] * 5000
@@ -181,13 +181,13 @@ def test_what_somebody_wrote_into_the_memory_is_bounded_and_sent_nowhere(world: 
 
 def stored_by_another_run(world: World) -> str:
     """Have another run's good key ready, and no Secret; return the other run's token."""
-    world.install()
+    world.begin_installed()
     return world.token
 
 
 def test_two_installs_at_once_end_with_one_key(world: World) -> None:
     """The other run stores its key between this one's look and write: this one revokes its own."""
-    world.install()
+    world.begin_installed()
     other = world.get(world.path())
     world.remove(world.path())
     world.kubernetes.fault(POST, times=1, does=lambda: world.put(world.path(), other))
@@ -200,7 +200,7 @@ def test_two_installs_at_once_end_with_one_key(world: World) -> None:
 
 def test_two_upgrades_at_once_end_with_one_key(world: World) -> None:
     """A Secret is replaced only in the version that was read: the slower run takes the faster one's key."""
-    world.install()
+    world.begin_installed()
     old = world.get(world.path())
     world.argocd.revoke(ACCOUNT)
     world.upgrade()
@@ -293,7 +293,7 @@ def test_a_secret_that_others_write_again_and_again_ends_the_run_without_a_key(w
 
 def test_of_two_rollbacks_at_once_both_end_well(world: World) -> None:
     """Both take the key of then; the other one has written it first."""
-    world.install()
+    world.begin_installed()
     world.argocd.account("second")
     world.use("second")
     world.upgrade()
@@ -306,7 +306,7 @@ def test_of_two_rollbacks_at_once_both_end_well(world: World) -> None:
 
 
 def test_a_change_of_shape_that_somebody_is_faster_with_fails_nothing(world: World) -> None:
-    world.install()
+    world.begin_installed()
     world.set("keySecret.labels", {"team": "a"})
     touch = {"annotations": {"touched": "by somebody"}}
     world.kubernetes.fault(PUT, times=1, does=lambda: world.edit(world.path(), **touch))

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from gitops_runtime_auth.keys.revoke import BY_HAND
-from tests.fakes import SOON
+from tests.fakes import SOON, installed
 from tests.fakes.web import as_json
 from tests.fakes.world import ACCOUNT, NO_RIGHT, ONCE, World
 
@@ -13,18 +13,29 @@ SECOND = "second"
 CONSUMER = "deployment/runtime-sources-server"
 
 
-@pytest.fixture
-def moved(world: World) -> World:
-    """An upgrade went to another account; the pods of both kinds of consumer are there."""
+def with_two_accounts(world: World) -> None:
+    """Have a second account, and the pods of both kinds of consumer."""
     world.argocd.account(SECOND)
     world.consumers = [CONSUMER]
     world.wait_for = ["deployment/runtime-app-proxy"]
     for name in (*world.consumers, *world.wait_for):
         world.workload(name)
-    world.begin_installed()
+
+
+def move(world: World) -> None:
+    with_two_accounts(world)
+    installed.install(world)
     world.use(SECOND)
-    world.upgrade()
+    assert world.upgrade().code == 0
     world.roll_out()
+
+
+@pytest.fixture
+def moved(world: World) -> World:
+    """An upgrade went to another account."""
+    with_two_accounts(world)
+    world.use(SECOND)
+    installed.bring_into(world, move)
     assert (len(world.argocd.live_keys(ACCOUNT)), len(world.argocd.live_keys(SECOND))) == (1, 1)
     return world
 
