@@ -3,8 +3,11 @@
 ``tests/faults/test_conversation.py`` asks them and the real servers the same, and compares the answers.
 """
 
+import signal
+import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 SOON = 10.0
 """Seconds within which what must not be waited for has happened: a busy machine needs far less."""
@@ -18,3 +21,14 @@ def wait_until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < until, "it did not come about"
         time.sleep(0.005)
+
+
+def signal_asleep(process: "subprocess.Popen[str]", number: signal.Signals = signal.SIGTERM) -> None:
+    """Send a signal to a Python process once it sleeps or has ended.
+
+    Python looks for signals between two instructions, so it does not see one that comes after its last look and before
+    it sleeps until it wakes. That happened to one of some sixty runs of the unit tests.
+    """
+    stat = Path(f"/proc/{process.pid}/stat")
+    wait_until(lambda: stat.read_text().rpartition(") ")[2].startswith(("S", "Z")))
+    process.send_signal(number)

@@ -4,7 +4,6 @@ import gc
 import io
 import json
 import os
-import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout
@@ -17,6 +16,7 @@ from hypothesis import strategies as st
 from gitops_runtime_auth import __main__ as program
 from gitops_runtime_auth import cli, errors, termination
 from gitops_runtime_auth.timing import Timing
+from tests.fakes import signal_asleep
 from tests.fakes.world import World
 
 CANARY = "canary-Zm9vYmFy"
@@ -229,7 +229,7 @@ def test_sigterm_ends_the_program_while_it_waits_for_argocd(world: World) -> Non
         process = world.start("verify")
         connection, _ = silent.accept()
         with connection:
-            process.send_signal(signal.SIGTERM)
+            signal_asleep(process)
             log, _ = process.communicate(timeout=5)
     assert process.returncode == 143
     assert "ERROR: This run was ended from outside before it was done (SIGTERM).\nERROR: What to do: " in log

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from gitops_runtime_auth import termination
-from tests.fakes import LONG, SOON, wait_until
+from tests.fakes import LONG, SOON, signal_asleep, wait_until
 
 NEVER = 2 * LONG
 """Seconds after which what is still going on has kept a process from ending."""
@@ -54,7 +54,7 @@ class Process:
 
     def signal(self, number: signal.Signals = signal.SIGTERM) -> None:
         self._began = time.monotonic()
-        self._process.send_signal(number)
+        signal_asleep(self._process, number)
 
     def ends_at_a_signal(self) -> bool:
         """Not every one: Python may have looked for signals just before it went back to sleep."""
