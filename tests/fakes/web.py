@@ -9,7 +9,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from http import HTTPStatus
 from socketserver import StreamRequestHandler
@@ -84,8 +84,8 @@ class Fault:
     skip: int = 0
     delay: float = 0.0
     """Wait before the request takes effect: the server is slow."""
-    delay_answer: float = 0.0
-    """Wait after the request took effect: what stands in between is slow."""
+    took: float = 0.0
+    """The answer tells in ``X-Took`` that it took so much longer, and the unit tests believe it (``told_times``)."""
     cut: Literal["", "before", "after", "middle"] = ""
     """Reset the connection before the request takes effect, after it, or in the middle of the answer."""
     answer: Answer | None = None
@@ -245,10 +245,12 @@ class _Handler(StreamRequestHandler):
             return self._reset()
         answer = fault.answer or self.server.handle(request)
         request.status = answer.status
-        time.sleep(fault.delay_answer)
         if fault.cut == "after":
             return self._reset()
-        return self._send(fault.hide or answer, fault.trickle, half=fault.cut == "middle")
+        answer = fault.hide or answer
+        if fault.took:
+            answer = replace(answer, headers={**answer.headers, "X-Took": str(fault.took)})
+        return self._send(answer, fault.trickle, half=fault.cut == "middle")
 
     def _send(self, answer: Answer, trickle: float = 0.0, *, half: bool = False) -> None:
         length = {"Transfer-Encoding": "chunked"} if answer.stream else {"Content-Length": str(len(answer.body))}

@@ -335,10 +335,10 @@ def test_that_there_is_no_time_left_hides_no_crowd() -> None:
 
 def test_without_a_password_sent_no_error_says_so() -> None:
     """A request for the version may have been sent; whoever keeps count of passwords must not be told of one."""
-    error, served = logged_in(GOOD, versions=DOWN, seconds=0.3)
+    error, served = logged_in(GOOD, versions=DOWN, seconds=0.1)
     assert isinstance(error, TemporaryError)
     assert (error.sent, sends(served)) == (False, 0)
-    with closed_port() as port, client(Served(port, False, {}), 0.1) as argocd:
+    with closed_port() as port, client(Served(port, False, {}), 0.05) as argocd:
         with pytest.raises(UnreachableError) as nobody:
             argocd.login("admin", "pw", again_in_doubt=True)
         assert not nobody.value.sent

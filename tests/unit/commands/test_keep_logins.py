@@ -220,7 +220,7 @@ def test_keys_that_are_reset_before_they_were_ever_accepted_storm_nothing(world:
     world.begin_installed()
     world.argocd.revoke(ACCOUNT)
     world.argocd.lags = 10**6
-    keeper, logins = world.keeper(replace(FAST, fresh_shows=0.05)), len(world.argocd.logins.seen)
+    keeper, logins = world.keeper(replace(FAST, fresh_shows=0.02)), len(world.argocd.logins.seen)
     losses, told = metric("key_losses_total") or 0, []
     for seconds in range(0, 120, 10):
         world.argocd.ahead = seconds

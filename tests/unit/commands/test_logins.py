@@ -226,8 +226,8 @@ def test_no_pattern_of_answer_times_sends_a_wrong_password_more_than_twice(
 ) -> None:
     """A proxy in between that is slow now and then, beside the first login and beside the harmless requests."""
     for n, delay in enumerate(versions):
-        wrong.argocd.server.fault(VERSION, skip=n, times=1, delay_answer=delay)
-    wrong.argocd.server.fault(LOGIN, delay_answer=login)
+        wrong.argocd.server.fault(VERSION, skip=n, times=1, took=delay)
+    wrong.argocd.logins.refusal_seems += login
     assert wrong.install(replace(FAST, jitter=0.05)).code == 77
     assert failures(wrong) <= 2
     wrong.install()
@@ -242,16 +242,15 @@ def test_with_the_shipped_constants_a_wrong_password_on_a_quiet_machine_is_sent_
 
 def test_with_the_shipped_constants_a_refusal_in_under_half_a_second_is_no_verdict(world: World) -> None:
     world.argocd.logins.busy = 1
-    world.argocd.server.fault(LOGIN, times=1, delay_answer=0.2)
+    world.argocd.server.fault(LOGIN, times=1, took=0.2)
     assert world.install(SHIPPED).code == 0
     assert world.argocd.logins.verdicts() == [Verdict.BUSY, Verdict.OK]
     assert world.record() == ""
 
 
 def test_with_the_shipped_constants_a_slow_answer_is_sent_once_more_at_most(wrong: World) -> None:
-    wrong.argocd.logins.refusal_seems = 0.5
-    wrong.argocd.server.fault(VERSION, times=1, delay_answer=0.4)
-    wrong.argocd.server.fault(LOGIN, delay_answer=0.1)
+    wrong.argocd.logins.refusal_seems = 0.6
+    wrong.argocd.server.fault(VERSION, times=1, took=0.4)
     assert wrong.install(SHIPPED).code == 77
     assert failures(wrong) <= 2
 
@@ -361,7 +360,7 @@ def test_a_disabled_account_is_no_wrong_password(world: World) -> None:
 def test_a_kubernetes_api_that_hangs_does_not_hold_a_refusal_up(wrong: World) -> None:
     hangs = threading.Event()
     wrong.kubernetes.fault(".*", does=lambda: hangs.wait(LONG))
-    done = wrong.install(replace(FAST, recording=0.2, event=0.1, last_try=0.1))
+    done = wrong.install(replace(FAST, recording=0.1, event=0.05, last_try=0.05))
     hangs.set()
     assert done.code == 77
     assert done.warnings[0] == (
@@ -373,7 +372,7 @@ def test_a_kubernetes_api_that_hangs_does_not_hold_a_refusal_up(wrong: World) ->
 def test_a_record_that_cannot_be_emptied_does_not_take_the_time_for_the_key(world: World) -> None:
     hangs = threading.Event()
     world.kubernetes.fault(f"GET .*/configmaps/{REFUSED}$", skip=1, times=1, does=lambda: hangs.wait(LONG))
-    done = world.install(replace(FAST, event=0.1, last_try=0.1))
+    done = world.install(replace(FAST, event=0.05, last_try=0.05))
     hangs.set()
     assert done.code == 0, done.said
     assert any(warning.startswith("The record of refused logins could not be changed (") for warning in done.warnings)

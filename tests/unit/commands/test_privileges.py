@@ -247,7 +247,7 @@ def test_somebody_who_takes_it_out_again_is_told_of_and_nothing_is_left(enabling
 def test_an_operator_that_takes_it_back_is_told_of_and_nothing_is_left(enabling: World) -> None:
     """It shows for a moment, long enough to make a key: seen under argocd-operator."""
     enabling.kubernetes.fault(
-        f"PATCH {CM}$", does=lambda: enabling.later(0.05, lambda: enabling.argocd.account(ACCOUNT, "login"))
+        f"PATCH {CM}$", does=lambda: enabling.later(0.01, lambda: enabling.argocd.account(ACCOUNT, "login"))
     )
     done = enabling.install()
     assert done.code in (75, 77), done.said  # it showed for a moment, or the operator was faster than Argo CD

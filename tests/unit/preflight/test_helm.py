@@ -146,7 +146,7 @@ def test_without_helm_one_sentence_says_so(laptop: FakeLaptop) -> None:
 
 def test_a_helm_that_hangs_is_ended(laptop: FakeLaptop) -> None:
     laptop.program("helm", "exec /bin/sleep 60")
-    found = laptop.check("--timeout", "0.5")
+    found = laptop.check("--timeout", "0.3")
     assert (found.code, found.failed()) == (69, ["Values"])
 
 
