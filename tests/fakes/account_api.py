@@ -233,7 +233,7 @@ class AccountApi:
 
 
 def _zipped(body: bytes) -> bytes:
-    """Return ``body`` in gzip's format, with little memory: what zlib takes by itself costs as much time as the rest."""
+    """Return ``body`` in gzip's format. The memory that zlib takes by default costs as much time as all the rest."""
     packer = zlib.compressobj(level=1, wbits=16 + 9, memLevel=1)
     return packer.compress(body) + packer.flush()
 
