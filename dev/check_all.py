@@ -48,6 +48,8 @@ CHECKS = (
     Check("lint", "ruff format", ("ruff", "format", "--check", "-q", ".")),
     Check("lint", "mypy --strict", ("mypy",)),
     Check("lint", "layers", ("lint-imports", "--no-cache", "--no-logo")),
+    # Before all tests: it compiles them once, which each of their processes would do otherwise.
+    Check("lint", "tests", (sys.executable, "-m", "pytest", "--collect-only", "-qqq", "tests")),
     Check(
         "lint",
         "yamllint",
