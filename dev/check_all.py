@@ -49,7 +49,7 @@ CHECKS = (
     Check("lint", "mypy --strict", ("mypy",)),
     Check("lint", "layers", ("lint-imports", "--no-cache", "--no-logo")),
     # Before all tests: it compiles them once, which each of their processes would do otherwise.
-    Check("lint", "tests", (sys.executable, "-m", "pytest", "--collect-only", "-qqq", "tests")),
+    Check("lint", "collecting tests", _pytest("--collect-only", "-qq", "tests")),
     Check(
         "lint",
         "yamllint",
@@ -61,9 +61,8 @@ CHECKS = (
     Check("chart", "helm unittest", ("helm", "unittest", "--strict", "-f", "tests/**/*_test.yaml", "chart")),
     Check("chart", "ct lint", ("ct", "lint", "--config", "ct.yaml")),
     Check("chart", "values contract", _pytest("-nauto", "--dist=worksteal", "tests/chart")),
-    Check(
-        "unit", "unit tests", _pytest("-n4", "--dist=worksteal", "tests/unit")
-    ),  # more than cores, for many tests wait
+    # More processes than cores, because many tests wait.
+    Check("unit", "unit tests", _pytest("-n4", "--dist=worksteal", "tests/unit")),
     Check("dev", "development tools", _pytest("-nauto", "--dist=worksteal", "tests/dev")),
     Check("docs", "documentation", _pytest("tests/docs")),
     Check("cluster", "sandbox", _sandbox("up")),

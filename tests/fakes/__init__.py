@@ -24,11 +24,12 @@ def wait_until(holds: Callable[[], bool]) -> None:
 
 
 def signal_asleep(process: "subprocess.Popen[str]", number: signal.Signals = signal.SIGTERM) -> None:
-    """Send a signal to a Python process once it sleeps or has ended.
+    """Send a signal to a Python process once it sleeps or has ended; at once where /proc does not tell.
 
-    Python looks for signals between two instructions, so it does not see one that comes after its last look and before
-    it sleeps until it wakes. That happened to one of some sixty runs of the unit tests.
+    Python looks for signals between two instructions. It sees one that comes after the last look before a sleep only
+    when it wakes. That happened to one of some sixty runs of the unit tests.
     """
     stat = Path(f"/proc/{process.pid}/stat")
-    wait_until(lambda: stat.read_text().rpartition(") ")[2].startswith(("S", "Z")))
+    if stat.exists():
+        wait_until(lambda: stat.read_text().rpartition(") ")[2].startswith(("S", "Z")))
     process.send_signal(number)

@@ -233,7 +233,7 @@ class AccountApi:
 
 
 def _zipped(body: bytes) -> bytes:
-    """Return ``body`` in gzip's format. The memory that zlib takes by default costs as much time as all the rest."""
+    """Return ``body`` as gzip, with small buffers: allocating zlib's default ones takes as long as the whole answer."""
     packer = zlib.compressobj(level=1, wbits=16 + 9, memLevel=1)
     return packer.compress(body) + packer.flush()
 

@@ -1,6 +1,6 @@
-"""Brings a world into the state after a story that the product has lived through in another one, once in each process.
+"""Copies the state that a story, a series of the product's runs, left in one world into the worlds of tests.
 
-A first install takes longer than most tests that begin with one.
+Each story runs once in each test process, because a first install takes longer than most tests that begin with one.
 """
 
 import base64
@@ -16,14 +16,14 @@ from tests.fakes.world import CM, World
 
 
 def install(world: World) -> None:
-    """Make a first install."""
+    """Install the release for the first time: the shortest story."""
     done = world.install()
     assert done.code == 0, done.said
 
 
 @cache
 def _after(story: Callable[[World], None]) -> World:
-    """Tell the story, and return its world, whose servers are closed."""
+    """Run a story in a world of its own, and return that world. Its servers are closed."""
     with TemporaryDirectory() as folder:
         world = World(Path(folder))
         story(world)
@@ -32,15 +32,19 @@ def _after(story: Callable[[World], None]) -> World:
 
 
 def bring_into(world: World, story: Callable[[World], None]) -> None:
-    """Copy keys, objects and requests of the story into a world that has the settings of the story's end."""
+    """Copy keys, objects and requests of a story into a world, which has the settings of the story's end already.
+
+    Only the Argo CD of the settings is copied, not the other one.
+    """
     made = _after(story)
     assert not world.runs, "a story begins with the first install"
     assert _settings(world) == _settings(made), "the story has other settings"
+    assert not made.other.server.log, "the story went to the Argo CD that is not copied"
     world.uid = made.uid  # a part of each key's id
     data = {**world.get(CM)["data"], **made.get(CM)["data"]}
     store = world.kubernetes.store
     store.objects |= {path: _moved(found, made.url, world.url) for path, found in made.kubernetes.objects.items()}
-    store.version = made.kubernetes.store.version
+    store.version = max(store.version, made.kubernetes.store.version)  # a version never comes twice
     world.put(CM, {"data": data})
     argocd = world.argocd
     argocd.signature = made.argocd.signature

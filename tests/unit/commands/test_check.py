@@ -189,9 +189,10 @@ def test_a_home_that_can_not_be_written_to_is_a_warning(laptop: FakeLaptop) -> N
 
 
 def test_a_name_that_no_local_account_can_have_is_refused_without_a_login(laptop: FakeLaptop) -> None:
-    found = laptop.check("--set", f"{AUTH}.username=somebody@example.com")
-    assert (found.code, found.failed(), laptop.logins()) == (78, ["Credential"], 0)
-    assert "somebody@example.com" in found.only_failure()["found"]
+    for name in ("somebody@example.com", "a" * 33, "team.robot"):
+        found = laptop.check("--set", f"{AUTH}.username={name}")
+        assert (found.code, found.failed(), laptop.logins()) == (78, ["Credential"], 0)
+        assert name in found.only_failure()["found"]
 
 
 def test_after_values_that_are_refused_every_further_step_is_listed_as_not_checked(laptop: FakeLaptop) -> None:

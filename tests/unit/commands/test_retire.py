@@ -14,7 +14,7 @@ CONSUMER = "deployment/runtime-sources-server"
 
 
 def with_two_accounts(world: World) -> None:
-    """Have a second account, and the pods of both kinds of consumer."""
+    """Create a second account, and one workload of each kind that ``retire`` waits for."""
     world.argocd.account(SECOND)
     world.consumers = [CONSUMER]
     world.wait_for = ["deployment/runtime-app-proxy"]
@@ -23,6 +23,7 @@ def with_two_accounts(world: World) -> None:
 
 
 def move(world: World) -> None:
+    """Install with the first account, then upgrade to the second one."""
     with_two_accounts(world)
     installed.install(world)
     world.use(SECOND)
@@ -32,7 +33,7 @@ def move(world: World) -> None:
 
 @pytest.fixture
 def moved(world: World) -> World:
-    """An upgrade went to another account."""
+    """A release whose upgrade went to the second account."""
     with_two_accounts(world)
     world.use(SECOND)
     installed.bring_into(world, move)
