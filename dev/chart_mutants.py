@@ -325,7 +325,7 @@ def killed(mutant: Mutant) -> bool | None:
         **os.environ,
         "PATH": f"{tools.CURRENT}:{Path(sys.executable).parent}:{os.environ['PATH']}",
         "HELM_PLUGINS": str(tools.PLUGINS),
-        "GOGC": "off",
+        **tools.QUICK_HELM,
     }
     (root / "chart" / mutant.file).write_text(mutant.text, encoding="utf-8")
     try:

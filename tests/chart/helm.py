@@ -72,9 +72,8 @@ def run(*words: str | Path, given: str | None = None) -> Run:
     """Run a client program with helm's plugins at hand."""
     # ct calls helm, and yamllint and yamale from this Python's own folder.
     folders = (Path(program("helm")).parent, Path(sys.executable).parent)
-    environment = {**os.environ, "PATH": os.pathsep.join((*map(str, folders), os.environ["PATH"]))}
-    environment.setdefault("HELM_PLUGINS", str(tools.PLUGINS))
-    environment.setdefault("GOGC", "off")  # they end before it would pay to collect garbage
+    path = os.pathsep.join((*map(str, folders), os.environ["PATH"]))
+    environment = {"HELM_PLUGINS": str(tools.PLUGINS), **tools.QUICK_HELM, **os.environ, "PATH": path}
     command = [program(str(words[0])), *map(str, words[1:])]
     done = subprocess.run(command, input=given, capture_output=True, text=True, check=False, env=environment)
     return Run(done.returncode, done.stdout, done.stderr)

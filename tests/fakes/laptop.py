@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dev.sandbox.tools import CURRENT
+from dev.sandbox.tools import CURRENT, QUICK_HELM
 from gitops_runtime_auth.__main__ import main
 from gitops_runtime_auth.preflight.helm import HelmRun
 from gitops_runtime_auth.timing import Timing
@@ -98,7 +98,8 @@ class FakeLaptop:
         patch.setattr(HelmRun, "given_values", _given_values_once)
         patch.setenv("PATH", str(self.programs))
         patch.setenv("HOME", str(folder))
-        patch.setenv("GOGC", "off")  # a third of the processor's time that helm takes is for its garbage
+        for name, value in QUICK_HELM.items():
+            patch.setenv(name, value)
         for name in ("KUBECONFIG", "HELM_NAMESPACE", "HELM_KUBECONTEXT", "NO_COLOR", "XDG_CACHE_HOME"):
             patch.delenv(name, raising=False)
         # One path for all tests, because it is a part of what helm is asked.
