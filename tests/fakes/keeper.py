@@ -6,7 +6,6 @@ import os
 import shutil
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
-from unittest import mock
 
 from prometheus_client import REGISTRY
 
@@ -58,9 +57,9 @@ class KeeperPod:
 
     @contextlib.contextmanager
     def _inside(self) -> Iterator[None]:
-        from tests.fakes.world import cheap_scrypt
+        from tests.fakes.world import cheap_scrypt, environment
 
-        with mock.patch.dict(os.environ, self._environ), contextlib.redirect_stderr(self.log), cheap_scrypt():
+        with environment(self._environ), contextlib.redirect_stderr(self.log), cheap_scrypt():
             yield
 
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import jwt
+import pytest
 
 from gitops_runtime_auth import __main__ as program
 from gitops_runtime_auth.timing import Timing
@@ -110,6 +111,15 @@ def cheap_scrypt() -> Iterator[None]:
         return _SLOW(password, salt=salt + repr((n, r, p)).encode(), n=2, r=1, p=1)
 
     with mock.patch.object(hashlib, "scrypt", quick):
+        yield
+
+
+@contextlib.contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Within this block the process has these variables, too. ``mock.patch.dict`` would set all others anew as well."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
         yield
 
 
@@ -307,7 +317,7 @@ class World:
         before = set(threading.enumerate())
         began = time.monotonic()
         with (
-            mock.patch.dict(os.environ, self.environment() | environ),
+            environment(self.environment() | environ),
             mock.patch.object(program, "TERMINATION_LOG", termination),
             cheap_scrypt(),
             contextlib.redirect_stderr(log),

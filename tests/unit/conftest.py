@@ -1,32 +1,37 @@
 """Fixtures of the unit tests."""
 
+# What the fixtures need is imported in them: the process that hands the tests out to others reads this file, too.
 import gc
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import pytest
 
-from gitops_runtime_auth.argocd import http
-from tests.fakes.authority import authority
-from tests.fakes.laptop import FakeLaptop
-from tests.fakes.world import World
+if TYPE_CHECKING:
+    from tests.fakes.laptop import FakeLaptop
+    from tests.fakes.world import World
 
 MEMORY = Path("/dev/shm")
 """Mounted files are in memory where there is such a folder: on a disk, each test takes 9 ms more."""
 
 
-def pytest_collection_finish() -> None:
-    """Collect garbage rarely, and without what collecting tests made: it took a tenth of the processor's time."""
-    gc.freeze()
+def pytest_sessionstart() -> None:
+    """Collect garbage rarely, and without what collecting tests makes: it took a tenth of the processor's time."""
     gc.set_threshold(50_000)
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")
 def one_ca(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Of public CAs there is one, which nobody uses: reading a machine's hundred for each client would take 0.05 s."""
+    from tests.fakes.authority import authority
+
     folder = tmp_path_factory.mktemp("cas")
     (folder / "nobody.pem").write_text(authority("nobody").pem)
     with pytest.MonkeyPatch.context() as patch:
@@ -38,6 +43,8 @@ def one_ca(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(autouse=True, scope="session")
 def told_times() -> Iterator[None]:
     """The client adds the seconds in header ``X-Took`` to the time that it measures, so that no server has to wait."""
+    from gitops_runtime_auth.argocd import http
+
     measure = http._Clock.__call__
 
     def told(clock: http._Clock, event: str, info: dict[str, Any]) -> None:
@@ -50,8 +57,10 @@ def told_times() -> Iterator[None]:
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
+def world() -> "Iterator[World]":
     """A release that is not installed yet, beside two Argo CDs and a Kubernetes API."""
+    from tests.fakes.world import World
+
     with TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
         made = World(Path(folder))
         yield made
@@ -61,8 +70,12 @@ def world() -> Iterator[World]:
 
 
 @pytest.fixture
-def laptop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[FakeLaptop]:
+def laptop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> "Iterator[FakeLaptop]":
     """A laptop, an Argo CD and a cluster in which the chart's defaults can be installed."""
+    from tests.fakes.laptop import FakeLaptop
+
     made = FakeLaptop(tmp_path, monkeypatch, capsys)
     yield made
     made.close()
