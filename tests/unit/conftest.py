@@ -59,7 +59,7 @@ def told_times() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def validated_once() -> Iterator[None]:
-    """Settings that passed the schema pass it unseen when only the servers' ports are others: it takes 1 ms each time."""
+    """Settings that passed the schema pass it unseen when only the ports of servers are others: 1 ms less each time."""
     from gitops_runtime_auth.config import schema
 
     validate, passed = schema.validate, set()
