@@ -40,8 +40,8 @@ def _once(ask: Callable[..., Any]) -> Callable[..., Any]:
     answers: dict[str, Any] = {}
 
     def remembering(run: HelmRun, *how: Any) -> Any:
-        *about, _deadline = how
-        asked = repr((run, run.values, run.stdin, about))
+        *cluster, _deadline = how  # given_values depends on nothing but the values
+        asked = repr((cluster and (run, cluster), run.values, run.stdin))
         if asked not in answers:
             answers[asked] = ask(run, *how)
         return answers[asked]

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -158,7 +159,6 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.files = folder / "files"
         self.argocd = FakeArgoCD(authority("argocd").tls)
-        self.other = FakeArgoCD(authority("other").tls)
         self.kubernetes = FakeKubernetes()
         self.uid = self.kubernetes.namespace(NAMESPACE)
         """UID of the release's namespace."""
@@ -183,8 +183,7 @@ class World:
         self.wait_for: list[str] = []
         self.argocd_namespace = "argocd"
         self.insecure = False
-        for argocd in (self.argocd, self.other):
-            argocd.account(ACCOUNT, password=PASSWORD if argocd is self.argocd else f"other-{PASSWORD}")
+        self.argocd.account(ACCOUNT, password=PASSWORD)
         self.give(PASSWORD)
         self.trust(self.argocd)
         self._pod = self.kubernetes.service_account(self.files / "serviceaccount")
@@ -196,6 +195,18 @@ class World:
         """Threads that runs left behind, whose process would have ended."""
         self._timers: list[threading.Timer] = []
 
+    @cached_property
+    def other(self) -> FakeArgoCD:
+        """Another Argo CD. It starts when a test first speaks of it."""
+        made = FakeArgoCD(authority("other").tls)
+        made.account(ACCOUNT, password=f"other-{PASSWORD}")
+        return made
+
+    @property
+    def argocds(self) -> list[FakeArgoCD]:
+        """Those that have started."""
+        return [self.argocd, *([self.other] if "other" in vars(self) else [])]
+
     def close(self) -> None:
         for timer in self._timers:
             timer.cancel()
@@ -205,8 +216,9 @@ class World:
             self.kubernetes.fault(".*", answer=NO_RIGHT)  # not worth another try
         for thread in self._left:
             thread.join(5)
-        for fake in (self.argocd, self.other, self.kubernetes):
-            fake.close()
+        for argocd in self.argocds:
+            argocd.close()
+        self.kubernetes.close()
 
     # The user's part
 
@@ -216,8 +228,8 @@ class World:
 
     def trust(self, argocd: FakeArgoCD | None) -> None:
         """Mount the CA of an Argo CD, or none."""
-        names = {self.argocd: "argocd", self.other: "other"}
-        self.mount("ca", **({"ca.crt": authority(names[argocd]).pem} if argocd else {}))
+        name = "argocd" if argocd is self.argocd else "other"
+        self.mount("ca", **({"ca.crt": authority(name).pem} if argocd else {}))
 
     def mount(self, folder: str, **files: str) -> None:
         """Replace a mounted folder's files; one with empty content is left out."""
@@ -528,7 +540,7 @@ class World:
             prose.require_sentences(message)
 
     def _secrets(self) -> Iterator[str]:
-        for argocd in (self.argocd, self.other):
+        for argocd in self.argocds:
             yield from (kept.password for kept in argocd.accounts.secret.values() if kept.password)
             yield from argocd.made
             yield from argocd.sessions.values()
