@@ -240,7 +240,8 @@ class _Handler(StreamRequestHandler):
         fault = self.server.comes(request)
         if fault.does:
             fault.does()
-        time.sleep(fault.delay)
+        if fault.delay:
+            time.sleep(fault.delay)
         if fault.cut == "before":
             return self._reset()
         answer = fault.answer or self.server.handle(request)
