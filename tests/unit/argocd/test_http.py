@@ -1,12 +1,12 @@
 """One exchange over a real connection: what goes out, how long it may take, and what it means when no answer comes."""
 
+import contextlib
 import gzip
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -128,29 +128,30 @@ def test_a_balancers_cookie_is_kept_and_argocds_is_not() -> None:
     assert [asked.headers.get("Cookie") for asked in served.asked] == [None, "route=1", "route=1", "route=1"]
 
 
-@contextmanager
-def dribbling(head: bytes, rest: bytes = b"") -> Iterator[str]:
-    """A server that sends ``head`` a byte at a time for ever, after ``rest``."""
+@contextlib.contextmanager
+def dribbling(head: bytes, rest: bytes = b"") -> Iterator[tuple[str, threading.Event]]:
+    """A server that sends ``head`` again and again for ever, after ``rest``; and whether a request has reached it."""
     listener = socket.create_server(("127.0.0.1", 0))
-    done = threading.Event()
+    reached, done = threading.Event(), threading.Event()
 
     def answer() -> None:
-        connection, _ = listener.accept()
-        with connection:
-            connection.recv(65536)
-            try:
+        with contextlib.suppress(OSError):
+            connection, _ = listener.accept()
+            with connection:
+                if connection.recv(65536):
+                    reached.set()
                 connection.sendall(rest)
                 while not done.wait(0.02):
                     connection.sendall(head)
-            except OSError:
-                pass
 
     thread = threading.Thread(target=answer, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", reached
     finally:
         done.set()
+        with contextlib.suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)  # wakes accept()
         thread.join(5)
         listener.close()
 
@@ -165,11 +166,14 @@ def dribbling(head: bytes, rest: bytes = b"") -> Iterator[str]:
     ],
 )
 def test_an_answer_that_trickles_in_ends_with_the_timeout(head: bytes, rest: bytes) -> None:
-    with dribbling(head, rest) as url, transport(url) as sender:
-        began = time.monotonic()
-        with pytest.raises(UnreachableError) as lost:
-            sender.send("GET", "/", timeout=0.1)
-        assert 0.1 <= time.monotonic() - began < SOON
+    for timeout in (0.1, 1.0):  # on a busy machine the first may be over before anything is sent
+        with dribbling(head, rest) as (url, reached), transport(url) as sender:
+            began = time.monotonic()
+            with pytest.raises(UnreachableError) as lost:
+                sender.send("GET", "/", timeout=timeout)
+            assert timeout <= time.monotonic() - began < SOON
+        if reached.is_set():
+            break
     assert lost.value.problem == f"Argo CD at {url} does not answer in time."
     assert lost.value.sent
     assert lost.value.remedy == f"{CHECK} {DENIED}"
