@@ -94,12 +94,10 @@ authenticate, where the block that counts does not.
 
 {{- /*
 (dict "root" .): returns everything that is derived from the block, as JSON. block, losers, ignored, server, auth: as above. url; address: host, port and root path;
-rootpath; port; argocdNamespace. inline: the credential, if it stands in the values as plain text. checksum: a value that changes with the inline credential, for
-an annotation, so that Pods restart with a new one. credential, key: name and key of the Secrets with the credential and with the API key. It is derived once and
-kept in the context, because most objects ask for it and the checksum takes 0.15 s.
+rootpath; port; argocdNamespace. inline: the credential, if it stands in the values as plain text. credential, key: name and key of the Secrets with the
+credential and with the API key.
 */ -}}
 {{- define "gitops-runtime-auth.connection" -}}
-{{- if not (hasKey .root "connection") -}}
 {{- $block := include "gitops-runtime-auth.block" . | fromJson -}}
 {{- with include "gitops-runtime-auth.judge" (dict "root" .root "block" $block) }}{{ include "gitops-runtime-auth.refuse" (dict "root" $.root "message" .) }}{{ end -}}
 {{- $server := $block.server -}}
@@ -122,9 +120,6 @@ kept in the context, because most objects ask for it and the checksum takes 0.15
 {{- $address := printf "%s:%s" $host $port -}}
 {{- $shown := ternary $host $address (eq $port (ternary "443" "80" (eq $scheme "https"))) -}}
 {{- $inline := index $auth $auth.type | default "" -}}
-{{- $checksum := "" -}}
-{{- /* Many people may read a Deployment, so the checksum is made with scrypt (derivePassword): a plain hash would allow a weak password to be guessed. */ -}}
-{{- with $inline }}{{ $checksum = derivePassword 1 "maximum" . "gitops-runtime-auth" $.root.Release.Name | sha256sum }}{{ end -}}
 {{- $made := dict "name" (printf "gitops-runtime-argo-cd-%s" $auth.type) "key" $auth.type -}}
 {{- $credential := ternary $made (pick (index $auth (printf "%sSecretKeyRef" $auth.type) | default dict) "name" "key") (ne $inline "") -}}
 {{- $secret := .root.Values.keySecret | default (dict "name" "argocd-token" "data" (dict "token" "token")) -}}
@@ -145,15 +140,12 @@ kept in the context, because most objects ask for it and the checksum takes 0.15
 {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- $connection := dict
+{{- dict
     "block" $block.name "losers" $block.losers "ignored" $block.ignored "server" $server "auth" $auth
     "url" (printf "%s://%s%s" $scheme $shown $rootpath) "address" (printf "%s%s" $address $rootpath) "rootpath" $rootpath "port" $port
     "argocdNamespace" ((.root.Values.hook).argocdNamespace | default $namespace | default .root.Release.Namespace)
-    "inline" $inline "checksum" $checksum "credential" $credential "key" (eq $auth.type "token" | ternary $credential $key)
--}}
-{{- $_ := set .root "connection" (toJson $connection) -}}
-{{- end -}}
-{{- .root.connection -}}
+    "inline" $inline "credential" $credential "key" (eq $auth.type "token" | ternary $credential $key)
+  | toJson -}}
 {{- end -}}
 
 {{- /*
@@ -260,7 +252,15 @@ derived from them, so that nothing is derived twice. The hook validates the valu
   readOnly: true
 {{- end -}}
 
-{{- /* (dict "root" . "connection" {..}): returns the checksum of an inline credential. */ -}}
+{{- /*
+(dict "root" . "connection" {..}): returns an annotation's value that changes with an inline credential, so that Pods restart with a new one. Many people may read a
+Deployment, so the value is made with scrypt (derivePassword): a plain hash would allow a weak password to be guessed. Scrypt takes 0.15 s, so the context keeps the
+value for the next Deployment, under a key made of all that it depends on.
+*/ -}}
 {{- define "gitops-runtime-auth.credentialChecksum" -}}
-{{- .connection.checksum -}}
+{{- with .connection.inline -}}
+{{- $kept := list "checksum" . $.root.Release.Name | toJson -}}
+{{- if not (hasKey $.root $kept) }}{{ $_ := set $.root $kept (derivePassword 1 "maximum" . "gitops-runtime-auth" $.root.Release.Name | sha256sum) }}{{ end -}}
+{{- get $.root $kept -}}
+{{- end -}}
 {{- end -}}

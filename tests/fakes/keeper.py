@@ -57,9 +57,9 @@ class KeeperPod:
 
     @contextlib.contextmanager
     def _inside(self) -> Iterator[None]:
-        from tests.fakes.world import cheap_scrypt, environment
+        from tests.fakes.world import cheap_scrypt, set_environment
 
-        with environment(self._environ), contextlib.redirect_stderr(self.log), cheap_scrypt():
+        with set_environment(self._environ), contextlib.redirect_stderr(self.log), cheap_scrypt():
             yield
 
 

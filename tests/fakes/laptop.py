@@ -40,7 +40,7 @@ def _once(ask: Callable[..., Any]) -> Callable[..., Any]:
     answers: dict[str, Any] = {}
 
     def remembering(run: HelmRun, *how: Any) -> Any:
-        *cluster, _deadline = how  # given_values depends on nothing but the values
+        *cluster, _deadline = how  # given_values takes no flags about the cluster, and depends on the values alone
         asked = repr((cluster and (run, cluster), run.values, run.stdin))
         if asked not in answers:
             answers[asked] = ask(run, *how)

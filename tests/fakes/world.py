@@ -116,8 +116,8 @@ def cheap_scrypt() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Within this block the process has these variables, too. ``mock.patch.dict`` would set all others anew as well."""
+def set_environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables for this block. ``mock.patch.dict`` is slower, because it sets all others again."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in variables.items():
             patch.setenv(name, value)
@@ -197,14 +197,14 @@ class World:
 
     @cached_property
     def other(self) -> FakeArgoCD:
-        """Another Argo CD. It starts when a test first speaks of it."""
+        """A second Argo CD, with an account of the same name. It starts when a test first uses it."""
         made = FakeArgoCD(authority("other").tls)
         made.account(ACCOUNT, password=f"other-{PASSWORD}")
         return made
 
     @property
     def argocds(self) -> list[FakeArgoCD]:
-        """Those that have started."""
+        """The Argo CDs that have started."""
         return [self.argocd, *([self.other] if "other" in vars(self) else [])]
 
     def close(self) -> None:
@@ -329,7 +329,7 @@ class World:
         before = set(threading.enumerate())
         began = time.monotonic()
         with (
-            environment(self.environment() | environ),
+            set_environment(self.environment() | environ),
             mock.patch.object(program, "TERMINATION_LOG", termination),
             cheap_scrypt(),
             contextlib.redirect_stderr(log),

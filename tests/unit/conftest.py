@@ -1,6 +1,6 @@
 """Fixtures of the unit tests."""
 
-# What the fixtures need is imported in them: the process that hands the tests out to others reads this file, too.
+# The fixtures import what they need themselves, because xdist's controller, which runs no test, reads this file, too.
 import gc
 import re
 from collections.abc import Iterator
@@ -20,11 +20,12 @@ MEMORY = Path("/dev/shm")
 
 
 def pytest_sessionstart() -> None:
-    """Collect garbage rarely, and without what collecting tests makes: it took a tenth of the processor's time."""
+    """Let Python collect garbage rarely, because that took a tenth of the processor's time."""
     gc.set_threshold(50_000)
 
 
 def pytest_collection_finish() -> None:
+    """Exempt the collected tests from garbage collection, because they stay until the end."""
     gc.freeze()
 
 
@@ -59,7 +60,7 @@ def told_times() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def validated_once() -> Iterator[None]:
-    """Settings that passed the schema pass it unseen when only the ports of servers are others: 1 ms less each time."""
+    """Validate settings only once. It takes 1 ms, and most settings of tests differ in nothing but a server's port."""
     from gitops_runtime_auth.config import schema
 
     validate, passed = schema.validate, set()

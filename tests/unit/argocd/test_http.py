@@ -130,7 +130,10 @@ def test_a_balancers_cookie_is_kept_and_argocds_is_not() -> None:
 
 @contextlib.contextmanager
 def dribbling(head: bytes, rest: bytes = b"") -> Iterator[tuple[str, threading.Event]]:
-    """A server that sends ``head`` again and again for ever, after ``rest``; and whether a request has reached it."""
+    """Serve one connection: answer a request with ``rest``, then with ``head`` again and again, without an end.
+
+    Yields the URL, and an event that is set once a request has arrived.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
     reached, done = threading.Event(), threading.Event()
 

@@ -19,7 +19,7 @@ from gitops_runtime_auth.service import health
 from gitops_runtime_auth.service.health import Status, Verdict
 from gitops_runtime_auth.timing import Timing
 from tests.fakes import SOON, wait_until
-from tests.fakes.world import ACCOUNT, FAST, NO_RIGHT, ONCE, PASSWORD, World, cheap_scrypt, environment, left_behind
+from tests.fakes.world import ACCOUNT, FAST, NO_RIGHT, ONCE, PASSWORD, World, cheap_scrypt, left_behind, set_environment
 
 STEADY = replace(FAST, watch=60.0)
 """No watch ends by itself, which would wake the keeper."""
@@ -82,7 +82,7 @@ def keeping(world: World, story: Callable[[Running], None], timing: Timing = STE
     world.set("keeper.interval", 3600)
     world.remount()
     environ = world.environment()
-    with mock.patch.object(health, "serve", serving), environment(environ), cheap_scrypt():
+    with mock.patch.object(health, "serve", serving), set_environment(environ), cheap_scrypt():
         beside = threading.Thread(target=tell)
         beside.start()
         try:

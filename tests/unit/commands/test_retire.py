@@ -33,7 +33,7 @@ def move(world: World) -> None:
 
 @pytest.fixture
 def moved(world: World) -> World:
-    """A release whose upgrade went to the second account."""
+    """A release that was upgraded from the first account to the second one."""
     with_two_accounts(world)
     world.use(SECOND)
     installed.bring_into(world, move)
