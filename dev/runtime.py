@@ -87,10 +87,10 @@ class Runtime(Site):
             "upgrade", "--install", "r", CHART, *waits, *(sets or self.sets()), program=program, check=check
         )
 
-    def kubectl(self, *words: str) -> str:
+    def kubectl(self, *words: str, check: bool = True) -> str:
         """Run kubectl in the release's namespace and return what it printed."""
         command = ["kubectl", f"--kubeconfig={CONFIG}", "-n", self.name, *words]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        return subprocess.run(command, capture_output=True, text=True, check=check).stdout
 
     def key_by_hand(self, key_id: str, seconds: int = 0) -> str:
         """Make an API key as a user does with argocd account generate-token."""

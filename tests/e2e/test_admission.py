@@ -125,7 +125,8 @@ def test_a_job_that_is_not_admitted_leaves_no_inline_password(place: Runtime, pr
     assert [s["metadata"]["name"] for s in secrets if canary in (s.get("data") or {}).values()] == []
     place.helm("uninstall", "q", "--no-hooks", program=program)
     place.cluster.delete(f"{quota}/{program}")
-    time.sleep(1)  # the quota's admission follows its deletion
+    rehearsal = ("create", "job", "x", "--image=nothing.invalid/a", "--dry-run=server")
+    within(30, lambda: "created" in place.kubectl(*rehearsal, check=False), "a Job is admitted again")
 
 
 def test_without_a_quota_the_rehearsal_is_over_at_once_and_the_job_runs(place: Runtime) -> None:

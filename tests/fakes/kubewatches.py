@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from itertools import chain
 
 from tests.fakes import kubestatus as status
 from tests.fakes.kubeobjects import Change, Object, Store, Target, target
@@ -41,21 +42,28 @@ class Watches:
                 thread.join(0.05)
 
     def stream(self, at: Target, query: dict[str, str]) -> Iterator[bytes]:
-        """Yield the events of one watch as lines: the present objects first, or what came after a resourceVersion."""
+        """Begin a watch; return its events as lines: the present objects first, or what came after a resourceVersion.
+
+        It begins now and not with the first line that is asked for, as in a real server, which sends the head of its
+        answer afterwards (``handleWatch`` in apiserver's endpoints/handlers/get.go): a client that has the head and
+        then changes an object is told of the change.
+        """
         until = time.monotonic() + float(query.get("timeoutSeconds", "1800"))
         asked = query.get("resourceVersion", "")
         with self._store.changed:
-            generation = self._ended
             from_now = asked in ("", "0")
             seen = self._store.version if from_now else int(asked)
             present = listed(self._store, at, query)["items"] if from_now else []
             if seen < self._store.oldest - 1:
-                yield _event("ERROR", status.expired(asked, self._store.oldest))
-                return
+                return iter([_event("ERROR", status.expired(asked, self._store.oldest))])
+            changes = self._changes(at, query, seen, until, self._ended)
+        return self._counted(chain((_event("ADDED", found) for found in present), changes))
+
+    def _counted(self, events: Iterator[bytes]) -> Iterator[bytes]:
+        with self._store.changed:
             self.open += 1
         try:
-            yield from (_event("ADDED", found) for found in present)
-            yield from self._changes(at, query, seen, until, generation)
+            yield from events
         finally:
             with self._store.changed:
                 self.open -= 1

@@ -63,11 +63,16 @@ class RealArgoCD:
         session = login.json()["token"]
         body = {"name": first, "newPassword": self.password, "currentPassword": self.admins}
         bearer = {"Authorization": f"Bearer {session}"}
-        wait(lambda: self.http.put("/api/v1/account/password", json=body, headers=bearer).status_code == 200)
-        self.http.get("/auth/logout", headers={"Cookie": f"argocd.token={session}"})
+
+        def given() -> bool:
+            return self.http.put("/api/v1/account/password", json=body, headers=bearer).status_code == 200
+
+        wait(given)
         hashed = base64.b64decode(self._data(SECRET)[f"accounts.{first}.password"])
         self._patch_secret({f"accounts.{name}.password": hashed for name in others})
-        time.sleep(0.5)  # Argo CD follows its Secret by an informer
+        # Argo CD knows of them once it has changed its Secret itself, which it can't with an old version of it.
+        wait(given)
+        self.http.get("/auth/logout", headers={"Cookie": f"argocd.token={session}"})
 
     def _data(self, name: str) -> dict[str, str]:
         found: dict[str, str] = self._core.read_namespaced_secret(name, NAMESPACE).data

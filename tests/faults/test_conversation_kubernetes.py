@@ -20,6 +20,7 @@ from dev.sandbox.paths import KUBECONFIG
 from tests.fakes import kubestatus
 from tests.fakes.kubernetes import TOKEN, USER, FakeKubernetes, Rule
 from tests.faults.place import inside
+from tests.faults.real import wait
 
 MERGE = "application/merge-patch+json"
 Seen = tuple[Any, ...]
@@ -28,11 +29,13 @@ Seen = tuple[Any, ...]
 class Talk:
     """A client of one of the two, in a namespace of its own, and what it was told."""
 
-    def __init__(self, client: httpx.Client, stranger: httpx.Client, namespace: str) -> None:
+    def __init__(self, client: httpx.Client, stranger: httpx.Client, namespace: str, late: str) -> None:
         self.client = client
         self.stranger = stranger
         """Sends no credential of its own: a client certificate would count before any token."""
         self.namespace = namespace
+        self.late = late
+        """A collection whose history begins after resourceVersion 1, however young the server is."""
         self.heard: list[tuple[str, Seen]] = []
 
     def ask(self, method: str, path: str, body: Any = None, kind: str = "application/json", **headers: str) -> Any:
@@ -92,6 +95,7 @@ def _own(marks: dict[str, str] | None) -> dict[str, str]:
 
 SECRETS, CONFIGMAPS = "/api/v1/namespaces/NS/secrets", "/api/v1/namespaces/NS/configmaps"
 APPS = "/apis/apps/v1/namespaces/NS"
+APPLICATIONS = "/apis/argoproj.io/v1alpha1/namespaces/NS/applications"
 
 
 def named(name: str, **fields: Any) -> dict[str, Any]:
@@ -194,8 +198,9 @@ def settle(talk: Talk, path: str) -> dict[str, Any]:
 
 def watches(talk: Talk) -> None:
     only = f"{SECRETS}?watch=true&fieldSelector=metadata.name=w"
+    from_any = f"{only}&resourceVersion=0"
     talk.ask("POST", SECRETS, named("other"))
-    talk.heard.append(("nothing there", tuple(watched(talk, f"{only}&timeoutSeconds=1", lambda: None))))
+    talk.heard.append(("nothing there", tuple(watched(talk, f"{from_any}&timeoutSeconds=1", lambda: None))))
     made = talk.ask("POST", SECRETS, named("w", data={"a": "YQ=="})).json()
 
     def change() -> None:
@@ -203,10 +208,10 @@ def watches(talk: Talk) -> None:
         talk.ask("PATCH", f"{SECRETS}/other", {"data": {"a": "Yg=="}}, MERGE)
         talk.ask("DELETE", f"{SECRETS}/w")
 
-    talk.heard.append(("changes", tuple(watched(talk, f"{only}&timeoutSeconds=2", change))))
+    talk.heard.append(("changes", tuple(watched(talk, f"{from_any}&timeoutSeconds=2", change))))
     from_then = f"{only}&timeoutSeconds=1&resourceVersion={version(made)}"
     talk.heard.append(("from a version", tuple(watched(talk, from_then, lambda: None))))
-    too_old = f"{only}&timeoutSeconds=2&resourceVersion=1"
+    too_old = f"{talk.late}?watch=true&timeoutSeconds=2&resourceVersion=1"
     talk.heard.append(("too old", tuple(watched(talk, too_old, lambda: None))))
 
 
@@ -273,7 +278,7 @@ def real() -> Iterator[Talk]:
     namespace = f"talk-{secrets.token_hex(4)}"
     url = inside() or cluster["server"]
     with httpx.Client(base_url=url, verify=tls, timeout=30) as client, httpx.Client(base_url=url, verify=bare) as other:
-        talk = Talk(client, other, namespace)
+        talk = Talk(client, other, namespace, APPLICATIONS)
         assert talk.ask("POST", "/api/v1/namespaces", named(namespace)).status_code == 201
         try:
             yield talk
@@ -294,7 +299,7 @@ def fake() -> Iterator[tuple[FakeKubernetes, Talk]]:
         ):
             kubernetes.namespace("talk-fake")
             kubernetes.users[TOKEN] = USER.replace(":ns:", ":talk-fake:")
-            yield kubernetes, Talk(client, stranger, "talk-fake")
+            yield kubernetes, Talk(client, stranger, "talk-fake", SECRETS)
 
 
 @pytest.mark.parametrize("talk_about", [objects, workloads, watches, going], ids=lambda f: f.__name__)
@@ -321,9 +326,12 @@ def test_fake_and_real_refuse_alike() -> None:
         issued = to_real.ask("POST", "/api/v1/namespaces/NS/serviceaccounts/hook/token", asked).json()
         for talk in (to_real, to_fake):
             talk.ask("POST", SECRETS, named("may"))
-        time.sleep(1)  # the authorizer learns of the Role by a watch of its own
         kubernetes.allowed = {Rule("get", "", "secrets", "may")}
-        rights(to_real, issued["status"]["token"])
+        token = issued["status"]["token"]
+        mine = {"Authorization": f"Bearer {token}"}
+        # The authorizer learns of the Role by a watch of its own.
+        wait(lambda: to_real.stranger.get(f"{SECRETS}/may".replace("NS", to_real.namespace), headers=mine).is_success)
+        rights(to_real, token)
         rights(to_fake, TOKEN)
     assert to_fake.heard == to_real.heard
 

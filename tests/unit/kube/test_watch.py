@@ -15,7 +15,7 @@ from gitops_runtime_auth.kube.watch import Watch
 from gitops_runtime_auth.timing import Timing
 from tests.fakes import LONG, SOON, wait_until
 from tests.fakes.kubernetes import FakeKubernetes, Rule
-from tests.fakes.web import Answer, as_text
+from tests.fakes.web import Answer, Request, as_text
 from tests.unit.kube.conftest import QUICK
 
 X = "/api/v1/namespaces/ns/secrets/x"
@@ -126,6 +126,21 @@ def test_what_changed_before_the_watch_was_open_is_told(kubernetes: FakeKubernet
     with watching(cluster, told):
         told.count(1)
         assert told.seen == [None], "told when the watch was open, not before"
+
+
+def test_what_changes_as_soon_as_the_watch_is_open_is_told(kubernetes: FakeKubernetes, cluster: Cluster) -> None:
+    kubernetes.put(X, {"data": {"a": "YQ=="}})
+    answer = kubernetes.server.handle
+
+    def answer_then_change(request: Request) -> Answer:
+        answered = answer(request)
+        kubernetes.put(X, {"data": {"a": "Yg=="}})
+        return answered
+
+    kubernetes.server.handle = answer_then_change
+    told = Told(kubernetes)
+    with watching(cluster, told):
+        told.until(lambda: told.types == [None, "ADDED", "MODIFIED"])
 
 
 @pytest.mark.parametrize("expired", [True, False])
