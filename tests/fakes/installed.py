@@ -14,6 +14,10 @@ from tempfile import TemporaryDirectory
 from tests.fakes.kubeobjects import Object
 from tests.fakes.world import CM, World
 
+AGE = 100.0
+"""Seconds by Argo CD's clock from a story to the tests that begin with it: many, so that what a test sees does not
+depend on how long ago its process ran the story. A test that goes by this time runs the story itself."""
+
 
 def install(world: World) -> None:
     """Install the release for the first time: the shortest story."""
@@ -26,7 +30,9 @@ def _after(story: Callable[[World], None]) -> World:
     """Run a story in a world of its own, and return that world. Its servers are closed."""
     with TemporaryDirectory() as folder:
         world = World(Path(folder))
+        world.argocd.ahead = -AGE
         story(world)
+        world.argocd.ahead += AGE
         world.close()
     return world
 

@@ -93,15 +93,16 @@ def test_a_statefulset_is_waited_for_alike(moved: World) -> None:
     assert old in moved.argocd.live_keys()
 
 
-def test_the_grace_period_is_kept_by_argocds_clock(moved: World) -> None:
-    [old] = moved.argocd.live_keys(ACCOUNT)
-    moved.set("keeper.gracePeriod", 180)
-    [told] = [line for line in moved.retire().log.splitlines() if line.startswith("The keeper")]
+def test_the_grace_period_is_kept_by_argocds_clock(world: World) -> None:
+    move(world)
+    [old] = world.argocd.live_keys(ACCOUNT)
+    world.set("keeper.gracePeriod", 180)
+    [told] = [line for line in world.retire().log.splitlines() if line.startswith("The keeper")]
     assert told in {f"The keeper revokes the replaced API keys in {s} s (keeper.gracePeriod)." for s in range(170, 181)}
-    assert old in moved.argocd.live_keys(), "mounted files follow within two minutes"
-    moved.argocd.ahead = 200
-    moved.retire()
-    assert moved.argocd.live_keys() == [moved.key]
+    assert old in world.argocd.live_keys(), "mounted files follow within two minutes"
+    world.argocd.ahead = 200
+    world.retire()
+    assert world.argocd.live_keys() == [world.key]
 
 
 @pytest.mark.parametrize(
@@ -247,7 +248,7 @@ def test_two_names_of_one_argocd_keep_the_present_key(world: World) -> None:
 
 def test_what_is_younger_than_the_replaced_key_stays(moved: World) -> None:
     """Another run may be storing it: this one's view of the Secret may be old."""
-    moved.argocd.accounts.secret[ACCOUNT].keys[0].issued_at -= 100
+    moved.argocd.accounts.secret[ACCOUNT].keys[0].issued_at = int(moved.argocd.now()) - 100
     young, old = moved.own_key("20260101t000000z-aaaaaaaaaaaa"), moved.own_key("20260101t000000z-bbbbbbbbbbbb")
     moved.argocd.make_key(ACCOUNT, young, age=50)
     moved.argocd.make_key(ACCOUNT, old, age=150)
