@@ -269,6 +269,26 @@ def test_it_heals_by_itself(world: World) -> None:
     assert metric("keys_reset_by_others") == 0
 
 
+def test_while_keys_are_reset_consumers_get_a_key_once_it_has_lasted(world: World) -> None:
+    world.consumers = [CONSUMER]
+    world.workload(CONSUMER)
+    world.begin_installed()
+    keeper = world.keeper()
+    for _ in range(3):
+        world.argocd.revoke(ACCOUNT)
+        keeper.check()
+    settles = Timing().storm_settles
+    world.argocd.ahead = issued = 2 * Timing().storm_first_pause
+    verdicts, restarted = [], []
+    for later in (0, settles - 2, settles + 2):
+        world.argocd.ahead = issued + later
+        verdicts.append(keeper.check().status)
+        restarted.append(world.restarted(CONSUMER) == world.key)
+    assert metric("keys_reset_by_others") == 1
+    assert verdicts == [Status.REFUSED, Status.REFUSED, Status.READY]
+    assert restarted == [False, False, True]
+
+
 def test_two_losses_are_no_storm(world: World) -> None:
     world.begin_installed()
     keeper = world.keeper()

@@ -12,7 +12,7 @@ from gitops_runtime_auth.timing import Timing
 from tests.fakes import LONG, SOON
 from tests.fakes.kubestatus import conflict
 from tests.fakes.logins import LOCKS_AFTER, Verdict
-from tests.fakes.web import as_json
+from tests.fakes.web import as_json, as_text
 from tests.fakes.world import ACCOUNT, FAST, NO_RIGHT, ONCE, PASSWORD, REFUSED, World
 
 LOGIN, VERSION = "POST .*/api/v1/session$", "GET .*/api/version$"
@@ -282,6 +282,16 @@ def test_a_run_that_dies_while_its_login_is_on_its_way_has_counted_it(wrong: Wor
     assert "Another run is logging in" not in done.log
     record = json.loads(wrong.record())
     assert (record["sends"], record["verdict"]) == (2, "unclear")
+
+
+def test_a_login_that_argocd_never_saw_is_not_counted_and_those_before_it_are(wrong: World) -> None:
+    wrong.argocd.server.fault(LOGIN, cut="after")
+    assert wrong.install(ONCE).code == 75
+    assert json.loads(wrong.record())["sends"] == 1
+    wrong.argocd.server.heal()
+    wrong.argocd.server.fault(LOGIN, answer=as_text(404, "404 page not found"))
+    assert wrong.install(ONCE).code not in (0, 77)
+    assert json.loads(wrong.record())["sends"] == 1
 
 
 def test_a_lost_answer_to_the_right_password_is_put_right_by_the_run_itself(world: World) -> None:

@@ -191,6 +191,13 @@ def test_the_missing_capability_is_added_and_the_others_stay(enabling: World) ->
     assert enabling.argocd.logins.verdicts() == [Verdict.OK]
 
 
+def test_a_capability_that_is_there_is_not_added_again(enabling: World) -> None:
+    """The ConfigMap may be somebody else's; nothing is to change."""
+    enabling.argocd.account(ACCOUNT, "apiKey, login")
+    assert enabling.install().code == 0
+    assert enabling.kubernetes.server.asked(f"PATCH {CM}") == []
+
+
 def test_only_apikey_is_ever_added(enabling: World) -> None:
     """``login`` is how the password serves: giving that is the user's decision."""
     enabling.argocd.account(ACCOUNT, "apiKey")

@@ -90,11 +90,20 @@ def test_a_quota_is_a_remark_of_check_with_the_command_that_shows_it(laptop: Fak
     assert "Quota" not in laptop.check().rows(), "of an installed release only the hook is new"
 
 
+def test_check_knows_the_limit_ranges_of_the_namespace(laptop: FakeLaptop) -> None:
+    laptop.put("resourcequotas", "team", quota({"limits.cpu": "10"}))
+    assert "limits.cpu" in laptop.check().row("Quota")["found"]
+    laptop.put("limitranges", "team", {})
+    assert "Quota" not in laptop.check().rows()
+
+
 def test_the_image_is_named_and_so_is_a_pull_secret_that_is_not_there(laptop: FakeLaptop) -> None:
     arguments = ("--set-string", "image.repository=registry.example.com/a,image.tag=9,imagePullSecrets[0].name=pull")
     row = laptop.check(*arguments).row("Image")
     assert (row["state"], row["found"].split(",")[0]) == ("warning", "registry.example.com/a:9")
     assert 'Secret "pull", which does not exist' in row["found"]
+    row = laptop.check(*arguments, "--set", "imagePullSecrets[1].name=more").row("Image")
+    assert 'Secret "pull" and "more", which does not exist' in row["found"]
     laptop.secret("pull")
     assert laptop.check(*arguments).row("Image") == {
         "name": "Image",

@@ -125,7 +125,7 @@ def test_alive_until_the_main_loop_has_not_turned_for_so_long(url: str) -> None:
 
 def test_healthz_by_its_url(health: Health, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = httpx.get(f"{url}/healthz")
-    assert (answer.status_code, answer.text) == (200, "ok\n")
+    assert (answer.status_code, answer.text, answer.headers["Content-Length"]) == (200, "ok\n", "3")
     monkeypatch.setattr(health, "_stalls_after", 0.0)
     answer = httpx.get(f"{url}/healthz?verbose")
     assert (answer.status_code, answer.text) == (503, "the main loop has stalled\n")
@@ -143,7 +143,8 @@ def test_metrics_are_prometheus_text(url: str) -> None:
 
 
 def test_no_other_path_and_no_other_method(url: str) -> None:
-    assert httpx.get(f"{url}/other").status_code == 404
+    answer = httpx.get(f"{url}/other")
+    assert (answer.status_code, answer.text) == (404, "not found: there are /healthz, /readyz and /metrics\n")
     assert httpx.post(f"{url}/healthz").status_code == 501
 
 
