@@ -77,9 +77,8 @@ def revoke_all(run: Context, key: StoredKey, keep: str | None = None) -> str | N
     This is done at the Argo CD that made ``key``, within a part of the time, because it may no longer exist. ``keep``
     is the id of a key that must not be revoked, because two addresses may belong to one Argo CD. With ``keep``, even an
     empty one, other keys are revoked only if they are older than ``key``, because another run may be about to store a
-    newer one. A key
-    that somebody else wrote into the Secret is not revoked. Returns None if all were revoked, else a sentence about the
-    key that is still valid, and how to revoke it.
+    newer one. A key that somebody else wrote into the Secret is not revoked. Returns None if all were revoked, else a
+    sentence about the key that is still valid, and how to revoke it.
     """
     own, stays = key.key_id, {keep, _of_settings(run)}
     if not run.installation.owns(own) or own in stays:

@@ -1,5 +1,6 @@
 """What the tests of this folder share."""
 
+import logging
 import os
 from collections.abc import Iterator
 
@@ -35,3 +36,4 @@ def log_as_it_is_shipped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another test may have set the log up in this process."""
     monkeypatch.setattr(log._logger, "propagate", True)
     monkeypatch.setattr(log._logger, "handlers", [])
+    log._logger.setLevel(logging.NOTSET)

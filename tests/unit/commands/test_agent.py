@@ -131,8 +131,9 @@ def test_the_injected_key_shows_in_no_repr() -> None:
 
 @pytest.mark.parametrize("environ", [{}, {"ARGO_CD_URL": "https://x"}, {"ARGO_CD_TOKEN": "t"}])
 def test_an_environment_that_the_chart_did_not_make_is_named(environ: dict[str, str]) -> None:
-    with pytest.raises(UsageError, match="ARGO_CD"):
+    with pytest.raises(UsageError, match="ARGO_CD") as refused:
         agent.injected(environ)
+    assert refused.value.remedy == "Let a Deployment of the chart run this command: the chart sets them."
 
 
 def test_the_answer_is_measured(argocd: FakeArgoCD) -> None:

@@ -126,6 +126,14 @@ def test_a_wrong_password_is_sent_once(world: World) -> None:
     assert done.warnings[0].endswith(BY_HAND)
 
 
+def test_a_login_whose_answer_is_lost_is_not_sent_again(world: World) -> None:
+    world.begin_installed()
+    world.remove(world.path())
+    world.argocd.server.fault("POST .*/session$", cut="after")
+    assert world.uninstall().code == 0
+    assert world.argocd.logins.verdicts() == [Verdict.OK, Verdict.OK], "the install's, and one"
+
+
 def test_the_user_secrets_may_be_gone_already(world: World) -> None:
     world.begin_installed()
     key = world.key
@@ -278,6 +286,29 @@ def test_helm_uninstall_is_never_failed(world: World, broken: str) -> None:
     done = world.run("cleanup", timing=ONCE, **environ)
     assert done.code == 0, done.said
     assert done.warnings
+
+
+def test_an_unforeseen_error_is_named_without_its_text(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.begin_installed()
+    monkeypatch.setattr(cleanup, "_stored", lambda _: int("a canary"))
+    done = world.uninstall()
+    assert (done.code, done.warnings) == (0, [f"The clean-up ended early (ValueError). {BY_HAND}"])
+    assert "canary" not in done.said
+
+
+def test_what_may_not_be_deleted_is_named(world: World) -> None:
+    world.begin_installed()
+    world.derived = {"leftovers": {"jobs": ["a-job"], "pods": ["a-pod"], "secrets": ["a-secret"]}}
+    world.kubernetes.refuse("DELETE", RefusedError(403, "Forbidden", "no"))
+    done = world.uninstall()
+    assert done.code == 0
+    assert [warning.partition(" failed: ")[0] for warning in done.warnings] == [
+        'Deleting Secret "argocd-token"',
+        "Deleting Job a-job",
+        "Deleting Pod a-pod",
+        "Deleting Secret a-secret",
+        f"Deleting ConfigMap {REFUSED}",
+    ]
 
 
 def test_the_users_own_token_is_left_alone(world: World) -> None:

@@ -116,6 +116,15 @@ def test_a_key_that_a_crash_left_goes_once_nobody_can_be_about_to_store_it(world
     assert world.key in world.live()
 
 
+def test_a_key_that_a_crash_left_goes_at_once_if_it_is_older_than_the_one_in_use(world: World) -> None:
+    """Whoever made it was done when the key in use was made."""
+    world.begin_installed()
+    world.argocd.accounts.secret[ACCOUNT].keys[0].issued_at = int(world.argocd.now()) - 30
+    world.argocd.make_key(ACCOUNT, world.own_key(), age=40)
+    assert world.upgrade().code == 0
+    assert world.live() == [world.key]
+
+
 def test_now_is_argocds_clock_and_not_the_pods(world: World) -> None:
     """The Pod's clock is an hour behind: a key in the making looks no older for that."""
     world.argocd.ahead = 3600
@@ -265,6 +274,7 @@ def test_before_a_rollback_what_cannot_be_mended_is_a_warning(
     assert done.code == 0, done.said
     assert " The rollback continues all the same." in done.warnings[-1]
     assert ("Unexpected internal error (ValueError)." in done.warnings[-1]) == (broken == "unforeseen")
+    assert (f"refuses the login of account {ACCOUNT}: " in done.warnings[-1]) == (broken == "password")
     assert "canary" not in done.said
     assert world.live() == []
 

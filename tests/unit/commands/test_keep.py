@@ -205,16 +205,25 @@ def test_a_rotation_that_somebody_is_faster_with_leaves_the_key_as_it_is(install
 # What was replaced
 
 
-def test_a_key_of_this_cluster_is_found_behind_one_of_another(installed: World) -> None:
+@pytest.mark.parametrize("raced", [False, True], ids=["", "somebody writes the Secret meanwhile"])
+def test_a_key_of_this_cluster_is_found_behind_one_of_another(installed: World, raced: bool) -> None:
     """The Secret was copied to another cluster, whose keeper replaced the key, and back."""
     own, secret = installed.key, installed.secret()
     state = json.loads(secret["state"])
     replaced = {"token": secret["token"]} | {name: state[name] for name in ("account", "url", "ca", "insecure")}
     foreign = installed.argocd.make_key(ACCOUNT, "gra.ffffffffffff.runtime-ns.runtime.20260101t000000z-0123456789ab")
     installed.edit_secret({"token": foreign, "state": json.dumps({**state, "previous": [replaced]})})
+    touch = {"annotations": {"touched": "by somebody"}}
+    if raced:
+        installed.kubernetes.fault(
+            "PUT .*/argocd-token$", times=1, does=lambda: installed.edit(installed.path(), **touch)
+        )
+    reads = len(installed.kubernetes.server.asked("GET .*/argocd-token$"))
     assert installed.keeper().check().ready
     assert installed.key == own
     assert len(installed.argocd.logins.seen) == 1, "the one of the install"
+    looks = len(installed.kubernetes.server.asked("GET .*/argocd-token$")) - reads
+    assert (looks == 1) is not raced, "it looks again only if somebody was faster"
 
 
 @pytest.mark.parametrize("grace", [180, 600])

@@ -196,6 +196,7 @@ def test_two_installs_at_once_end_with_one_key(world: World) -> None:
     assert world.live() == [world.key]
     assert world.token == world.argocd.made[0]
     assert len(world.argocd.made) == 2
+    assert world.kubernetes.server.asked(PUT) == [], "the Secret stays as the other run wrote it"
 
 
 def test_two_upgrades_at_once_end_with_one_key(world: World) -> None:
@@ -248,7 +249,9 @@ def test_a_key_that_may_not_be_stored_is_revoked(world: World, status: int, code
 
 def test_a_lost_key_is_revoked_before_the_next_is_made(world: World) -> None:
     world.argocd.server.fault("POST .*/token$", times=1, cut="after")
-    assert world.install().code == 0
+    done = world.install()
+    assert done.code == 0
+    assert "\nCreating the API key: " in done.log
     assert world.live() == [world.key]
     assert len(world.argocd.made) == 2
 

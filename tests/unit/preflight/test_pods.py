@@ -86,6 +86,8 @@ def test_a_quota_is_a_remark_of_check_with_the_command_that_shows_it(laptop: Fak
     assert found.row("Quota")["state"] == "warning"
     assert found.row("Quota")["found"] == "team leaves 2 of 2 pods, and 5 are needed"
     assert found.row("Quota")["remedy"] == "kubectl -n ns describe resourcequota team"
+    laptop.put("resourcequotas", "whole", quota({}))
+    assert laptop.check().row("Quota")["remedy"] == "kubectl -n ns describe resourcequota team whole"
     laptop.secret("argocd-token", labels={**OWNED, "app.kubernetes.io/instance": "rel"}, token="x")
     assert "Quota" not in laptop.check().rows(), "of an installed release only the hook is new"
 
