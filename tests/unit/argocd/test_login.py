@@ -154,9 +154,13 @@ def test_the_pause_has_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
     assert QUICK.overload_passes <= min(pauses) < max(pauses) <= 1.3 * QUICK.overload_passes
 
 
-def test_in_doubt_without_time_for_it_the_password_is_not_sent_again() -> None:
-    timing = replace(QUICK, overload_passes=2.0)
-    error, served = logged_in([FAST, LATE, GOOD], seconds=2.0, timing=timing)
+@pytest.mark.parametrize(
+    ("pause", "verdict"), [(2.0, 0.05), (0.5, 0.8)], ids=["for the pause", "for the verdict after it"]
+)
+def test_in_doubt_without_time_for_it_the_password_is_not_sent_again(pause: float, verdict: float) -> None:
+    timing = replace(QUICK, overload_passes=pause, fastest_verdict=verdict)
+    late = refusal(WRONG, took=verdict + 0.15)
+    error, served = logged_in([FAST, late, GOOD], seconds=2.0, timing=timing)
     assert isinstance(error, LoginRefusedError)
     assert (error.sends, sends(served)) == (1, 2)
 

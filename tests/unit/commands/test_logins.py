@@ -44,6 +44,7 @@ def test_a_refused_password_is_sent_once(wrong: World) -> None:
     done = wrong.install()
     assert done.code == 77
     assert done.problem.startswith(f"Argo CD at {wrong.url} refuses the login of account {ACCOUNT}: ")
+    assert "argocd-initial-admin-secret" not in done.problem, "the password comes from another Secret"
     assert wrong.argocd.logins.verdicts() == [Verdict.WRONG]
     assert wrong.live() == []
     assert wrong.token == ""

@@ -17,7 +17,9 @@ def nothing_left(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("capabilities", "lacks"), [("login", "apiKey"), ("apiKey", "login")], ids=["no apiKey", "no login"]
+    ("capabilities", "lacks"),
+    [("login", "apiKey"), ("apiKey", "login"), ("", "login")],
+    ids=["no apiKey", "no login", "neither"],
 )
 def test_a_missing_capability_is_named_with_the_commands_that_give_it(
     world: World, capabilities: str, lacks: str
