@@ -15,8 +15,9 @@ from tests.fakes.kubeobjects import Object
 from tests.fakes.world import CM, World
 
 AGE = 100.0
-"""Seconds by Argo CD's clock from a story to the tests that begin with it: many, so that what a test sees does not
-depend on how long ago its process ran the story. A test that goes by this time runs the story itself."""
+"""Seconds that pass, by Argo CD's clock, between a story and the tests that begin with it. In reality that time differs
+from process to process; after so many seconds, no test can depend on it. A test about that time runs the story itself.
+"""
 
 
 def install(world: World) -> None:

@@ -4,7 +4,6 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from itertools import chain
 
 from tests.fakes import kubestatus as status
 from tests.fakes.kubeobjects import Change, Object, Store, Target, target
@@ -44,9 +43,9 @@ class Watches:
     def stream(self, at: Target, query: dict[str, str]) -> Iterator[bytes]:
         """Begin a watch; return its events as lines: the present objects first, or what came after a resourceVersion.
 
-        It begins now and not with the first line that is asked for, as in a real server, which sends the head of its
-        answer afterwards (``handleWatch`` in apiserver's endpoints/handlers/get.go): a client that has the head and
-        then changes an object is told of the change.
+        It begins before the first line is asked for, because a real server begins a watch before it sends the head of
+        its answer (``handleWatch`` in apiserver's endpoints/handlers/get.go). So a client that has received the head
+        is told of every later change.
         """
         until = time.monotonic() + float(query.get("timeoutSeconds", "1800"))
         asked = query.get("resourceVersion", "")
@@ -57,13 +56,14 @@ class Watches:
             if seen < self._store.oldest - 1:
                 return iter([_event("ERROR", status.expired(asked, self._store.oldest))])
             changes = self._changes(at, query, seen, until, self._ended)
-        return self._counted(chain((_event("ADDED", found) for found in present), changes))
+        return self._lines(present, changes)
 
-    def _counted(self, events: Iterator[bytes]) -> Iterator[bytes]:
+    def _lines(self, present: list[Object], changes: Iterator[bytes]) -> Iterator[bytes]:
         with self._store.changed:
             self.open += 1
         try:
-            yield from events
+            yield from (_event("ADDED", found) for found in present)
+            yield from changes
         finally:
             with self._store.changed:
                 self.open -= 1

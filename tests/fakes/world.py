@@ -474,6 +474,11 @@ class World:
         """Return every request that was to change something in Kubernetes, Events apart."""
         return [f"{method} {path}" for method, path in self.kubernetes.writes() if not path.endswith("/events")]
 
+    def write_before(self) -> None:
+        """Let somebody else write the key Secret just before the product's next write, which then meets a conflict."""
+        touch = {"annotations": {"touched": "by somebody"}}
+        self.kubernetes.fault("PUT .*/argocd-token$", times=1, does=lambda: self.edit(self.path(), **touch))
+
     # What became of it
 
     def secret(self, name: str = "argocd-token") -> dict[str, str]:

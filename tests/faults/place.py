@@ -4,7 +4,6 @@ import os
 import secrets
 import ssl
 import time
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,23 +15,16 @@ from dev.argocd import ArgoCDError, Direct
 from dev.cluster import Cluster, path_of
 from dev.identity import RBAC, grant
 from dev.keys import understood
+from dev.runtime import within
 from dev.sandbox.network import NODE_IP
 from dev.sandbox.paths import KUBECONFIG
 from dev.site import CM, CONFIG
 from tests.faults import roles
 from tests.faults.proxy import Between
 
-__all__ = ["CM", "CONFIG", "Site", "within"]
+__all__ = ["CM", "CONFIG", "Site"]
 
 ACCOUNTS = path_of("argocd", "secrets", "argocd-secret")
-
-
-def within(seconds: float, condition: Callable[[], bool], what: str) -> None:
-    """Wait until ``condition`` holds; fail after ``seconds``."""
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.1)
 
 
 def _argocd() -> tuple[str, int]:

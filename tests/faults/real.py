@@ -3,13 +3,12 @@
 import base64
 import os
 import secrets
-import time
-from collections.abc import Callable
 from typing import Any
 
 import httpx
 from kubernetes import client, config
 
+from dev.runtime import within
 from dev.sandbox.network import NODE_IP
 from dev.sandbox.paths import KUBECONFIG
 
@@ -67,11 +66,12 @@ class RealArgoCD:
         def given() -> bool:
             return self.http.put("/api/v1/account/password", json=body, headers=bearer).status_code == 200
 
-        wait(given)
+        within(20, given, "the password is accepted")
         hashed = base64.b64decode(self._data(SECRET)[f"accounts.{first}.password"])
         self._patch_secret({f"accounts.{name}.password": hashed for name in others})
-        # Argo CD knows of them once it has changed its Secret itself, which it can't with an old version of it.
-        wait(given)
+        # Argo CD reads its Secret from a cache, and changes it only in the version that it has read (updateSecret in
+        # util/settings/settings.go). So a change that succeeds shows that the cache has the other passwords.
+        within(20, given, "Argo CD knows the other passwords")
         self.http.get("/auth/logout", headers={"Cookie": f"argocd.token={session}"})
 
     def _data(self, name: str) -> dict[str, str]:
@@ -81,11 +81,3 @@ class RealArgoCD:
     def _patch_secret(self, data: dict[str, bytes]) -> None:
         encoded: dict[str, Any] = {key: base64.b64encode(value).decode() for key, value in data.items()}
         self._core.patch_namespaced_secret(SECRET, NAMESPACE, {"data": encoded})
-
-
-def wait(done: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Wait until something is so."""
-    until = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < until, "it did not come about"
-        time.sleep(0.1)

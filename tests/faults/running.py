@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from tests.faults.place import within
+from dev.runtime import within
 from tests.faults.release import Release
 from tests.faults.traffic import Traffic
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from tests.faults.place import within
+from dev.runtime import within
 from tests.faults.release import Release, Result
 from tests.faults.settings import GRACE_PERIOD
 

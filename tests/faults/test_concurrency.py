@@ -15,6 +15,7 @@ from dev.cluster import path_of
 from dev.keys import understood
 from dev.sandbox.tools import CURRENT
 from tests.conftest import TABLE
+from tests.faults.outcomes import LOGIN
 from tests.faults.place import Site
 from tests.faults.release import Release
 from tests.faults.roles import CONSUMER
@@ -73,9 +74,9 @@ def _compare_with_the_cli(site: Site, folder: Path) -> str:
 
 
 def test_the_same_release_thrice_at_once(release: Callable[[], Release]) -> None:
-    """Each reads the Secret while its login goes on, and Argo CD takes logins in turn: all see none and make a key."""
+    """Each reads the Secret while its login goes on, so the one whose login is slow has seen none, and makes a key."""
     one = release()
-    traffic = one.between.begin()
+    traffic = one.between.begin((LOGIN, 1, "delay"))
     ended = finish([one.start() for _ in range(3)])
     assert [said for code, said in ended if code] == []
     made = {understood(key).id for key in traffic.keys}

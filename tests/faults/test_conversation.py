@@ -12,10 +12,11 @@ import httpx
 import jwt
 import pytest
 
+from dev.runtime import within
 from tests.fakes import LONG
 from tests.fakes.argocd import FakeArgoCD
 from tests.fakes.authority import authority
-from tests.faults.real import RealArgoCD, wait
+from tests.faults.real import RealArgoCD
 
 JSON = {"Content-Type": "application/json"}
 CROWD = [f"crowd-{n}" for n in range(9)]
@@ -228,17 +229,17 @@ def switched_off(talk: Talk) -> None:
     key = talk.key("off", session, "gra.x")
     switch = f"accounts.{talk.name('off')}.enabled"
     talk.place.set_cm({switch: "false"})
-    wait(lambda: talk.ask("", "GET", me, key).status_code == 401)
+    within(20, lambda: talk.ask("", "GET", me, key).status_code == 401)
     talk.ask("key of a disabled account", "GET", me, key)
     talk.ask("session of a disabled account", "GET", me, session)
     talk.login("login of a disabled account", "off")
     talk.login("login of a disabled account, wrong password", "off", "wrong")
     talk.place.set_cm({switch: "true"})
-    wait(lambda: talk.ask("", "GET", me, key).status_code == 200)
+    within(20, lambda: talk.ask("", "GET", me, key).status_code == 200)
     talk.ask("enabled again", "GET", me, key)
     entry = f"accounts.{talk.name('off')}"
     talk.place.set_cm({entry: "login"})
-    wait(lambda: talk.ask("", "GET", me, key).status_code == 401)
+    within(20, lambda: talk.ask("", "GET", me, key).status_code == 401)
     talk.ask("key of an account without apiKey", "GET", me, key)
     talk.ask("which it shows to a session", "GET", me, session)
 
@@ -248,11 +249,11 @@ def vanished(talk: Talk) -> None:
     key = talk.key("gone", session, "gra.x")
     entry = f"accounts.{talk.name('gone')}"
     talk.place.set_cm({entry: None})
-    wait(lambda: talk.ask("", "GET", me, key).status_code == 401)
+    within(20, lambda: talk.ask("", "GET", me, key).status_code == 401)
     talk.ask("key of an account that is gone", "GET", me, key)
     talk.login("login of an account that is gone", "gone")
     talk.place.set_cm({entry: "apiKey, login"})
-    wait(lambda: talk.ask("", "GET", me, key).status_code == 200)
+    within(20, lambda: talk.ask("", "GET", me, key).status_code == 200)
     talk.ask("the key is back with its account", "GET", me, key)
 
 
@@ -260,7 +261,7 @@ def password_time(talk: Talk) -> None:
     key = talk.key("changed", talk.session("changed"), "gra.x")
     talk.place.set_password_time("changed", datetime.now(UTC).replace(year=2099).isoformat(timespec="seconds"))
     me = talk.path("changed")
-    wait(lambda: talk.ask("", "GET", me, key).status_code == 401)
+    within(20, lambda: talk.ask("", "GET", me, key).status_code == 401)
     talk.ask("key from before the password change", "GET", me, key)
     fresh = talk.login("a login all the same", "changed").json()["token"]
     talk.ask("whose session is refused", "GET", me, fresh)

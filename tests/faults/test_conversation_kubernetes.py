@@ -16,11 +16,11 @@ import httpx
 import pytest
 import yaml
 
+from dev.runtime import within
 from dev.sandbox.paths import KUBECONFIG
 from tests.fakes import kubestatus
 from tests.fakes.kubernetes import TOKEN, USER, FakeKubernetes, Rule
 from tests.faults.place import inside
-from tests.faults.real import wait
 
 MERGE = "application/merge-patch+json"
 Seen = tuple[Any, ...]
@@ -35,7 +35,7 @@ class Talk:
         """Sends no credential of its own: a client certificate would count before any token."""
         self.namespace = namespace
         self.late = late
-        """A collection whose history begins after resourceVersion 1, however young the server is."""
+        """A collection that the server watches from a later resourceVersion than 1 on, even if it has just started."""
         self.heard: list[tuple[str, Seen]] = []
 
     def ask(self, method: str, path: str, body: Any = None, kind: str = "application/json", **headers: str) -> Any:
@@ -329,8 +329,9 @@ def test_fake_and_real_refuse_alike() -> None:
         kubernetes.allowed = {Rule("get", "", "secrets", "may")}
         token = issued["status"]["token"]
         mine = {"Authorization": f"Bearer {token}"}
-        # The authorizer learns of the Role by a watch of its own.
-        wait(lambda: to_real.stranger.get(f"{SECRETS}/may".replace("NS", to_real.namespace), headers=mine).is_success)
+        may = f"/api/v1/namespaces/{to_real.namespace}/secrets/may"
+        # The API server's authorizer follows Roles by a watch, so a new one counts a moment later.
+        within(20, lambda: to_real.stranger.get(may, headers=mine).is_success, "the Role counts")
         rights(to_real, token)
         rights(to_fake, TOKEN)
     assert to_fake.heard == to_real.heard

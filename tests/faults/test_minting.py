@@ -16,11 +16,12 @@ from kubernetes.client import ApiException
 from dev.cluster import Cluster, path_of
 from dev.identity import identity
 from dev.keys import KEY_SECRET
+from dev.runtime import within
 from dev.sandbox.tools import CURRENT
 from dev.site import CONFIG
 from tests.faults import settings
 from tests.faults.minting import VICTIM, WITH_A_KEY, WITHOUT_A_KEY, Sequence, succeeds
-from tests.faults.place import Site, deployments, within
+from tests.faults.place import Site, deployments
 from tests.faults.release import Release
 from tests.faults.roles import COMMANDS, CONSUMER, RELEASE, rules
 

@@ -7,7 +7,8 @@ import pytest
 
 from dev.cluster import path_of
 from dev.keys import KEY_SECRET
-from tests.faults.place import Site, within
+from dev.runtime import within
+from tests.faults.place import Site
 from tests.faults.release import Release
 from tests.faults.roles import CONSUMER
 from tests.faults.running import keeper

@@ -5,9 +5,10 @@ import time
 from collections.abc import Callable
 
 from dev.cluster import path_of
+from dev.runtime import within
 from tests.conftest import TABLE
 from tests.faults.outcomes import LOGIN
-from tests.faults.place import Site, within
+from tests.faults.place import Site
 from tests.faults.release import Release
 from tests.faults.roles import CONSUMERS
 from tests.faults.running import keeper

@@ -36,4 +36,4 @@ def log_as_it_is_shipped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another test may have set the log up in this process."""
     monkeypatch.setattr(log._logger, "propagate", True)
     monkeypatch.setattr(log._logger, "handlers", [])
-    log._logger.setLevel(logging.NOTSET)
+    log._logger.setLevel(logging.NOTSET)  # which also forgets the levels that the logger has cached

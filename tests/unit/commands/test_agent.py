@@ -13,7 +13,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from prometheus_client import REGISTRY
 
 from gitops_runtime_auth import __main__ as program
 from gitops_runtime_auth.commands import agent
@@ -24,6 +23,7 @@ from gitops_runtime_auth.service.health import Health, Status
 from gitops_runtime_auth.timing import Timing
 from tests.fakes import LONG, SOON, wait_until
 from tests.fakes.argocd import FakeArgoCD
+from tests.fakes.keeper import metric
 from tests.fakes.world import left_behind
 
 FAST = Timing(first_retry=0.01, agent_interval=0.05, agent_patience=0.2, look=0.01, probe_request=1.0)
@@ -50,10 +50,6 @@ def checked(argocd: FakeArgoCD, *keys: str, folder: Path = Path("/nonexistent"))
         file.write_text(keys[0])
     with closing(Agent(Injected(argocd.url, keys[-1], file), Mounted(folder), FAST)) as agent:
         return agent.check()
-
-
-def metric(name: str) -> float | None:
-    return REGISTRY.get_sample_value(f"gitops_runtime_auth_{name}")
 
 
 def test_an_accepted_key_is_ready(argocd: FakeArgoCD, key: str) -> None:
@@ -138,14 +134,14 @@ def test_an_environment_that_the_chart_did_not_make_is_named(environ: dict[str, 
 
 def test_the_answer_is_measured(argocd: FakeArgoCD) -> None:
     key = argocd.make_key("runtime", "ends", expires_in=1000)
-    before = REGISTRY.get_sample_value("gitops_runtime_auth_refusals_total", {"what": "key"}) or 0.0
+    before = metric("refusals_total", what="key") or 0.0
     checked(argocd, key)
     assert metric("key_valid") == 1
     assert (metric("key_expires_timestamp_seconds") or 0) == pytest.approx(time.time() + 1000, abs=LONG)
     argocd.revoke("runtime")
     checked(argocd, key)
     assert metric("key_valid") == 0
-    refusals = REGISTRY.get_sample_value("gitops_runtime_auth_refusals_total", {"what": "key"})
+    refusals = metric("refusals_total", what="key")
     assert refusals == before + 1
 
 

@@ -194,8 +194,7 @@ def test_a_rotation_that_somebody_is_faster_with_leaves_the_key_as_it_is(install
     installed.set("keeper.maxAge", "60s")
     keeper, old = installed.keeper(), installed.key
     installed.argocd.accounts.secret[ACCOUNT].keys[0].issued_at -= 100
-    touch = {"annotations": {"touched": "by somebody"}}
-    installed.kubernetes.fault("PUT .*/argocd-token$", times=1, does=lambda: installed.edit(installed.path(), **touch))
+    installed.write_before()
     assert keeper.check().ready
     assert installed.live() == [installed.key] == [old]
     assert keeper.check().ready
@@ -207,17 +206,14 @@ def test_a_rotation_that_somebody_is_faster_with_leaves_the_key_as_it_is(install
 
 @pytest.mark.parametrize("raced", [False, True], ids=["", "somebody writes the Secret meanwhile"])
 def test_a_key_of_this_cluster_is_found_behind_one_of_another(installed: World, raced: bool) -> None:
-    """The Secret was copied to another cluster, whose keeper replaced the key, and back."""
+    """The Secret was copied to another cluster, where the keeper replaced the key, and was copied back afterwards."""
     own, secret = installed.key, installed.secret()
     state = json.loads(secret["state"])
     replaced = {"token": secret["token"]} | {name: state[name] for name in ("account", "url", "ca", "insecure")}
     foreign = installed.argocd.make_key(ACCOUNT, "gra.ffffffffffff.runtime-ns.runtime.20260101t000000z-0123456789ab")
     installed.edit_secret({"token": foreign, "state": json.dumps({**state, "previous": [replaced]})})
-    touch = {"annotations": {"touched": "by somebody"}}
     if raced:
-        installed.kubernetes.fault(
-            "PUT .*/argocd-token$", times=1, does=lambda: installed.edit(installed.path(), **touch)
-        )
+        installed.write_before()
     reads = len(installed.kubernetes.server.asked("GET .*/argocd-token$"))
     assert installed.keeper().check().ready
     assert installed.key == own
@@ -500,7 +496,6 @@ def test_a_write_of_somebody_else_in_between_is_looked_at_again(installed: World
     keeper.check()
     installed.set("keeper.maxAge", "60s")
     installed.argocd.revoke(ACCOUNT)
-    touch = {"annotations": {"touched": "by somebody"}}
-    installed.kubernetes.fault("PUT .*/argocd-token$", times=1, does=lambda: installed.edit(installed.path(), **touch))
+    installed.write_before()
     assert keeper.check().ready
     assert installed.live() == [installed.key]

@@ -29,6 +29,15 @@ def lost(world: World) -> World:
     return world
 
 
+@pytest.fixture
+def consumed(world: World) -> World:
+    """An installed release with one consumer of the key."""
+    world.consumers = [CONSUMER]
+    world.workload(CONSUMER)
+    world.begin_installed()
+    return world
+
+
 def failures(world: World) -> int:
     return world.argocd.logins.failures_in_a_window(ACCOUNT)
 
@@ -181,25 +190,22 @@ def test_too_many_logins_in_flight_pass(world: World) -> None:
 # Somebody else owns argocd-secret
 
 
-def test_keys_that_are_reset_again_and_again_storm_nothing(world: World) -> None:
+def test_keys_that_are_reset_again_and_again_storm_nothing(consumed: World) -> None:
     """Git, External Secrets or Terraform writes argocd-secret: 24 wipes within two minutes."""
-    world.consumers = [CONSUMER]
-    world.workload(CONSUMER)
-    world.begin_installed()
-    world.roll_out()
-    keeper, restarts, verdict = world.keeper(), set(), None
+    consumed.roll_out()
+    keeper, restarts, verdict = consumed.keeper(), set(), None
     losses = metric("key_losses_total") or 0
     for wipe in range(24):
-        world.argocd.ahead = wipe * 5
-        world.argocd.revoke(ACCOUNT)
+        consumed.argocd.ahead = wipe * 5
+        consumed.argocd.revoke(ACCOUNT)
         verdict = keeper.check()
-        restarts.add(world.restarted(CONSUMER))
-        world.roll_out(later=wipe * 5 + 1)
+        restarts.add(consumed.restarted(CONSUMER))
+        consumed.roll_out(later=wipe * 5 + 1)
     assert verdict
     assert not verdict.ready
-    assert len(world.argocd.logins.seen) <= 12
+    assert len(consumed.argocd.logins.seen) <= 12
     assert len(restarts) <= 12
-    assert [kind for kind, reason, _ in world.events() if reason == "ApiKeysResetByOthers"] == ["Warning"]
+    assert [kind for kind, reason, _ in consumed.events() if reason == "ApiKeysResetByOthers"] == ["Warning"]
     assert verdict.status is Status.REFUSED
     lost = (metric("key_losses_total") or 0) - losses
     assert verdict.reason == (
@@ -251,39 +257,33 @@ def test_the_pause_between_two_keys_grows(world: World) -> None:
     assert min(pauses[2:]) >= 30
 
 
-def test_it_heals_by_itself(world: World) -> None:
-    world.consumers = [CONSUMER]
-    world.workload(CONSUMER)
-    world.begin_installed()
-    keeper = world.keeper()
+def test_it_heals_by_itself(consumed: World) -> None:
+    keeper = consumed.keeper()
     for wipe in range(6):
-        world.argocd.ahead = wipe * 5
-        world.argocd.revoke(ACCOUNT)
+        consumed.argocd.ahead = wipe * 5
+        consumed.argocd.revoke(ACCOUNT)
         keeper.check()
     for later in (100, 700, 1400):
-        world.argocd.ahead = later
+        consumed.argocd.ahead = later
         verdict = keeper.check()
     assert verdict.ready
-    assert world.argocd.accepts(world.token)
-    assert world.restarted(CONSUMER) == world.key, "consumers follow once it is over"
+    assert consumed.argocd.accepts(consumed.token)
+    assert consumed.restarted(CONSUMER) == consumed.key, "consumers follow once it is over"
     assert metric("keys_reset_by_others") == 0
 
 
-def test_while_keys_are_reset_consumers_get_a_key_once_it_has_lasted(world: World) -> None:
-    world.consumers = [CONSUMER]
-    world.workload(CONSUMER)
-    world.begin_installed()
-    keeper = world.keeper()
+def test_while_keys_are_reset_consumers_get_a_key_once_it_has_lasted(consumed: World) -> None:
+    keeper = consumed.keeper()
     for _ in range(3):
-        world.argocd.revoke(ACCOUNT)
+        consumed.argocd.revoke(ACCOUNT)
         keeper.check()
     settles = Timing().storm_settles
-    world.argocd.ahead = issued = 2 * Timing().storm_first_pause
+    consumed.argocd.ahead = issued = 2 * Timing().storm_first_pause
     verdicts, restarted = [], []
     for later in (0, settles - 2, settles + 2):
-        world.argocd.ahead = issued + later
+        consumed.argocd.ahead = issued + later
         verdicts.append(keeper.check().status)
-        restarted.append(world.restarted(CONSUMER) == world.key)
+        restarted.append(consumed.restarted(CONSUMER) == consumed.key)
     assert metric("keys_reset_by_others") == 1
     assert verdicts == [Status.REFUSED, Status.REFUSED, Status.READY]
     assert restarted == [False, False, True]

@@ -13,13 +13,13 @@ from unittest import mock
 
 import httpx
 import pytest
-from prometheus_client import REGISTRY
 
 from gitops_runtime_auth.commands import keep
 from gitops_runtime_auth.service import health
 from gitops_runtime_auth.service.health import Status, Verdict
 from gitops_runtime_auth.timing import Timing
 from tests.fakes import SOON, wait_until
+from tests.fakes.keeper import metric
 from tests.fakes.world import ACCOUNT, FAST, NO_RIGHT, ONCE, PASSWORD, World, cheap_scrypt, left_behind, set_environment
 
 STEADY = replace(FAST, watch=60.0)
@@ -115,10 +115,9 @@ def test_it_is_ready_alive_and_measured_until_it_is_told_to_stop(
         metrics = running.get("/metrics").text
         assert "gitops_runtime_auth_key_valid 1.0" in metrics
         assert 'gitops_runtime_auth_key_info{key="token",secret="argocd-token"} 1.0' in metrics
-        assert (REGISTRY.get_sample_value("gitops_runtime_auth_argocd_request_seconds_count", get) or 0) > asked
+        assert (metric("argocd_request_seconds_count", method="GET") or 0) > asked
 
-    get = {"method": "GET"}
-    asked = REGISTRY.get_sample_value("gitops_runtime_auth_argocd_request_seconds_count", get) or 0
+    asked = metric("argocd_request_seconds_count", method="GET") or 0
     assert keeping(installed, story) == 0
     levels = {json.loads(line)["level"] for line in capsys.readouterr().err.splitlines() if line.startswith("{")}
     assert levels == {"debug", "info"}, "as hook.logLevel says"

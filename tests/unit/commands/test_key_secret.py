@@ -301,8 +301,7 @@ def test_of_two_rollbacks_at_once_both_end_well(world: World) -> None:
     world.use("second")
     world.upgrade()
     world.use(ACCOUNT)
-    touch = {"annotations": {"touched": "by somebody"}}
-    world.kubernetes.fault(PUT, times=1, does=lambda: world.edit(world.path(), **touch))
+    world.write_before()
     done = world.rollback()
     assert done.code == 0, done.said
     assert world.key in world.argocd.live_keys(ACCOUNT)
@@ -311,8 +310,7 @@ def test_of_two_rollbacks_at_once_both_end_well(world: World) -> None:
 def test_a_change_of_shape_that_somebody_is_faster_with_fails_nothing(world: World) -> None:
     world.begin_installed()
     world.set("keySecret.labels", {"team": "a"})
-    touch = {"annotations": {"touched": "by somebody"}}
-    world.kubernetes.fault(PUT, times=1, does=lambda: world.edit(world.path(), **touch))
+    world.write_before()
     done = world.upgrade()
     assert done.code == 0, done.said
     assert world.live() == [world.key]

@@ -194,7 +194,7 @@ def test_the_missing_capability_is_added_and_the_others_stay(enabling: World) ->
 
 
 def test_a_capability_that_is_there_is_not_added_again(enabling: World) -> None:
-    """The ConfigMap may be somebody else's; nothing is to change."""
+    """Somebody else may manage argocd-cm, so the hook does not write it without need."""
     enabling.argocd.account(ACCOUNT, "apiKey, login")
     assert enabling.install().code == 0
     assert enabling.kubernetes.server.asked(f"PATCH {CM}") == []

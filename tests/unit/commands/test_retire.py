@@ -248,11 +248,11 @@ def test_two_names_of_one_argocd_keep_the_present_key(world: World) -> None:
 
 def test_what_is_younger_than_the_replaced_key_stays(moved: World) -> None:
     """Another run may be storing it: this one's view of the Secret may be old."""
-    moved.argocd.accounts.secret[ACCOUNT].keys[0].issued_at = int(moved.argocd.now()) - 100
     young, old, same = (moved.own_key(f"20260101t000000z-{12 * letter}") for letter in "abc")
+    keys = moved.argocd.accounts.secret[ACCOUNT].keys
+    moved.argocd.make_key(ACCOUNT, same, age=100)
+    keys[0].issued_at = keys[-1].issued_at
     moved.argocd.make_key(ACCOUNT, young, age=50)
-    moved.argocd.make_key(ACCOUNT, same)
-    moved.argocd.accounts.secret[ACCOUNT].keys[-1].issued_at = moved.argocd.accounts.secret[ACCOUNT].keys[0].issued_at
     moved.argocd.make_key(ACCOUNT, old, age=150)
     moved.retire()
     assert sorted(moved.argocd.live_keys(ACCOUNT)) == [young, same], "Argo CD tells whole seconds"
